@@ -1,0 +1,88 @@
+//! The node processes: started in groups of their own, so that an interrupt reaches only this command, which then stops
+//! them in good order.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use super::Node;
+use super::error::QuickstartError;
+use super::folder::Folder;
+
+/// How long a node may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How many lines of a log an error shows.
+const TAIL_LINES: usize = 15;
+
+struct Process {
+    name: String,
+    log: PathBuf,
+    child: Child,
+}
+
+/// All node processes.
+pub(super) struct Processes(Vec<Process>);
+
+impl Processes {
+    /// Starts a process for each node.
+    pub(super) fn start(folder: &Folder, nodes: &[Node]) -> Result<Self, QuickstartError> {
+        nodes.iter().map(|node| start(folder, node)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Resolves when a node ended by itself.
+    pub(super) async fn any_ended(&mut self) -> QuickstartError {
+        loop {
+            for process in &mut self.0 {
+                if !matches!(process.child.try_wait(), Ok(None)) {
+                    let (name, log) = (process.name.clone(), process.log.clone());
+                    return QuickstartError::NodeStopped { name, tail: tail(&log), log };
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Stops all nodes, and kills those that do not.
+    pub(super) async fn stop(&mut self) {
+        for process in &self.0 {
+            let pid = process.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+            if let Some(pid) = pid {
+                // It may have ended meanwhile, which is as good.
+                let _ = kill_process(pid, Signal::TERM);
+            }
+        }
+        for process in &mut self.0 {
+            if tokio::time::timeout(STOP_TIMEOUT, process.child.wait()).await.is_err() {
+                let _ = process.child.kill().await;
+            }
+        }
+    }
+}
+
+fn start(folder: &Folder, node: &Node) -> Result<Process, QuickstartError> {
+    let log = folder.log(node);
+    let failed = |path: PathBuf| move |source| QuickstartError::File { path, source };
+    let output = File::options().create(true).append(true).open(&log).map_err(failed(log.clone()))?;
+    let errors = output.try_clone().map_err(failed(log.clone()))?;
+    let program = std::env::current_exe().map_err(failed("the running program".into()))?;
+    let child = Command::new(&program)
+        .arg("server")
+        .arg(format!("-config={}", folder.configuration(node).display()))
+        .stdin(std::process::Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed(program))?;
+    Ok(Process { name: node.name.clone(), log, child })
+}
+
+fn tail(log: &PathBuf) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}

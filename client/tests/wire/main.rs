@@ -1,0 +1,6 @@
+//! The client against small servers in this process, over real connections.
+
+mod calls;
+mod failover;
+mod fake;
+mod redirect;

@@ -1,0 +1,186 @@
+//! Redirects and learned addresses: where a token may go, and where it never goes.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::fake::{Act, Answer, Fake, Seen, answer};
+use conclave_client::{Client, ClientBuilder, Error, Request};
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+const WELL: &str = r#"{"request_id": "r", "data": {"word": "well"}}"#;
+
+fn builder(address: &str) -> ClientBuilder {
+    Client::builder().address(address).token("hvs.canary").deadline(Duration::from_secs(5))
+}
+
+fn redirect(to: &str) -> Answer {
+    answer(307, "{}").header("location", to)
+}
+
+/// A server that redirects to an address set once it is known.
+async fn redirecting() -> (Fake, Arc<OnceLock<String>>) {
+    let target = Arc::new(OnceLock::<String>::new());
+    let named = Arc::clone(&target);
+    let node = Fake::start(move |seen: &Seen| {
+        let target = named.get().map_or("http://127.0.0.1:1", String::as_str);
+        redirect(&format!("{target}{}", seen.target)).act()
+    })
+    .await;
+    (node, target)
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_known_node_is_followed_with_the_token() {
+    let (first, target) = redirecting().await;
+    let second = Fake::start(|_| answer(200, WELL).act()).await;
+    target.set(second.address.clone()).unwrap();
+    let client = builder(&first.address).address(&second.address).build().unwrap();
+    client.send(Request::get("secret/app")).await.unwrap();
+    assert_eq!(second.seen()[0].header("x-vault-token"), Some("hvs.canary"));
+}
+
+#[tokio::test]
+async fn a_redirect_to_an_unknown_origin_is_refused_and_nothing_is_sent_there() {
+    // check 264
+    let (first, target) = redirecting().await;
+    let stranger = Fake::start(|_| answer(200, WELL).act()).await;
+    target.set(stranger.address.clone()).unwrap();
+    let failure = builder(&first.address).build().unwrap().send(Request::get("secret/app")).await.unwrap_err();
+    assert!(matches!(failure, Error::RedirectRefused { .. }), "{failure}");
+    assert_eq!(stranger.count(), 0);
+}
+
+#[tokio::test]
+async fn a_second_redirect_is_not_followed() {
+    let first = Fake::start(|seen| redirect(&seen.target).act()).await;
+    let failure = builder(&first.address).build().unwrap().send(Request::get("secret/app")).await.unwrap_err();
+    assert_eq!((failure.status(), first.count()), (Some(307), 2));
+}
+
+#[tokio::test]
+async fn a_redirect_keeps_method_key_and_body() {
+    let first = Fake::start(|seen| match seen.number {
+        0 => redirect(&seen.target).act(),
+        _ => answer(200, WELL).act(),
+    })
+    .await;
+    let body = serde_json::json!({"word": "new"});
+    builder(&first.address).build().unwrap().send(Request::post("secret/app", &body)).await.unwrap();
+    let seen = first.seen();
+    assert_eq!((seen[1].verb.as_str(), seen[1].json()), ("POST", body));
+    assert_eq!(seen[0].header("idempotency-key"), seen[1].header("idempotency-key"));
+}
+
+struct Authority {
+    pem: String,
+    certificate: rcgen::CertifiedKey<rcgen::KeyPair>,
+}
+
+fn authority(names: &[&str]) -> Authority {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let certificate = rcgen::generate_simple_self_signed(names).expect("valid names");
+    Authority { pem: certificate.cert.pem(), certificate }
+}
+
+async fn tls_node(authority: &Authority, handler: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Fake {
+    let key = PrivatePkcs8KeyDer::from(authority.certificate.signing_key.serialize_der());
+    let configuration = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has them")
+        .with_no_client_auth()
+        .with_single_cert(vec![authority.certificate.cert.der().clone()], key.into())
+        .expect("a key that fits");
+    Fake::start_tls(configuration, handler).await
+}
+
+fn members(addresses: &[&str]) -> String {
+    let nodes: Vec<_> = addresses.iter().map(|address| serde_json::json!({"api_address": address})).collect();
+    serde_json::json!({"request_id": "r", "data": {"Nodes": nodes}, "Nodes": nodes}).to_string()
+}
+
+#[tokio::test]
+async fn a_redirect_from_tls_to_plaintext_is_refused() {
+    let plain = Fake::start(|_| answer(200, WELL).act()).await;
+    let (target, authority) = (plain.address.clone(), authority(&["127.0.0.1"]));
+    let node = tls_node(&authority, move |_| redirect(&format!("{target}/v1/secret/app")).act()).await;
+    // Known, so that only the missing encryption can be the reason.
+    let client = builder(&node.address).address(&plain.address).ca_cert_pem(authority.pem.clone()).build().unwrap();
+    let failure = client.send(Request::get("secret/app")).await.unwrap_err();
+    assert!(matches!(failure, Error::RedirectRefused { .. }), "{failure}");
+    assert_eq!(plain.count(), 0);
+}
+
+#[tokio::test]
+async fn further_nodes_are_learned_over_tls() {
+    let authority = authority(&["127.0.0.1"]);
+    let node =
+        tls_node(&authority, |_| answer(200, &members(&["https://127.0.0.1:1", "https://127.0.0.1:2"])).act()).await;
+    let client = builder(&node.address).ca_cert_pem(authority.pem.clone()).build().unwrap();
+    assert_eq!(client.refresh_addresses().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn nodes_are_learned_by_themselves_after_a_first_reply() {
+    let authority = authority(&["127.0.0.1"]);
+    let node = tls_node(&authority, |_| answer(200, &members(&["https://127.0.0.1:1"])).act()).await;
+    let client = builder(&node.address).ca_cert_pem(authority.pem.clone()).build().unwrap();
+    client.send(Request::get("secret/app")).await.unwrap();
+    for _ in 0..100 {
+        if client.addresses().len() == 2 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("only {:?} are known", client.addresses());
+}
+
+#[tokio::test]
+async fn nodes_named_over_plaintext_are_refused() {
+    // check 266
+    let node = Fake::start(|_| answer(200, &members(&["https://127.0.0.1:1"])).act()).await;
+    let client = builder(&node.address).build().unwrap();
+    assert!(matches!(client.refresh_addresses().await, Err(Error::Configuration(_))));
+    assert_eq!(client.addresses().len(), 1);
+}
+
+#[tokio::test]
+async fn a_plaintext_node_named_over_tls_is_not_taken() {
+    // check 266
+    let authority = authority(&["127.0.0.1"]);
+    let node = tls_node(&authority, |_| answer(200, &members(&["http://127.0.0.1:1"])).act()).await;
+    let client = builder(&node.address).ca_cert_pem(authority.pem.clone()).build().unwrap();
+    assert_eq!(client.refresh_addresses().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_node_with_a_certificate_for_another_name_gets_no_request() {
+    // check 266
+    let authority = authority(&["other.example"]);
+    let node = tls_node(&authority, |_| answer(200, WELL).act()).await;
+    let client = builder(&node.address).ca_cert_pem(authority.pem.clone()).max_retries(0).build().unwrap();
+    let failure = client.send(Request::get("secret/app")).await.unwrap_err();
+    assert!(matches!(failure, Error::Unreachable { .. }), "{failure}");
+    assert_eq!(node.count(), 0);
+}
+
+#[tokio::test]
+async fn an_expected_server_name_replaces_the_host() {
+    let authority = authority(&["other.example"]);
+    let node = tls_node(&authority, |_| answer(200, WELL).act()).await;
+    let client =
+        builder(&node.address).ca_cert_pem(authority.pem.clone()).tls_server_name("other.example").build().unwrap();
+    assert!(client.send(Request::get("secret/app")).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_reported_as_a_tls_failure() {
+    let (right, wrong) = (authority(&["127.0.0.1"]), authority(&["127.0.0.1"]));
+    let node = tls_node(&right, |_| answer(200, WELL).act()).await;
+    let client = builder(&node.address).ca_cert_pem(wrong.pem).max_retries(0).build().unwrap();
+    let Err(Error::Unreachable { attempts, .. }) = client.send(Request::get("secret/app")).await else {
+        panic!("an unknown authority was accepted")
+    };
+    assert!(matches!(attempts[0].cause, conclave_client::Cause::Tls(_)), "{:?}", attempts[0].cause);
+}

@@ -1,0 +1,294 @@
+//! The one place where the concrete parts meet: storage, consensus, core, and what keeps them going.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use conclave_raft::{Identity, Raft, Role, Stop};
+use conclave_storage::batch::Outcome;
+use conclave_storage::log::Log;
+use conclave_storage::table::Table;
+use conclave_vault::context::{Context, SystemTtl};
+use conclave_vault::core::Core;
+use conclave_vault::error::Error;
+use conclave_vault::members::MemberRecord;
+use conclave_vault::seal::record;
+use conclave_vault::store::{Store, open_key};
+use conclave_vault::time::Time;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use prost::Message;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::ceremony::Ceremonies;
+use crate::cluster::gated::GatedTable;
+use crate::cluster::hooks::NodeHooks;
+use crate::cluster::upkeep;
+use crate::config::{Config, Storage};
+use crate::gateway::{Gateway, Incoming, Outgoing};
+use crate::http::error;
+use crate::http::in_flight::InFlight;
+use crate::metrics::Metrics;
+use crate::opening::{self, Opened};
+use crate::shared::Shared;
+use crate::turns::Turns;
+use crate::view::{SystemRandomness, TableView};
+use crate::{endpoint, view};
+
+pub use crate::opening::StartError;
+
+/// How often a change of ours is run again after a conflict.
+const MAX_RERUNS: u32 = 100;
+/// How long handing over leadership may take before the node seals or stops anyway.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The application.
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) table: Arc<GatedTable>,
+    pub(crate) raft: Raft,
+    pub(crate) ceremonies: Mutex<Ceremonies>,
+    pub(crate) turns: Turns,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) confirmation: Mutex<Option<u64>>,
+    pub(crate) last_read_point: Mutex<Option<Instant>>,
+    wants_upkeep: Notify,
+    wants_checkpoint: AtomicBool,
+    active_since: AtomicI64,
+    started_at: Time,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Opens the storage, starts consensus and what runs by itself. The node is sealed then.
+    pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
+        let shared = Arc::new(Shared::default());
+        let hooks = Arc::new(NodeHooks::new(Arc::clone(&shared)));
+        let Opened { identity, log, table, raft } = opening::open(&config, Arc::clone(&hooks)).await?;
+        let app = Arc::new(Self {
+            shared,
+            ceremonies: Mutex::new(Ceremonies::default()),
+            identity,
+            log,
+            table,
+            raft,
+            turns: Turns::default(),
+            in_flight: InFlight::new(&config.limits),
+            metrics: Arc::new(Metrics::new()),
+            confirmation: Mutex::new(None),
+            last_read_point: Mutex::new(None),
+            wants_upkeep: Notify::new(),
+            wants_checkpoint: AtomicBool::new(false),
+            active_since: AtomicI64::new(0),
+            started_at: view::now(),
+            stop: CancellationToken::new(),
+            config,
+        });
+        hooks.attach(&app);
+        tokio::spawn(upkeep::run(Arc::clone(&app)));
+        Ok(app)
+    }
+
+    /// Hands leadership over, stops consensus and makes everything durable.
+    pub async fn shutdown(&self) {
+        if self.raft.status().role == Role::Leader && self.is_clustered() {
+            let _ = tokio::time::timeout(HAND_OVER_TIMEOUT, self.raft.transfer_leadership(None)).await;
+        }
+        self.stop.cancel();
+        self.shared.seal();
+        self.raft.shutdown().await;
+        if let Err(error) = self.table.sync() {
+            tracing::error!(%error, "the table could not be synced; the log holds what it lacks");
+        }
+    }
+
+    /// Resolves when consensus ended by itself, with the reason: the process must exit.
+    pub async fn fatal(&self) -> String {
+        match self.raft.stopped().await {
+            // The node stays up, sealed, and says why: an operator must look at it.
+            Stop::Halted(index) => {
+                tracing::error!(index, "consensus stopped at an entry that does not verify; see `operator recover` in the documentation");
+                std::future::pending().await
+            }
+            Stop::Shutdown => std::future::pending().await,
+            Stop::Fatal(reason) => reason,
+        }
+    }
+
+    pub(crate) async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Drops the keys. Leadership goes to an unsealed node first, if there is one.
+    pub(crate) async fn seal(&self) {
+        if self.raft.status().role == Role::Leader && self.is_clustered() {
+            if let Some(core) = self.shared.serving() {
+                // The next one who unseals has less to check.
+                let _ = tokio::time::timeout(HAND_OVER_TIMEOUT, upkeep::checkpoint(self, &core)).await;
+            }
+            let _ = tokio::time::timeout(HAND_OVER_TIMEOUT, self.raft.transfer_leadership(None)).await;
+        }
+        self.raft.set_campaign(false);
+        self.shared.seal();
+        *self.confirmation.lock() = None;
+        tracing::info!("this node is sealed");
+    }
+
+    /// Runs a change that is no client's request until it is committed, and answers what it answered then.
+    pub(crate) async fn commit<T>(
+        &self,
+        core: &Core,
+        deadline: Instant,
+        change: impl Fn(&mut Store<'_>, &mut Context<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        for _ in 0..MAX_RERUNS {
+            let (answer, proposal) = self.run_change(core, &change)?;
+            let Some(proposal) = proposal else { return Ok(answer) };
+            match self.propose(&proposal, deadline).await? {
+                Outcome::Applied { .. } => return Ok(answer),
+                Outcome::Conflict { index } => {
+                    let _ = self.raft.wait_applied(index, deadline).await;
+                }
+                outcome => return Err(Error::internal(format!("a change of this node ended as {outcome:?}"))),
+            }
+        }
+        Err(crate::serve::unavailable("the server is too busy with this record; nothing was changed, try again"))
+    }
+
+    fn run_change<T>(
+        &self,
+        core: &Core,
+        change: impl Fn(&mut Store<'_>, &mut Context<'_>) -> Result<T, Error>,
+    ) -> Result<(T, Option<conclave_vault::batch::Proposal>), Error> {
+        let view = TableView(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
+        let mut random = SystemRandomness::default();
+        let mut context = self.context(&mut random);
+        let mut store = core.store(&view);
+        let answer = change(&mut store, &mut context)?;
+        Ok((answer, store.finish(&mut context)?))
+    }
+
+    /// A record outside the barrier, as this node's table has it.
+    pub(crate) fn open_record(&self, name: &str) -> Option<(u64, bytes::Bytes)> {
+        let record = self.table.view().ok()?.get(&open_key(name)).ok()??;
+        Some((record.revision, record.value))
+    }
+
+    /// Whether the vault was initialised, as far as this node knows.
+    pub(crate) fn is_initialized(&self) -> bool {
+        self.open_record(record::SEAL).is_some()
+    }
+
+    /// Whether this node listens for others.
+    pub(crate) fn is_clustered(&self) -> bool {
+        matches!(self.config.storage, Storage::Raft(_))
+    }
+
+    pub(crate) fn cluster_id(&self) -> Option<[u8; 16]> {
+        let record = record::ClusterRecord::decode(self.open_record(record::CLUSTER)?.1).ok()?;
+        record.cluster_id.as_slice().try_into().ok()
+    }
+
+    /// The cluster id in the form of a UUID.
+    pub(crate) fn cluster_id_text(&self) -> String {
+        self.cluster_id().map(|id| uuid::Uuid::from_bytes(id).to_string()).unwrap_or_default()
+    }
+
+    pub(crate) fn cluster_name(&self) -> String {
+        let id = self.cluster_id_text();
+        self.config.cluster_name.clone().unwrap_or_else(|| format!("conclave-cluster-{}", &id[..id.len().min(8)]))
+    }
+
+    /// A node's cluster address as the API shows it.
+    pub(crate) fn cluster_url(&self, address: &str) -> String {
+        if address.is_empty() || address.contains("://") { address.to_owned() } else { format!("https://{address}") }
+    }
+
+    /// A node's id as the API shows it.
+    pub(crate) fn node_name(&self, id: u64) -> String {
+        format!("{id:016x}")
+    }
+
+    pub(crate) fn started_at(&self) -> Time {
+        self.started_at
+    }
+
+    /// Since when this node leads.
+    pub(crate) fn active_since(&self) -> Time {
+        Time::from_nanos(self.active_since.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn system_ttl(&self) -> SystemTtl {
+        SystemTtl {
+            default_secs: self.config.default_lease_ttl.as_secs(),
+            max_secs: self.config.max_lease_ttl.as_secs(),
+        }
+    }
+
+    /// This node as the members record describes it.
+    pub(crate) fn own_record(&self) -> MemberRecord {
+        let own = self.raft.member();
+        MemberRecord {
+            id: own.id,
+            public_key: own.public_key.to_vec(),
+            cluster_addr: own.cluster_addr,
+            api_addr: own.api_addr,
+            is_blind: false,
+        }
+    }
+
+    pub(crate) async fn upkeep_wanted(&self) {
+        self.wants_upkeep.notified().await;
+    }
+
+    pub(crate) fn wake_upkeep(&self) {
+        self.wants_upkeep.notify_one();
+    }
+
+    pub(crate) fn request_checkpoint(&self) {
+        self.wants_checkpoint.store(true, Ordering::Release);
+        self.wake_upkeep();
+    }
+
+    pub(crate) fn take_checkpoint_request(&self) -> bool {
+        self.wants_checkpoint.swap(false, Ordering::AcqRel)
+    }
+
+    /// Brings the gauges up to date and notices a change of role.
+    pub(crate) fn publish_metrics(&self) {
+        let status = self.raft.status();
+        let was_active = self.active_since.load(Ordering::Relaxed) != 0;
+        match (status.role == Role::Leader, was_active) {
+            (true, false) => self.active_since.store(view::now().nanos(), Ordering::Relaxed),
+            (false, true) => self.active_since.store(0, Ordering::Relaxed),
+            _ => {}
+        }
+        self.metrics.set_raft(&status, &self.raft.metrics());
+        self.metrics.set_seal(!self.shared.is_sealed());
+    }
+
+    async fn respond(self: &Arc<Self>, incoming: Incoming) -> Outgoing {
+        if let Some(outgoing) = endpoint::answer(self, &incoming).await {
+            return outgoing;
+        }
+        match self.shared.serving() {
+            Some(core) => self.execute(core, &incoming).await,
+            None if incoming.request.path.as_str() == "sys/seal" && self.is_initialized() => {
+                Outgoing { status: 204, content_type: String::new(), headers: Vec::new(), body: bytes::Bytes::new() }
+            }
+            None => error::failure(503, &["Vault is sealed"]),
+        }
+    }
+}
+
+impl Gateway for Arc<App> {
+    fn serve(&self, incoming: Incoming) -> BoxFuture<'_, Outgoing> {
+        Box::pin(self.respond(incoming))
+    }
+}

@@ -1,0 +1,9 @@
+//! This node's part in the cluster: what peers ask of it, and what it does when it leads.
+
+pub(crate) mod gated;
+pub(crate) mod handover;
+pub(crate) mod hooks;
+pub(crate) mod join;
+pub(crate) mod peer;
+pub(crate) mod table_check;
+pub(crate) mod upkeep;

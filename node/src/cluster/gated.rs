@@ -1,0 +1,93 @@
+//! The table with a gate in front of apply, so that it can be checked while nothing changes it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use conclave_storage::batch::Outcome;
+use conclave_storage::log::Entry;
+use conclave_storage::table::{Applied, Export, Import, Table, TableError, View};
+use parking_lot::Mutex;
+
+/// A table whose apply waits while the gate is held.
+pub struct GatedTable {
+    inner: Arc<dyn Table>,
+    gate: Arc<Mutex<()>>,
+}
+
+/// A snapshot being received; it takes the table's place only through the gate.
+struct GatedImport {
+    inner: Box<dyn Import>,
+    gate: Arc<Mutex<()>>,
+}
+
+impl Import for GatedImport {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), TableError> {
+        self.inner.push(chunk)
+    }
+
+    fn install(self: Box<Self>) -> Result<Applied, TableError> {
+        let _held = self.gate.lock();
+        self.inner.install()
+    }
+}
+
+impl GatedTable {
+    /// Puts a gate in front of a table.
+    pub fn new(inner: Arc<dyn Table>) -> Self {
+        Self { inner, gate: Arc::default() }
+    }
+
+    /// Runs something while no entry is applied and no snapshot installed; it gets the table behind the gate.
+    pub fn hold<T>(&self, run: impl FnOnce(&dyn Table) -> T) -> T {
+        let _held = self.gate.lock();
+        run(self.inner.as_ref())
+    }
+}
+
+impl Table for GatedTable {
+    fn applied(&self) -> Applied {
+        self.inner.applied()
+    }
+
+    fn view(&self) -> Result<Box<dyn View>, TableError> {
+        self.inner.view()
+    }
+
+    fn apply(&self, entries: &[Entry]) -> Result<Vec<Option<Outcome>>, TableError> {
+        let _held = self.gate.lock();
+        self.inner.apply(entries)
+    }
+
+    fn outcome_of(&self, id: &[u8; 16]) -> Result<Option<Outcome>, TableError> {
+        self.inner.outcome_of(id)
+    }
+
+    fn sync(&self) -> Result<Applied, TableError> {
+        self.inner.sync()
+    }
+
+    fn export(&self) -> Result<Box<dyn Export>, TableError> {
+        self.inner.export()
+    }
+
+    fn import(&self) -> Result<Box<dyn Import>, TableError> {
+        let inner = self.inner.import()?;
+        Ok(Box::new(GatedImport { inner, gate: Arc::clone(&self.gate) }))
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.inner.path()
+    }
+
+    fn rewind(&self) -> Result<Applied, TableError> {
+        self.inner.rewind()
+    }
+
+    fn rewind_index(&self) -> u64 {
+        self.inner.rewind_index()
+    }
+
+    fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError> {
+        self.inner.digest_at(index)
+    }
+}

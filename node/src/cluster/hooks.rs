@@ -1,0 +1,79 @@
+//! What consensus asks of the rest of the node: whether a batch's tag holds, and to forget what changed.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use bytes::Bytes;
+use conclave_raft::{CallError, Hooks, Peer};
+use futures::future::BoxFuture;
+
+use crate::app::App;
+use crate::shared::Shared;
+
+/// The node's hooks. The application is set once it exists; calls that come earlier are refused.
+pub struct NodeHooks {
+    shared: Arc<Shared>,
+    app: OnceLock<Weak<App>>,
+}
+
+impl NodeHooks {
+    /// Hooks over the seal state.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, app: OnceLock::new() }
+    }
+
+    /// Makes calls from peers reach the application.
+    pub fn attach(&self, app: &Arc<App>) {
+        // A second call would name the same application, so its refusal means nothing.
+        let _ = self.app.set(Arc::downgrade(app));
+    }
+}
+
+impl Hooks for NodeHooks {
+    fn verify_for_append(&self, signed: &[u8]) -> Result<(), String> {
+        match self.shared.verifier() {
+            Some(core) => core.verify_batch(signed, self.shared.last_index()).map_err(|error| error.to_string()),
+            None => Err("this node is sealed and accepts no batch".into()),
+        }
+    }
+
+    fn before_apply(&self, index: u64, signed: &[u8]) -> Result<(), String> {
+        self.shared.note_index(index);
+        match self.shared.unsealed() {
+            Some(core) => core.verify_batch(signed, index).map_err(|error| {
+                tracing::error!(index, %error, "an entry's tag does not hold: this node stops applying and drops its keys");
+                self.shared.seal();
+                error.to_string()
+            }),
+            // The tag never decides what a sealed node's table holds; the table is checked when it is unsealed.
+            None => Ok(()),
+        }
+    }
+
+    fn applied(&self, index: u64, keys: &[Bytes]) {
+        // Every change that matters to the keys lies under this one key.
+        let keyring = conclave_vault::store::open_key(conclave_vault::seal::record::KEYRING);
+        if keys.contains(&keyring)
+            && let Some(app) = self.app.get().and_then(Weak::upgrade)
+        {
+            app.reload_keyring(index);
+        }
+    }
+
+    fn installed(&self) {
+        if let Some(core) = self.shared.unsealed() {
+            core.cache().clear();
+        }
+        if let Some(app) = self.app.get().and_then(Weak::upgrade) {
+            app.snapshot_installed();
+        }
+    }
+
+    fn call(&self, from: Peer, method: &str, body: Bytes) -> BoxFuture<'static, Result<Bytes, CallError>> {
+        let app = self.app.get().and_then(Weak::upgrade);
+        let method = method.to_owned();
+        Box::pin(async move {
+            let Some(app) = app else { return Err(CallError::Refused("the node is starting".into())) };
+            crate::cluster::peer::answer(&app, from, &method, body).await
+        })
+    }
+}

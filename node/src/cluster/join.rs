@@ -1,0 +1,186 @@
+//! How a node enters a cluster: a single-use token, made by an unsealed node, redeemed by its new holder.
+//!
+//! The token's text names the cluster, the members with their keys, and a secret. The joiner connects to a member whose
+//! key it checks, and sends an HMAC over its own public key, never the secret. Whoever is asked passes it to the leader.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use conclave_raft::{CallError, Member, Peer, Role};
+use conclave_vault::error::{Error, ErrorKind};
+use conclave_vault::members::{self, MemberRecord};
+use prost::Message;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::serve::unavailable;
+
+/// The joiner's request.
+pub(crate) const METHOD: &str = "join";
+/// The same, passed on by a member.
+pub(crate) const RELAY_METHOD: &str = "join-relay";
+/// In front of a token's text, so that secret scanners can know it.
+const PREFIX: &str = "cjt.";
+/// How long joining may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Default time that a token may be redeemed, in seconds.
+pub(crate) const DEFAULT_TOKEN_SECS: u64 = 600;
+
+/// A member that a joiner can ask.
+#[derive(Clone, PartialEq, Message)]
+struct Contact {
+    #[prost(string, tag = "1")]
+    cluster_addr: String,
+    #[prost(bytes = "vec", tag = "2")]
+    public_key: Vec<u8>,
+}
+
+/// What a join token's text holds.
+#[derive(Clone, PartialEq, Message)]
+struct TokenText {
+    #[prost(bytes = "vec", tag = "1")]
+    cluster_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    token_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    secret: Vec<u8>,
+    #[prost(message, repeated, tag = "4")]
+    contacts: Vec<Contact>,
+}
+
+/// What the joiner sends.
+#[derive(Clone, PartialEq, Message)]
+struct JoinRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    token_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    proof: Vec<u8>,
+    #[prost(message, optional, tag = "3")]
+    member: Option<MemberRecord>,
+}
+
+/// What it gets.
+#[derive(Clone, PartialEq, Message)]
+struct JoinReply {
+    #[prost(message, repeated, tag = "1")]
+    members: Vec<MemberRecord>,
+}
+
+/// Makes a join token's text.
+pub(crate) async fn issue(app: &Arc<App>, ttl_secs: u64) -> Result<Zeroizing<String>, Error> {
+    let core = app.shared.serving().ok_or_else(|| unavailable("Vault is sealed"))?;
+    let deadline = Instant::now() + TIMEOUT;
+    let token = app.commit(&core, deadline, |store, context| members::issue_token(store, context, ttl_secs)).await?;
+    let contact = |member: &Member| Contact { cluster_addr: member.cluster_addr.clone(), public_key: member.public_key.to_vec() };
+    let text = TokenText {
+        cluster_id: app.cluster_id().unwrap_or_default().to_vec(),
+        token_id: token.id.to_vec(),
+        secret: token.secret.to_vec(),
+        contacts: app.raft.status().members.iter().map(contact).collect(),
+    };
+    let bytes = Zeroizing::new(text.encode_to_vec());
+    Ok(Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
+}
+
+/// Joins the cluster that a token names.
+pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
+    let malformed = || Error::invalid("this is no join token: one begins with \"cjt.\" and comes from sys/storage/raft/join-token on a member");
+    let encoded = text.trim().strip_prefix(PREFIX).ok_or_else(malformed)?;
+    let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| malformed())?);
+    let token = TokenText::decode(bytes.as_slice()).map_err(|_| malformed())?;
+    let cluster_id: [u8; 16] = token.cluster_id.as_slice().try_into().map_err(|_| malformed())?;
+    let secret = Zeroizing::new(<[u8; 32]>::try_from(token.secret.as_slice()).map_err(|_| malformed())?);
+    if app.is_initialized() {
+        return Err(Error::invalid("this node already belongs to a cluster; a node joins with an empty data folder"));
+    }
+    let request = JoinRequest {
+        token_id: token.token_id,
+        proof: members::prove(&secret, &cluster_id, &app.identity.public_key()),
+        member: Some(app.own_record()),
+    };
+    let body = Bytes::from(request.encode_to_vec());
+    app.raft.set_cluster_id(cluster_id).map_err(|error| Error::internal(error.to_string()))?;
+    let mut last = "the token names no member".to_owned();
+    for contact in token.contacts {
+        let key = contact.public_key.as_slice().try_into().ok();
+        let deadline = Instant::now() + TIMEOUT;
+        match app.raft.call_address(&contact.cluster_addr, key, METHOD, body.clone(), deadline).await {
+            Ok(answer) => return accept(app, &answer),
+            Err(CallError::Failed { code, message }) if code == u32::from(ErrorKind::Invalid as u8) + 100 => return Err(Error::invalid(message)),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(unavailable(&format!("no member of the cluster answered the join: {last}")))
+}
+
+fn accept(app: &App, answer: &[u8]) -> Result<(), Error> {
+    let reply = JoinReply::decode(answer).map_err(|_| Error::internal("the answer to the join does not decode"))?;
+    let members = reply.members.iter().filter_map(to_member).collect();
+    app.raft.set_pins(members).map_err(|error| Error::internal(error.to_string()))
+}
+
+fn to_member(record: &MemberRecord) -> Option<Member> {
+    Some(Member {
+        id: record.id,
+        cluster_addr: record.cluster_addr.clone(),
+        api_addr: record.api_addr.clone(),
+        public_key: record.public_key.as_slice().try_into().ok()?,
+        voter: true,
+    })
+}
+
+/// Answers a joiner, as the leader or by asking it.
+pub(crate) async fn answer(app: &Arc<App>, public_key: [u8; 32], body: &[u8]) -> Result<Bytes, CallError> {
+    let request = JoinRequest::decode(body).map_err(|_| CallError::Denied("the join request does not decode".into()))?;
+    let member = request.member.clone().unwrap_or_default();
+    if member.public_key != public_key {
+        return Err(CallError::Denied("a node can only join with the key of its own connection".into()));
+    }
+    let status = app.raft.status();
+    if status.role == Role::Leader {
+        return redeem(app, request, member).await;
+    }
+    let leader = status.leader.map(|leader| leader.id).ok_or_else(|| CallError::Unreachable("there is no leader".into()))?;
+    app.raft.call(leader, RELAY_METHOD, Bytes::copy_from_slice(body), Instant::now() + TIMEOUT).await
+}
+
+/// Answers a join that a member passed on. The proof covers the joiner's key, so the member cannot put in its own.
+pub(crate) async fn answer_relayed(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
+    if from.id.is_none() {
+        return Err(CallError::Denied("only members pass joins on".into()));
+    }
+    let request = JoinRequest::decode(body).map_err(|_| CallError::Denied("the join request does not decode".into()))?;
+    let member = request.member.clone().unwrap_or_default();
+    redeem(app, request, member).await
+}
+
+async fn redeem(app: &Arc<App>, request: JoinRequest, member: MemberRecord) -> Result<Bytes, CallError> {
+    let core = app.shared.serving().ok_or_else(|| CallError::Unreachable("the leader is sealed; unseal it first".into()))?;
+    let cluster_id = app.cluster_id().unwrap_or_default();
+    let token_id: [u8; 16] =
+        request.token_id.as_slice().try_into().map_err(|_| CallError::Denied("the token's id is not 16 bytes".into()))?;
+    let joiner = to_member(&member).ok_or_else(|| CallError::Denied("the joiner's key is not 32 bytes".into()))?;
+    let deadline = Instant::now() + TIMEOUT;
+    app.commit(&core, deadline, |store, context| {
+        members::redeem(store, context.now, &cluster_id, &token_id, &request.proof, member.clone())?;
+        members::load(store)
+    })
+    .await
+    .map(|record| JoinReply { members: record.members })
+    .map_err(|error| CallError::Failed { code: u32::from(error.kind as u8) + 100, message: error.messages.join("; ") })
+    .map(|reply| (reply, joiner))
+    .map(|(reply, joiner)| {
+        let app = Arc::clone(app);
+        // The joiner is reachable only once it has read this answer and knows whom to trust.
+        tokio::spawn(async move {
+            if let Err(error) = app.raft.add_learner(joiner).await {
+                tracing::error!(%error, "a node that joined could not be added to the Raft membership");
+            }
+        });
+        Bytes::from(reply.encode_to_vec())
+    })
+}

@@ -1,0 +1,132 @@
+//! What runs by itself: the leader's expiry, clean-up and checkpoints, and every node's place in elections.
+//!
+//! Guards make a second runner harmless, so nothing here needs a lock or a lease: a leader that was deposed without
+//! noticing loses every race.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use conclave_raft::{CallError, Peer, Role};
+use conclave_storage::batch::Outcome;
+use conclave_storage::table::Table;
+use conclave_vault::core::Core;
+use conclave_vault::task;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::view::{SystemRandomness, TableView};
+
+/// A peer asks the leader for a checkpoint.
+pub(crate) const CHECKPOINT_METHOD: &str = "checkpoint";
+/// How often upkeep looks around.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Longest wait for one of upkeep's own batches.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Chunks of due work done in one round, so that other work gets its turn.
+const CHUNKS: u32 = 32;
+/// Entries after which the leader makes a checkpoint.
+const CHECKPOINT_ENTRIES: u64 = 4096;
+/// Time after which the leader makes a checkpoint if there were entries at all.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Runs until the application stops.
+pub(crate) async fn run(app: Arc<App>) {
+    let mut checkpointed = Checkpointed { index: 0, at: Instant::now() };
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping() => return,
+            _ = ticks.tick() => {}
+            () = app.upkeep_wanted() => {}
+        }
+        app.try_confirm();
+        app.ask_for_checkpoint().await;
+        if let Some(core) = app.shared.serving() {
+            // Tried again at the next tick; until then this node refuses to encrypt more than it reserved.
+            let _ = app.reserve_uses(&core).await;
+        }
+        let is_leader = app.raft.status().role == Role::Leader;
+        match app.shared.serving() {
+            Some(core) if is_leader => {
+                work(&app, &core).await;
+                checkpoint_if_due(&app, &core, &mut checkpointed).await;
+            }
+            // A node that won an election while it was being sealed hands over at once.
+            None if is_leader && app.is_clustered() => {
+                let _ = app.raft.transfer_leadership(None).await;
+            }
+            _ => {}
+        }
+        app.publish_metrics();
+    }
+}
+
+/// Does what is due: expired tokens and leases, tasks.
+async fn work(app: &App, core: &Core) {
+    for _ in 0..CHUNKS {
+        let proposal = {
+            let Ok(view) = app.table.view() else { return };
+            let view = TableView(view);
+            let mut random = SystemRandomness::default();
+            let mut context = app.context(&mut random);
+            task::run(core, &mut context, &view)
+        };
+        match proposal {
+            Ok(Some(proposal)) => match app.propose(&proposal, Instant::now() + TIMEOUT).await {
+                Ok(Outcome::Applied { .. }) => {}
+                // Somebody changed one of the records; the next round looks again.
+                Ok(_) | Err(_) => return,
+            },
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(detail = error.detail, "work in the background failed");
+                return;
+            }
+        }
+    }
+}
+
+/// The newest checkpoint that this leader made.
+struct Checkpointed {
+    index: u64,
+    at: Instant,
+}
+
+async fn checkpoint_if_due(app: &App, core: &Core, last: &mut Checkpointed) {
+    let applied = app.raft.applied_index();
+    let new_entries = applied.saturating_sub(last.index);
+    let is_due = new_entries >= CHECKPOINT_ENTRIES || (new_entries > 0 && last.at.elapsed() >= CHECKPOINT_INTERVAL);
+    if (is_due || app.take_checkpoint_request()) && new_entries > 0 && let Some(index) = checkpoint(app, core).await {
+        *last = Checkpointed { index, at: Instant::now() };
+    }
+}
+
+/// Makes a checkpoint: one entry marks an index, the next confirms the digest that the table had there.
+pub(crate) async fn checkpoint(app: &App, core: &Core) -> Option<u64> {
+    let mark = propose_checkpoint(app, core, None).await?;
+    let digest = app.table.digest_at(mark).ok().flatten()?;
+    propose_checkpoint(app, core, Some((mark, digest))).await
+}
+
+async fn propose_checkpoint(app: &App, core: &Core, confirmed: Option<(u64, [u8; 32])>) -> Option<u64> {
+    let proposal = {
+        let mut random = SystemRandomness::default();
+        let mut context = app.context(&mut random);
+        core.checkpoint(&mut context, app.raft.applied_index(), confirmed)
+    };
+    match app.propose(&proposal, Instant::now() + TIMEOUT).await {
+        Ok(Outcome::Applied { index }) => Some(index),
+        _ => None,
+    }
+}
+
+/// A member that was just unsealed wants to know whether its table is right.
+pub(crate) fn answer_checkpoint(app: &App, from: Peer) -> Result<Bytes, CallError> {
+    if from.id.is_none() {
+        return Err(CallError::Denied("only members ask for checkpoints".into()));
+    }
+    app.request_checkpoint();
+    Ok(Bytes::new())
+}

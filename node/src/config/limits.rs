@@ -1,0 +1,105 @@
+//! Every bound of the server in one place, with its unit and its default.
+//!
+//! These are not settings: a listener's own settings (`max_request_size`, `max_request_duration` and the timeouts)
+//! stand in [`crate::config::Listener`], and take their defaults from here.
+
+use std::time::Duration;
+
+/// Bounds on what strangers, clients and files may make the server hold. Past each there is a clear answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections to all listeners together. Past it, accepting waits until one ends.
+    pub connections: usize,
+    /// Connections from one address. Past it, a new one is closed at once, so that one client cannot take them all.
+    pub connections_per_address: usize,
+    /// TLS handshakes under way at once; others wait for their turn within [`Limits::handshake_time`].
+    pub handshakes: usize,
+    /// Time for one TLS handshake, waiting included.
+    pub handshake_time: Duration,
+    /// Time from the connection to the end of its first request's headers.
+    pub header_time: Duration,
+    /// Time that a connection may lie idle between requests (HTTP/1.1).
+    pub idle_time: Duration,
+    /// Time for one request's body to arrive.
+    pub body_time: Duration,
+    /// Time that a client may refuse to take bytes of a reply.
+    pub write_stall_time: Duration,
+    /// Time between pings on an HTTP/2 connection, and time to answer one.
+    pub ping_time: Duration,
+    /// Time that requests get to end when the server stops.
+    pub drain_time: Duration,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams_per_connection: u32,
+    /// All header lines of a request together, in bytes (431).
+    pub header_bytes: usize,
+    /// Header lines of a request (431).
+    pub header_lines: usize,
+    /// The token header, in bytes (431).
+    pub token_bytes: usize,
+    /// An idempotency key, in bytes (400).
+    pub idempotency_key_bytes: usize,
+    /// Query parameters of a request (400).
+    pub query_parameters: usize,
+    /// Requests being served at once (503).
+    pub requests: usize,
+    /// Further requests for health, seal status and unsealing, which must get through when all else is full.
+    pub reserved_requests: usize,
+    /// A request's body, in bytes, unless the listener says otherwise (413).
+    pub body_bytes: usize,
+    /// The body of a request without a token, in bytes (413).
+    pub body_bytes_without_token: usize,
+    /// The body that brings an unseal share, in bytes (413).
+    pub unseal_body_bytes: usize,
+    /// Bodies held in memory at once, in bytes (503).
+    pub all_bodies_bytes: usize,
+    /// A body from this size on is parsed off the executor, in bytes.
+    pub parse_aside_bytes: usize,
+    /// Bytes of a refused body that are read and thrown away, so that the client can read the refusal.
+    pub discard_bytes: usize,
+    /// Time for throwing them away.
+    pub discard_time: Duration,
+    /// Time for one request, unless the listener says otherwise.
+    pub request_time: Duration,
+    /// Time beyond a request's deadline after which its client gets an answer in any case.
+    pub deadline_grace: Duration,
+    /// Log lines that wait to be written; past it they are dropped and counted.
+    pub log_lines: usize,
+    /// One log line, in bytes; the rest is cut off.
+    pub log_line_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            connections_per_address: 4_096,
+            handshakes: 256,
+            handshake_time: Duration::from_secs(10),
+            header_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(300),
+            body_time: Duration::from_secs(30),
+            write_stall_time: Duration::from_secs(60),
+            ping_time: Duration::from_secs(30),
+            drain_time: Duration::from_secs(10),
+            streams_per_connection: 128,
+            header_bytes: 64 << 10,
+            header_lines: 100,
+            token_bytes: 8 << 10,
+            idempotency_key_bytes: conclave_vault::idempotency::MAX_KEY_BYTES,
+            query_parameters: 256,
+            requests: 8_192,
+            reserved_requests: 256,
+            body_bytes: 32 << 20,
+            body_bytes_without_token: 64 << 10,
+            unseal_body_bytes: 4 << 10,
+            all_bodies_bytes: 512 << 20,
+            parse_aside_bytes: 64 << 10,
+            discard_bytes: 64 << 20,
+            discard_time: Duration::from_secs(5),
+            request_time: Duration::from_secs(90),
+            deadline_grace: Duration::from_secs(5),
+            log_lines: 16_384,
+            log_line_bytes: 16 << 10,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Several files and the environment become one configuration.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::config::section::{Problems, Section};
+use crate::config::storage::is_url;
+use crate::config::syntax::{self, MAX_TEXT_BYTES};
+use crate::config::{Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address};
+
+/// Most files of one configuration.
+const MAX_FILES: usize = 128;
+
+/// A configuration that cannot be used: everything that is wrong with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError {
+    /// What is wrong; at least one.
+    pub errors: Vec<Problem>,
+}
+
+/// What was read so far; the last file that says something counts.
+#[derive(Default)]
+struct Draft {
+    storage: Option<Storage>,
+    listeners: Vec<Listener>,
+    api_addr: Option<String>,
+    cluster_addr: Option<String>,
+    cluster_name: Option<String>,
+    default_lease_ttl: Option<Duration>,
+    max_lease_ttl: Option<Duration>,
+    disable_mlock: Option<bool>,
+    ui: Option<bool>,
+    raw_storage_endpoint: Option<bool>,
+    log: Log,
+    pid_file: Option<PathBuf>,
+    telemetry: Telemetry,
+    is_cluster_off: bool,
+}
+
+/// Loads files and folders in their order, then the environment, which `variable` reads by name. Answers the
+/// configuration and what is odd about it.
+///
+/// A `base`, as dev mode has, stands for a file before all others.
+pub fn load(
+    paths: &[PathBuf],
+    variable: &dyn Fn(&str) -> Option<String>,
+    base: Option<Config>,
+) -> Result<(Config, Vec<Problem>), ConfigError> {
+    let problems = Rc::new(RefCell::new(Problems::default()));
+    let mut draft = Draft::default();
+    for (name, text) in gather(paths, variable, &problems) {
+        match syntax::parse(&text) {
+            Ok(entries) => draft.read(Section::top(&name, &entries, problems.clone())),
+            Err(error) => fail(&problems, &name, error.line, &error.message),
+        }
+    }
+    draft.read_environment(variable, &problems);
+    let config = draft.finish(base, &problems);
+    let Problems { errors, warnings } = problems.take();
+    if errors.is_empty() { Ok((config, warnings)) } else { Err(ConfigError { errors }) }
+}
+
+fn fail(problems: &RefCell<Problems>, file: &str, line: usize, message: &str) {
+    let problem = Problem { file: file.to_owned(), line, message: message.to_owned() };
+    problems.borrow_mut().errors.push(problem);
+}
+
+/// Names and contents of everything that is to be read.
+fn gather(
+    paths: &[PathBuf],
+    variable: &dyn Fn(&str) -> Option<String>,
+    problems: &RefCell<Problems>,
+) -> Vec<(String, String)> {
+    let mut texts = Vec::new();
+    for path in paths {
+        let files = if path.is_dir() { folder(path, problems) } else { vec![path.clone()] };
+        for file in files {
+            let name = file.display().to_string();
+            match read_file(&file) {
+                Ok(text) if texts.len() < MAX_FILES => texts.push((name, text)),
+                Ok(_) => fail(problems, &name, 0, &format!("a configuration has at most {MAX_FILES} files")),
+                Err(reason) => fail(problems, &name, 0, &reason),
+            }
+        }
+    }
+    let local = named(variable, "LOCAL_CONFIG");
+    texts.extend(local.map(|text| ("VAULT_LOCAL_CONFIG".to_owned(), text)));
+    texts
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let size = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
+    if size > MAX_TEXT_BYTES as u64 {
+        return Err(format!("is larger than {MAX_TEXT_BYTES} bytes"));
+    }
+    fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
+}
+
+/// A folder's configuration files, sorted by name.
+fn folder(path: &Path, problems: &RefCell<Problems>) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => {
+            fail(problems, &path.display().to_string(), 0, &format!("cannot be read: {error}"));
+            return Vec::new();
+        }
+    };
+    let is_config = |file: &PathBuf| file.extension().is_some_and(|end| end == "hcl" || end == "json") && file.is_file();
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_config).collect();
+    files.sort();
+    files
+}
+
+/// An environment variable under any of its three prefixes; ours first.
+pub(crate) fn named(variable: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<String> {
+    let spelled = ["CONCLAVE_", "VAULT_", "BAO_"].into_iter().find_map(|prefix| variable(&format!("{prefix}{name}")));
+    spelled.filter(|text| !text.is_empty())
+}
+
+impl Draft {
+    fn read(&mut self, section: Section<'_>) {
+        self.read_plain(&section);
+        let blocks = section.labelled("storage").into_iter().chain(section.labelled("backend"));
+        for (label, block) in blocks {
+            self.storage = Storage::read(&label, block).or(self.storage.take());
+        }
+        for (label, block) in section.labelled("listener") {
+            self.listeners.extend(Listener::read(&label, block));
+        }
+        for (label, block) in section.labelled("seal") {
+            if label != "shamir" && !block.boolean("disabled").unwrap_or(false) {
+                block.error(block.line(), "only the shamir seal is supported; remove this block");
+            }
+        }
+        for block in section.blocks("telemetry") {
+            self.read_telemetry(block);
+        }
+        section.without_effect(&["service_registration", "ha_storage", "ha_backend", "plugin", "audit", "initialize"]);
+        section.finish();
+    }
+
+    fn read_plain(&mut self, section: &Section<'_>) {
+        set(&mut self.api_addr, section.filled("api_addr"));
+        set(&mut self.cluster_addr, section.filled("cluster_addr"));
+        set(&mut self.cluster_name, section.filled("cluster_name"));
+        set(&mut self.default_lease_ttl, section.duration("default_lease_ttl").filter(|ttl| !ttl.is_zero()));
+        set(&mut self.max_lease_ttl, section.duration("max_lease_ttl").filter(|ttl| !ttl.is_zero()));
+        set(&mut self.disable_mlock, section.boolean("disable_mlock"));
+        set(&mut self.ui, section.boolean("ui"));
+        set(&mut self.raw_storage_endpoint, section.boolean("raw_storage_endpoint"));
+        set(&mut self.pid_file, section.filled("pid_file").map(PathBuf::from));
+        self.is_cluster_off |= section.boolean("disable_clustering").unwrap_or(false);
+        if let Some(text) = section.filled("log_level") {
+            match Level::parse(&text) {
+                Some(level) => self.log.level = level,
+                None => section.error(section.line_of("log_level"), "log_level must be trace, debug, info, warn or error"),
+            }
+        }
+        if let Some(text) = section.filled("log_format") {
+            match Format::parse(&text) {
+                Some(format) => self.log.format = format,
+                None => section.error(section.line_of("log_format"), "log_format must be standard or json"),
+            }
+        }
+        set(&mut self.log.file, section.filled("log_file").map(PathBuf::from));
+        section.without_effect(&[
+            "disable_cache", "plugin_directory", "plugin_auto_download", "plugin_auto_register", "license_path",
+            "experiments", "user_lockout", "enable_response_header_hostname", "enable_response_header_raft_node_id",
+            "log_rotate_duration", "log_rotate_bytes", "log_rotate_max_files", "detect_deadlocks", "entropy",
+        ]);
+        section.tolerate(&[
+            "cache_size", "disable_performance_standby", "disable_sealwrap", "disable_indexing", "disable_printable_check",
+            "introspection_endpoint", "log_requests_level", "max_request_size", "max_request_duration", "plugin_file_uid",
+            "plugin_file_permissions", "plugin_tmpdir", "enable_ui", "allow_audit_log_prefixing", "unsafe_allow_api_audit_creation",
+            "imprecise_lease_role_tracking", "kms", "include", "disable_standby_reads", "administrative_namespace_path",
+        ]);
+    }
+
+    fn read_telemetry(&mut self, block: Section<'_>) {
+        if let Some(time) = block.duration("prometheus_retention_time") {
+            self.telemetry.prometheus_retention_time = time;
+        }
+        self.telemetry.disable_hostname = block.boolean("disable_hostname").unwrap_or(false);
+        block.without_effect(&[
+            "statsite_address", "statsd_address", "dogstatsd_addr", "dogstatsd_tags", "circonus_api_token",
+            "stackdriver_project_id", "metrics_prefix", "prefix_filter", "filter_default",
+        ]);
+        block.tolerate(&[
+            "enable_hostname_label", "usage_gauge_period", "maximum_gauge_cardinality", "lease_metrics_epsilon",
+            "num_lease_metrics_buckets", "add_lease_metrics_namespace_labels", "add_mount_point_rollback_metrics",
+        ]);
+        block.finish();
+    }
+
+    fn read_environment(&mut self, variable: &dyn Fn(&str) -> Option<String>, problems: &RefCell<Problems>) {
+        set(&mut self.api_addr, named(variable, "API_ADDR").or_else(|| named(variable, "REDIRECT_ADDR")));
+        set(&mut self.cluster_addr, named(variable, "CLUSTER_ADDR"));
+        if let Some(Storage::Raft(raft)) = &mut self.storage {
+            if let Some(path) = named(variable, "RAFT_PATH") {
+                raft.path = path.into();
+            }
+            set(&mut raft.node_id, named(variable, "RAFT_NODE_ID"));
+        }
+        if let Some(text) = named(variable, "LOG_LEVEL") {
+            match Level::parse(&text) {
+                Some(level) => self.log.level = level,
+                None => fail(problems, "VAULT_LOG_LEVEL", 0, "must be trace, debug, info, warn or error"),
+            }
+        }
+        if let Some(text) = named(variable, "LOG_FORMAT") {
+            match Format::parse(&text) {
+                Some(format) => self.log.format = format,
+                None => fail(problems, "VAULT_LOG_FORMAT", 0, "must be standard or json"),
+            }
+        }
+    }
+
+    fn finish(self, base: Option<Config>, problems: &RefCell<Problems>) -> Config {
+        let is_dev = base.is_some();
+        let mut config = base.unwrap_or_else(|| Config::memory("127.0.0.1:8200"));
+        match self.storage {
+            Some(Storage::Raft(Raft { path, .. })) if path.as_os_str().is_empty() => {
+                fail(problems, "", 0, "storage \"raft\" needs a path: the folder for the data (or set VAULT_RAFT_PATH)");
+            }
+            Some(storage) => config.storage = storage,
+            None if is_dev => {}
+            None => fail(problems, "", 0, "a storage block is needed, such as storage \"raft\" { path = \"/var/lib/conclave\" }"),
+        }
+        match (self.listeners.is_empty(), is_dev) {
+            (true, true) => {}
+            (true, false) => fail(problems, "", 0, "a listener block is needed, such as listener \"tcp\" { address = \"0.0.0.0:8200\" … }"),
+            (false, true) => config.listeners.extend(self.listeners),
+            (false, false) => config.listeners = self.listeners,
+        }
+        config.set_addresses(self.api_addr, self.cluster_addr, problems);
+        config.cluster_name = self.cluster_name;
+        config.max_lease_ttl = self.max_lease_ttl.unwrap_or(Duration::from_secs(LEASE_SECS));
+        config.default_lease_ttl = self.default_lease_ttl.unwrap_or(Duration::from_secs(LEASE_SECS).min(config.max_lease_ttl));
+        if config.default_lease_ttl > config.max_lease_ttl {
+            fail(problems, "", 0, "default_lease_ttl must not be above max_lease_ttl");
+        }
+        config.disable_mlock = self.disable_mlock.unwrap_or(false);
+        config.ui = self.ui.unwrap_or(false);
+        config.raw_storage_endpoint = self.raw_storage_endpoint.unwrap_or(false);
+        config.log = self.log;
+        config.pid_file = self.pid_file;
+        config.telemetry = self.telemetry;
+        config.limits = Limits::default();
+        if self.is_cluster_off && matches!(config.storage, Storage::Raft(_)) {
+            fail(problems, "", 0, "disable_clustering contradicts storage \"raft\"; use storage \"file\" for one node");
+        }
+        config
+    }
+}
+
+impl Config {
+    /// Addresses that were not said follow from the first listener.
+    fn set_addresses(&mut self, api: Option<String>, cluster: Option<String>, problems: &RefCell<Problems>) {
+        let Some(first) = self.listeners.first() else { return };
+        let scheme = if first.tls.is_some() { "https" } else { "http" };
+        let reachable = |text: &str| address::reachable(text).unwrap_or_else(|| text.to_owned());
+        self.api_addr = api.unwrap_or_else(|| format!("{scheme}://{}", reachable(&first.address)));
+        let cluster = cluster.unwrap_or_else(|| reachable(&first.cluster_address));
+        self.cluster_addr = if cluster.contains("://") { cluster } else { format!("https://{cluster}") };
+        for (name, url) in [("api_addr", &self.api_addr), ("cluster_addr", &self.cluster_addr)] {
+            if !is_url(url) {
+                fail(problems, "", 0, &format!("{name} must be a URL such as https://10.0.0.1:8200, without templates"));
+            }
+        }
+        let host_port = self.cluster_addr.split_once("://").map_or("", |(_, rest)| rest.trim_end_matches('/'));
+        if matches!(self.storage, Storage::Raft(_)) && address::split(host_port).is_none() {
+            fail(problems, "", 0, "cluster_addr must have a port, such as https://10.0.0.1:8201");
+        }
+    }
+}
+
+fn set<T>(place: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *place = value;
+    }
+}

@@ -1,0 +1,200 @@
+//! `storage` (or `backend`): where the Raft log and the table live, and how a node finds its cluster.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::config::section::Section;
+
+/// Where data lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory; gone when the process ends.
+    Memory,
+    /// In a folder, for one node without a network.
+    File {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// In a folder, replicated.
+    Raft(Raft),
+}
+
+/// Settings of `storage "raft"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Raft {
+    /// The data folder.
+    pub path: PathBuf,
+    /// The node's name for people; the id in the protocol is random and lies in the data folder.
+    pub node_id: Option<String>,
+    /// Where a new node asks to join, in order.
+    pub retry_join: Vec<RetryJoin>,
+    /// Between which places the cluster runs.
+    pub timing: Timing,
+    /// The engine of the table; `None` is the default one.
+    pub engine: Option<String>,
+    /// Applied entries that stay in the log behind a snapshot; `None` is the default.
+    pub trailing_logs: Option<u64>,
+    /// Entries between snapshots; `None` is the default.
+    pub snapshot_threshold: Option<u64>,
+}
+
+/// How fast heartbeats and elections are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timing {
+    /// One region: heartbeat 100 ms, election 500 to 1,000 ms.
+    #[default]
+    Lan,
+    /// Several regions: heartbeat 500 ms, election 1,500 to 3,000 ms.
+    MultiRegion,
+}
+
+/// One address at which to ask for membership.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetryJoin {
+    /// URL of the API of a member.
+    pub leader_api_addr: String,
+    /// PEM file with the authorities for that API's certificate.
+    pub leader_ca_cert_file: Option<PathBuf>,
+    /// The same, as PEM text.
+    pub leader_ca_cert: Option<String>,
+    /// PEM file with a certificate to present.
+    pub leader_client_cert_file: Option<PathBuf>,
+    /// The same, as PEM text.
+    pub leader_client_cert: Option<String>,
+    /// PEM file with its key.
+    pub leader_client_key_file: Option<PathBuf>,
+    /// The same, as PEM text.
+    pub leader_client_key: Option<Hidden>,
+    /// Name that the member's certificate must have.
+    pub leader_tls_servername: Option<String>,
+    /// A join token; without one, shares entered at this node prove it.
+    pub token: Option<Hidden>,
+}
+
+/// A secret in the configuration. Shows nothing of itself.
+#[derive(Clone)]
+pub struct Hidden(Zeroizing<String>);
+
+impl Hidden {
+    /// Keeps a secret.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden")
+    }
+}
+
+impl PartialEq for Hidden {
+    fn eq(&self, other: &Self) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
+    }
+}
+
+impl Eq for Hidden {}
+
+impl Storage {
+    /// Reads a block; `None` if it cannot be used, with the reason among the problems.
+    pub(crate) fn read(label: &str, section: Section<'_>) -> Option<Self> {
+        section.tolerate(&["max_parallel"]);
+        let storage = match label {
+            "inmem" | "inmem_ha" | "inmem_transactional" | "inmem_transactional_ha" => Self::Memory,
+            "file" => Self::File { path: read_path(&section)? },
+            "raft" => Self::Raft(Raft::read(&section)?),
+            _ => {
+                section.error(section.line(), "this storage does not exist; choose \"raft\", \"file\" or \"inmem\"");
+                return None;
+            }
+        };
+        section.finish();
+        Some(storage)
+    }
+
+    /// The name in the API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Memory => "inmem",
+            Self::File { .. } => "file",
+            Self::Raft(_) => "raft",
+        }
+    }
+}
+
+fn read_path(section: &Section<'_>) -> Option<PathBuf> {
+    let path = section.filled("path");
+    if path.is_none() {
+        section.error(section.line(), "path is needed: the folder for the data");
+    }
+    path.map(PathBuf::from)
+}
+
+impl Raft {
+    fn read(section: &Section<'_>) -> Option<Self> {
+        // The path may come from the environment, so its absence is judged when everything is known.
+        let path = section.filled("path").unwrap_or_default().into();
+        section.tolerate(&["autopilot_reconcile_interval", "autopilot_update_interval", "performance_multiplier", "snapshot_interval", "raft_log_verifier_enabled", "raft_log_verification_interval", "raft_wal", "autopilot_upgrade_version"]);
+        section.without_effect(&["max_entry_size", "max_mount_and_namespace_table_entry_size", "autopilot_redundancy_zone", "retry_join_as_non_voter", "non_voter", "max_transaction_size"]);
+        let timing = match section.filled("timing").as_deref() {
+            None | Some("lan") => Timing::Lan,
+            Some("multi-region") => Timing::MultiRegion,
+            Some(_) => {
+                section.error(section.line_of("timing"), "timing must be \"lan\" or \"multi-region\"");
+                Timing::Lan
+            }
+        };
+        Some(Self {
+            path,
+            node_id: section.filled("node_id"),
+            retry_join: section.blocks("retry_join").into_iter().filter_map(RetryJoin::read).collect(),
+            timing,
+            engine: section.filled("engine"),
+            trailing_logs: section.whole("trailing_logs"),
+            snapshot_threshold: section.whole("snapshot_threshold"),
+        })
+    }
+}
+
+impl RetryJoin {
+    fn read(section: Section<'_>) -> Option<Self> {
+        if section.filled("auto_join").is_some() {
+            section.error(section.line_of("auto_join"), "auto_join is not supported; name members with leader_api_addr");
+            return None;
+        }
+        section.tolerate(&["auto_join_scheme", "auto_join_port"]);
+        let leader_api_addr = section.filled("leader_api_addr").unwrap_or_default();
+        if !is_url(&leader_api_addr) {
+            section.error(section.line_of("leader_api_addr"), "leader_api_addr must be a URL such as \"https://10.0.0.1:8200\"");
+            return None;
+        }
+        let file = |name| section.filled(name).map(PathBuf::from);
+        let join = Self {
+            leader_api_addr,
+            leader_ca_cert_file: file("leader_ca_cert_file"),
+            leader_ca_cert: section.filled("leader_ca_cert"),
+            leader_client_cert_file: file("leader_client_cert_file"),
+            leader_client_cert: section.filled("leader_client_cert"),
+            leader_client_key_file: file("leader_client_key_file"),
+            leader_client_key: section.filled("leader_client_key").map(Hidden::new),
+            leader_tls_servername: section.filled("leader_tls_servername"),
+            token: section.filled("token").map(Hidden::new),
+        };
+        section.finish();
+        Some(join)
+    }
+}
+
+/// Whether a text is an address of an API.
+pub(crate) fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['{', '}', ' ', '@']))
+}

@@ -1,0 +1,179 @@
+use std::fs;
+
+use super::*;
+
+fn from_text(text: &str) -> Result<(Config, Vec<Problem>), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.hcl");
+    fs::write(&file, text).unwrap();
+    load(&[file], &|_| None, None).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), ""))
+}
+
+const HCL: &str = r#"
+storage "raft" {
+  path    = "/data"
+  node_id = "a"
+  retry_join { leader_api_addr = "https://b:8200" }
+  retry_join {
+    leader_api_addr = "https://c:8200"
+    token           = "join-secret"
+  }
+}
+listener "tcp" {
+  address              = "0.0.0.0:8200"
+  tls_cert_file        = "cert.pem"
+  tls_key_file         = "key.pem"
+  tls_min_version      = "tls13"
+  max_request_duration = "30s"
+  x_forwarded_for_authorized_addrs = "10.0.0.0/8,127.0.0.1"
+  telemetry { unauthenticated_metrics_access = true }
+  disable_unauthed_rekey_endpoints = false
+  custom_response_headers {
+    "default" = { "X-Team" = ["a", "b"] }
+    "4xx"     = { "X-Bad" = "1" }
+  }
+}
+listener "tcp" {
+  address     = "127.0.0.1:8300"
+  tls_disable = 1
+}
+api_addr          = "https://a:8200"
+cluster_addr      = "https://a:8201"
+default_lease_ttl = "1h"
+max_lease_ttl     = 7200
+disable_mlock     = true
+ui                = "true"
+log_level         = "DEBUG"
+"#;
+
+const JSON: &str = r#"{
+ "storage": {"raft": {"path": "/data", "node_id": "a",
+   "retry_join": [{"leader_api_addr": "https://b:8200"}, {"leader_api_addr": "https://c:8200", "token": "join-secret"}]}},
+ "listener": [
+   {"tcp": {"address": "0.0.0.0:8200", "tls_cert_file": "cert.pem", "tls_key_file": "key.pem", "tls_min_version": "tls13",
+     "max_request_duration": 30, "x_forwarded_for_authorized_addrs": ["10.0.0.0/8", "127.0.0.1"],
+     "telemetry": {"unauthenticated_metrics_access": "true"}, "disable_unauthed_rekey_endpoints": "false",
+     "custom_response_headers": {"default": {"X-Team": ["a", "b"]}, "4xx": {"X-Bad": ["1"]}}}},
+   {"tcp": {"address": "127.0.0.1:8300", "tls_disable": "true"}}
+ ],
+ "api_addr": "https://a:8200", "cluster_addr": "https://a:8201",
+ "default_lease_ttl": "1h", "max_lease_ttl": "2h", "disable_mlock": 1, "ui": true, "log_level": "debug"
+}"#;
+
+#[test]
+fn hcl_and_json_say_the_same() {
+    let (hcl, hcl_warnings) = from_text(HCL).unwrap();
+    let (json, json_warnings) = from_text(JSON).unwrap();
+    assert_eq!(hcl, json);
+    assert_eq!((hcl_warnings, json_warnings), (Vec::new(), Vec::new()));
+    let Storage::Raft(raft) = &hcl.storage else { panic!("not raft") };
+    assert_eq!(raft.retry_join[1].token.as_ref().map(Hidden::reveal), Some("join-secret"));
+    assert_eq!(hcl.listeners.len(), 2);
+    let first = &hcl.listeners[0];
+    assert_eq!(first.cluster_address, "0.0.0.0:8201");
+    assert_eq!(first.max_request_duration, Duration::from_secs(30));
+    assert!(first.has_open_metrics && first.has_open_rekey && !first.has_open_generate_root);
+    assert_eq!(first.tls.as_ref().unwrap().min_version, TlsVersion::Tls13);
+    assert_eq!(first.response_headers.len(), 2);
+    assert!(hcl.listeners[1].tls.is_none());
+    assert!(!hcl.has_open_rekey(), "the second listener forbids it");
+}
+
+#[test]
+fn a_test_suite_s_plain_maps_are_read() {
+    let (config, warnings) = from_text(
+        r#"{"backend":{"inmem":{}},"listener":{"tcp":{"tls_cert_file":"c.pem","tls_key_file":"k.pem","address":"127.0.0.1:8200"}},
+            "disable_mlock":true,"default_lease_ttl":"768h","max_lease_ttl":"768h"}"#,
+    )
+    .unwrap();
+    assert_eq!(config.storage, Storage::Memory);
+    assert_eq!(config.listeners[0].tls.as_ref().unwrap().cert_file, PathBuf::from("c.pem"));
+    assert_eq!(warnings, Vec::new());
+    assert_eq!(config.api_addr, "https://127.0.0.1:8200");
+}
+
+#[test]
+fn truth_values_are_taken_in_every_spelling() {
+    for (text, expected) in [("1", true), ("\"1\"", true), ("\"true\"", true), ("true", true), ("0", false), ("\"False\"", false)] {
+        let config = format!("storage \"inmem\" {{}}\nui = {text}\nlistener \"tcp\" {{ tls_disable = 1 }}");
+        assert_eq!(from_text(&config).unwrap().0.ui, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_value_names_file_line_and_what_was_expected() {
+    let cases = [
+        ("ui = \"yes\"", "/c.hcl:1: ui must be true or false"),
+        ("\nmax_lease_ttl = \"10M\"", "/c.hcl:2: max_lease_ttl must be a duration"),
+        ("listener \"unix\" {}", "/c.hcl:1: listener \"unix\": only listeners of type \"tcp\""),
+        ("listener \"tcp\" {\n address = \"x\"\n}", "/c.hcl:2: listener \"tcp\": address must be host:port"),
+        ("listener \"tcp\" {}", "tls_cert_file and tls_key_file are needed"),
+        ("listener \"tcp\" {\n tls_disable = true\n tls_min_version = \"tls10\"\n}", "/c.hcl:3: listener \"tcp\": tls_min_version must be"),
+        ("storage \"consul\" {}", "this storage does not exist; choose \"raft\""),
+        ("storage \"raft\" {}", "needs a path"),
+        ("storage \"raft\" {\n path = \"x\"\n retry_join { leader_api_addr = \"b\" }\n}", "/c.hcl:3: retry_join: leader_api_addr must be a URL"),
+        ("seal \"awskms\" {}", "only the shamir seal is supported"),
+        ("ui = ", "/c.hcl:1: expected a value"),
+        ("api_addr = \"https://{{ GetPrivateIP }}:8200\"", "api_addr must be a URL"),
+        ("default_lease_ttl = \"2h\"\nmax_lease_ttl = \"1h\"", "default_lease_ttl must not be above"),
+        ("ui = true", "a storage block is needed"),
+    ];
+    for (text, expected) in cases {
+        let error = from_text(text).expect_err(text);
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_unknown_name_is_a_warning_with_its_line() {
+    let (_, warnings) = from_text("storage \"inmem\" {}\nlistener \"tcp\" {\n tls_disable = 1\n adress = \"x\"\n}\nwat = 1").unwrap();
+    let texts: Vec<String> = warnings.iter().map(|warning| format!("{}: {}", warning.line, warning.message)).collect();
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[0].starts_with("4: listener \"tcp\": adress is not known"), "{texts:?}");
+    assert!(texts[1].starts_with("6: wat is not known"), "{texts:?}");
+}
+
+#[test]
+fn files_of_a_folder_are_merged_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("b.json"), r#"{"ui": false, "cluster_name": "b"}"#).unwrap();
+    fs::write(folder.path().join("a.hcl"), "storage \"inmem\" {}\nui = true\nlistener \"tcp\" { tls_disable = 1 }").unwrap();
+    fs::write(folder.path().join("c.txt"), "not read").unwrap();
+    let (config, _) = load(&[folder.path().to_owned()], &|_| None, None).unwrap();
+    assert!(!config.ui);
+    assert_eq!(config.cluster_name.as_deref(), Some("b"));
+    assert_eq!(config.listeners.len(), 1);
+}
+
+#[test]
+fn the_environment_wins_over_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.hcl");
+    fs::write(&file, "storage \"raft\" { path = \"/x\" }\nlistener \"tcp\" { tls_disable = 1 }\napi_addr = \"http://a:1\"").unwrap();
+    let variable = |name: &str| {
+        let known = [
+            ("VAULT_API_ADDR", "http://b:2"),
+            ("BAO_RAFT_PATH", "/y"),
+            ("CONCLAVE_RAFT_NODE_ID", "n"),
+            ("VAULT_LOG_LEVEL", "trace"),
+            ("VAULT_LOCAL_CONFIG", "{\"ui\": true}"),
+        ];
+        known.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    };
+    let (config, _) = load(&[file], &variable, None).unwrap();
+    assert_eq!(config.api_addr, "http://b:2");
+    let Storage::Raft(raft) = &config.storage else { panic!("not raft") };
+    assert_eq!((raft.path.to_str(), raft.node_id.as_deref()), (Some("/y"), Some("n")));
+    assert_eq!(config.log.level, Level::Trace);
+    assert!(config.ui);
+}
+
+#[test]
+fn what_is_shown_of_a_configuration_holds_no_secret() {
+    // check 217
+    let (config, _) = from_text(HCL).unwrap();
+    assert!(!config.sanitized().to_string().contains("join-secret"));
+    assert!(!format!("{config:?}").contains("join-secret"));
+    assert_eq!(config.sanitized()["storage"]["type"], "raft");
+    assert_eq!(config.sanitized()["listeners"][0]["type"], "tcp");
+}

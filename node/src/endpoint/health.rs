@@ -1,0 +1,86 @@
+//! `sys/health`: one answer for load balancers, whose status code says what this node is.
+
+use conclave_raft::Role;
+use serde_json::json;
+
+use crate::app::App;
+use crate::endpoint::plain;
+use crate::gateway::{Incoming, Outgoing};
+use crate::http::error;
+
+/// What this node is, in the order in which it counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Uninitialised,
+    Sealed,
+    Standby,
+    Active,
+}
+
+/// Answers `GET` and `HEAD sys/health`.
+pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
+    if !matches!(incoming.method.as_str(), "GET" | "HEAD") {
+        return error::failure(405, &[]);
+    }
+    let state = state_of(app);
+    let Ok(status) = status_of(state, incoming) else { return error::failure(400, &[]) };
+    if status == 204 && incoming.method == "GET" {
+        return Outgoing { status, content_type: String::new(), headers: Vec::new(), body: Vec::new().into() };
+    }
+    let is_open = matches!(state, State::Standby | State::Active);
+    let replication = if is_open { "disabled" } else { "unknown" };
+    let mut body = json!({
+        "initialized": state != State::Uninitialised,
+        "sealed": !is_open,
+        "standby": state != State::Active,
+        "performance_standby": false,
+        "replication_performance_mode": replication,
+        "replication_dr_mode": replication,
+        "server_time_utc": crate::view::now().secs(),
+        "version": crate::version::API_VERSION,
+    });
+    if is_open {
+        body["cluster_name"] = app.cluster_name().into();
+        body["cluster_id"] = app.cluster_id_text().into();
+    }
+    plain(status, &body)
+}
+
+fn state_of(app: &App) -> State {
+    if !app.is_initialized() {
+        State::Uninitialised
+    } else if app.shared.is_sealed() {
+        State::Sealed
+    } else if app.raft.status().role == Role::Leader {
+        State::Active
+    } else {
+        State::Standby
+    }
+}
+
+/// The status code: the default of the state, or what the query asks for it.
+fn status_of(state: State, incoming: &Incoming) -> Result<u16, ()> {
+    let find = |name: &str| incoming.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let code = |name: &str, default: u16| match find(name) {
+        None => Ok(default),
+        Some(text) => text.parse().ok().filter(|code| (200..600).contains(code)).ok_or(()),
+    };
+    let flag = |name: &str| match find(name) {
+        None => Ok(false),
+        Some("") => Ok(true),
+        Some(text) => conclave_vault::field::boolean(&text.into()).ok_or(()),
+    };
+    // Every parameter is checked, also those of other states: a typing error shows at once.
+    let is_standby_ok = flag("standbyok")? | flag("perfstandbyok")?;
+    let active = code("activecode", 200)?;
+    let standby = code("standbycode", 429)?;
+    let sealed = code("sealedcode", 503)?;
+    let uninitialised = code("uninitcode", 501)?;
+    Ok(match state {
+        State::Uninitialised => uninitialised,
+        State::Sealed => sealed,
+        State::Standby if is_standby_ok => active,
+        State::Standby => standby,
+        State::Active => active,
+    })
+}

@@ -1,0 +1,150 @@
+//! `sys/init`: a new cluster's keys, and the one time that its shares are seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conclave_raft::ChangeError;
+use conclave_storage::batch::Outcome;
+use conclave_storage::table::Table;
+use conclave_vault::bootstrap;
+use conclave_vault::context::Random as _;
+use conclave_vault::core::Core;
+use conclave_vault::error::{Error, ErrorKind};
+use conclave_vault::members;
+use conclave_vault::seal::init::{Initialized, Parameters, initialize};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::endpoint::plain;
+use crate::gateway::{Incoming, Outgoing};
+use crate::http::error;
+use crate::serve::unavailable;
+use crate::view::{self, SystemRandomness, TableView};
+
+/// How long the first election and the first batch may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A new cluster's secrets, for whoever initialised it.
+pub(crate) struct Made {
+    pub(crate) initialized: Initialized,
+    pub(crate) root_token: Zeroizing<String>,
+}
+
+/// Answers `sys/init`.
+pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
+    match incoming.method.as_str() {
+        "GET" => plain(200, &json!({ "initialized": app.is_initialized() })),
+        "POST" | "PUT" => match init(app, incoming).await {
+            Ok(body) => plain(200, &body),
+            Err(failed) => error::outgoing(&failed),
+        },
+        _ => error::failure(405, &[]),
+    }
+}
+
+async fn init(app: &Arc<App>, incoming: &Incoming) -> Result<Value, Error> {
+    if app.is_initialized() {
+        return Err(already());
+    }
+    let parameters = parameters(incoming)?;
+    let made = create_cluster(app, parameters, None, false).await?;
+    // As after any restart, whoever wants to use the cluster unseals it first.
+    app.raft.set_campaign(false);
+    let shares = &made.initialized.shares;
+    Ok(json!({
+        "keys": shares.iter().map(|share| share.to_hex().to_string()).collect::<Vec<_>>(),
+        "keys_base64": shares.iter().map(|share| share.to_base64().to_string()).collect::<Vec<_>>(),
+        "root_token": made.root_token.as_str(),
+    }))
+}
+
+fn already() -> Error {
+    Error::invalid("Vault is already initialized")
+}
+
+/// What the body asks for. This endpoint alone takes numbers as numbers only.
+fn parameters(incoming: &Incoming) -> Result<Parameters, Error> {
+    let data = &incoming.request.data;
+    let number = |name: &str| match data.get(name) {
+        None | Some(Value::Null) => Ok(0),
+        Some(Value::Number(number)) => number.as_i64().ok_or_else(|| not_a_number(name)),
+        Some(_) => Err(not_a_number(name)),
+    };
+    let (shares, threshold) = (number("secret_shares")?, number("secret_threshold")?);
+    let recovery: Vec<_> = ["recovery_shares", "recovery_threshold"].into_iter().filter(|name| number(name).is_ok_and(|n| n != 0)).collect();
+    if !recovery.is_empty() {
+        return Err(Error::invalid(format!("parameters {} not applicable to seal type shamir", recovery.join(","))));
+    }
+    let parameters = Parameters { shares: u64::try_from(shares).unwrap_or(0), threshold: u64::try_from(threshold).unwrap_or(0) };
+    parameters.check().map_err(|error| Error::invalid(error.to_string()))?;
+    let keys = data.get("pgp_keys").and_then(Value::as_array).map_or(0, Vec::len);
+    let has_token_key = data.get("root_token_pgp_key").and_then(Value::as_str).is_some_and(|key| !key.is_empty());
+    if keys > 0 && u64::try_from(keys).ok() != Some(parameters.shares) {
+        return Err(Error::invalid("invalid seal configuration: count mismatch between number of provided PGP keys and number of shares"));
+    }
+    if keys > 0 || has_token_key {
+        return Err(Error::invalid("invalid seal configuration: encrypting shares with PGP keys is not supported; initialise without pgp_keys over TLS"));
+    }
+    Ok(parameters)
+}
+
+fn not_a_number(name: &str) -> Error {
+    Error::invalid(format!("failed to decode JSON input: {name} must be a whole number"))
+}
+
+/// Makes a cluster of this one node: consensus, keys, first batch.
+pub(crate) async fn create_cluster(app: &Arc<App>, parameters: Parameters, root_token: Option<&str>, dev_kv: bool) -> Result<Made, Error> {
+    let mut random = SystemRandomness::default();
+    let mut cluster_id = [0; 16];
+    random.fill(&mut cluster_id);
+    let initialized = initialize(parameters, &mut random, view::now(), cluster_id).map_err(|error| Error::invalid(error.to_string()))?;
+    let Initialized { shares, barrier, records } = initialized;
+    let core = Arc::new(Core::new(barrier));
+    app.shared.set_initialising(Some(Arc::clone(&core)));
+    let made = write_first_batches(app, &core, cluster_id, records.clone(), root_token, dev_kv).await;
+    app.shared.set_initialising(None);
+    let root_token = made?;
+    let barrier = Arc::try_unwrap(core).map_err(|_| Error::internal("the first core is still in use"))?.into_barrier();
+    Ok(Made { initialized: Initialized { shares, barrier, records }, root_token: Zeroizing::new(root_token) })
+}
+
+async fn write_first_batches(
+    app: &Arc<App>,
+    core: &Core,
+    cluster_id: [u8; 16],
+    records: Vec<(&'static str, Vec<u8>)>,
+    root_token: Option<&str>,
+    dev_kv: bool,
+) -> Result<String, Error> {
+    let deadline = Instant::now() + TIMEOUT;
+    lead(app, cluster_id, deadline).await?;
+    let (proposal, token) = {
+        let view = TableView(app.table.view().map_err(|error| Error::internal(error.to_string()))?);
+        let mut random = SystemRandomness::default();
+        let mut context = app.context(&mut random);
+        bootstrap::first_batch(core, &mut context, &view, records, root_token, dev_kv)?
+    };
+    match app.propose(&proposal, deadline).await? {
+        Outcome::Applied { .. } => {}
+        Outcome::Conflict { .. } => return Err(already()),
+        outcome => return Err(Error::internal(format!("the first batch ended as {outcome:?}"))),
+    }
+    let own = app.own_record();
+    app.commit(core, deadline, |store, _| members::add(store, own.clone())).await?;
+    Ok(token)
+}
+
+/// Makes this node the leader of a cluster of one.
+async fn lead(app: &App, cluster_id: [u8; 16], deadline: Instant) -> Result<(), Error> {
+    app.raft.set_campaign(true);
+    let failed = |error| match error {
+        ChangeError::AlreadyInitialized => already(),
+        other => Error::new(ErrorKind::Unavailable, other.to_string()),
+    };
+    app.raft.set_cluster_id(cluster_id).map_err(failed)?;
+    app.raft.bootstrap().await.map_err(failed)?;
+    let led = app.raft.read_point(deadline).await;
+    led.map(|_| ()).map_err(|_| unavailable("this node did not become the leader of its new cluster in time; try again"))
+}

@@ -1,0 +1,30 @@
+//! `sys/storage/raft/join`: this node enters a cluster.
+
+use std::sync::Arc;
+
+use conclave_vault::error::Error;
+use serde_json::json;
+
+use crate::app::App;
+use crate::cluster::join;
+use crate::endpoint::plain;
+use crate::gateway::{Incoming, Outgoing};
+use crate::http::error;
+
+/// Answers `POST sys/storage/raft/join`.
+pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
+    if !matches!(incoming.method.as_str(), "POST" | "PUT") {
+        return error::failure(405, &[]);
+    }
+    if !app.is_clustered() {
+        return error::outgoing(&Error::invalid("this node's storage does not replicate; only \"raft\" storage with a cluster address joins"));
+    }
+    let Some(token) = incoming.request.data.get("token").and_then(|token| token.as_str()) else {
+        let message = "a join needs \"token\": make one on a member with POST sys/storage/raft/join-token";
+        return error::outgoing(&Error::invalid(message));
+    };
+    match join::join(app, token).await {
+        Ok(()) => plain(200, &json!({ "joined": true })),
+        Err(error) => error::outgoing(&error),
+    }
+}

@@ -1,0 +1,47 @@
+//! `sys/leader`: who leads, for clients and load balancers that want to know.
+
+use conclave_raft::Role;
+use serde_json::json;
+
+use crate::app::App;
+use crate::endpoint::plain;
+use crate::gateway::{Incoming, Outgoing};
+use crate::http::error;
+
+/// Answers `GET sys/leader`.
+pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
+    if incoming.method != "GET" {
+        return error::failure(405, &[]);
+    }
+    if app.shared.is_sealed() {
+        return error::failure(503, &["Vault is sealed"]);
+    }
+    let status = app.raft.status();
+    let is_self = status.role == Role::Leader;
+    let (api, cluster) = match &status.leader {
+        Some(leader) => (leader.api_addr.clone(), app.cluster_url(&leader.cluster_addr)),
+        None => (String::new(), String::new()),
+    };
+    if !app.is_clustered() {
+        let body = json!({
+            "ha_enabled": false, "is_self": false, "active_time": "0001-01-01T00:00:00Z", "leader_address": "",
+            "leader_cluster_address": "", "performance_standby": false, "performance_standby_last_remote_wal": 0,
+        });
+        return plain(200, &body);
+    }
+    let mut body = json!({
+        "ha_enabled": true,
+        "is_self": is_self,
+        "active_time": "0001-01-01T00:00:00Z",
+        "leader_address": api,
+        "leader_cluster_address": cluster,
+        "performance_standby": false,
+        "performance_standby_last_remote_wal": 0,
+        "raft_committed_index": status.committed,
+        "raft_applied_index": status.applied,
+    });
+    if is_self {
+        body["active_time"] = app.active_since().to_string().into();
+    }
+    plain(200, &body)
+}

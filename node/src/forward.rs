@@ -1,0 +1,187 @@
+//! A request that lost twice runs on the leader: how it gets there, and how its answer comes back.
+//!
+//! Both ways are sealed under the forward key, bound to sender, receiver and a fresh nonce, so that a sealed node that
+//! plays leader can neither read the request nor make up an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use conclave_raft::{CallError, Peer};
+use conclave_vault::barrier::forward::Envelope;
+use conclave_vault::context::Random as _;
+use conclave_vault::core::Core;
+use conclave_vault::error::Error;
+use conclave_vault::path::CanonicalPath;
+use conclave_vault::request::{Operation, Request};
+use prost::Message;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::gateway::{Consistency, Incoming, Outgoing};
+use crate::serve::unavailable;
+use crate::view::SystemRandomness;
+
+/// The node-to-node method.
+pub(crate) const METHOD: &str = "request";
+
+/// A request on its way to the leader.
+#[derive(Clone, PartialEq, Message)]
+struct ForwardedRequest {
+    #[prost(string, tag = "1")]
+    id: String,
+    #[prost(string, tag = "2")]
+    operation: String,
+    #[prost(string, tag = "3")]
+    path: String,
+    #[prost(string, tag = "4")]
+    namespace: String,
+    #[prost(string, tag = "5")]
+    data_json: String,
+    #[prost(bool, tag = "6")]
+    has_body: bool,
+    #[prost(string, optional, tag = "7")]
+    token: Option<String>,
+    #[prost(string, optional, tag = "8")]
+    wrap_ttl: Option<String>,
+    #[prost(string, optional, tag = "9")]
+    idempotency_key: Option<String>,
+    #[prost(string, tag = "10")]
+    remote_address: String,
+    #[prost(uint64, tag = "11")]
+    timeout_millis: u64,
+}
+
+/// The leader's answer.
+#[derive(Clone, PartialEq, Message)]
+struct ForwardedReply {
+    #[prost(uint32, tag = "1")]
+    status: u32,
+    #[prost(string, tag = "2")]
+    content_type: String,
+    #[prost(string, repeated, tag = "3")]
+    header_names: Vec<String>,
+    #[prost(string, repeated, tag = "4")]
+    header_values: Vec<String>,
+    #[prost(bytes = "bytes", tag = "5")]
+    body: Bytes,
+}
+
+/// Runs a request on the leader; `None` if there is no other leader to run it.
+pub(crate) async fn to_leader(app: &Arc<App>, core: &Arc<Core>, incoming: &Incoming) -> Result<Option<Outgoing>, Error> {
+    let (Some(leader), own) = (app.raft.status().leader.map(|leader| leader.id), app.identity.id()) else { return Ok(None) };
+    if leader == own {
+        return Ok(None);
+    }
+    let mut random = SystemRandomness::default();
+    let mut nonce = [0; 16];
+    random.fill(&mut nonce);
+    let envelope = Envelope { from: own, to: leader, nonce: &nonce, method: METHOD };
+    let message = Zeroizing::new(ForwardedRequest::from(incoming).encode_to_vec());
+    let sealed = core.barrier().seal_forward(&envelope, &message, &mut random).map_err(|error| unavailable(&error.to_string()))?;
+    let body = [nonce.as_slice(), &sealed].concat().into();
+    let answer = match app.raft.call(leader, METHOD, body, incoming.deadline).await {
+        Ok(answer) => answer,
+        // Nothing ran there, so it may run here.
+        Err(CallError::Unreachable(_) | CallError::NotAMember(_)) => return Ok(None),
+        Err(error) => {
+            let mut failed = unavailable(
+                "the outcome is unknown: the leader did not answer in time; \
+                 read before you write again, or retry with the same Idempotency-Key",
+            );
+            failed.detail = Some(error.to_string());
+            return Err(failed);
+        }
+    };
+    let plain = core
+        .barrier()
+        .open_forward(&envelope.turned(), &answer)
+        .map_err(|_| unavailable("the leader's answer does not verify; try again"))?;
+    let reply = ForwardedReply::decode(plain.as_slice()).map_err(|_| Error::internal("the leader's answer does not decode"))?;
+    Ok(Some(Outgoing {
+        status: u16::try_from(reply.status).unwrap_or(500),
+        content_type: reply.content_type,
+        headers: reply.header_names.into_iter().zip(reply.header_values).collect(),
+        body: reply.body,
+    }))
+}
+
+/// Answers a request that a peer forwarded.
+pub(crate) async fn answer(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
+    let refuse = |message: &str| CallError::Denied(message.to_owned());
+    let core = app.shared.serving().ok_or_else(|| refuse("this node is sealed"))?;
+    let sender = from.id.ok_or_else(|| refuse("only members may forward requests"))?;
+    let own = app.identity.id();
+    let (nonce, sealed) = body.split_first_chunk::<16>().ok_or_else(|| refuse("the request is too short"))?;
+    let envelope = Envelope { from: sender, to: own, nonce, method: METHOD };
+    let plain = core.barrier().open_forward(&envelope, sealed).map_err(|_| refuse("the request does not verify"))?;
+    let forwarded = ForwardedRequest::decode(plain.as_slice()).map_err(|_| refuse("the request does not decode"))?;
+    let incoming = forwarded.into_incoming().ok_or_else(|| refuse("the request is not valid"))?;
+    let outgoing = app.execute_queued(Arc::clone(&core), &incoming).await;
+    let (header_names, header_values) = outgoing.headers.into_iter().unzip();
+    let reply = ForwardedReply {
+        status: u32::from(outgoing.status),
+        content_type: outgoing.content_type,
+        header_names,
+        header_values,
+        body: outgoing.body,
+    };
+    let mut random = SystemRandomness::default();
+    let reply = Zeroizing::new(reply.encode_to_vec());
+    let sealed = core.barrier().seal_forward(&envelope.turned(), &reply, &mut random);
+    sealed.map(Bytes::from).map_err(|error| refuse(&error.to_string()))
+}
+
+impl From<&Incoming> for ForwardedRequest {
+    fn from(incoming: &Incoming) -> Self {
+        let request = &incoming.request;
+        let left = incoming.deadline.saturating_duration_since(Instant::now());
+        Self {
+            id: request.id.clone(),
+            operation: request.operation.as_str().to_owned(),
+            path: request.path.as_str().to_owned(),
+            namespace: request.namespace.clone(),
+            data_json: serde_json::Value::Object(request.data.clone()).to_string(),
+            has_body: request.has_body,
+            token: request.token.as_ref().map(|token| token.to_string()),
+            wrap_ttl: request.wrap_ttl.clone(),
+            idempotency_key: request.idempotency_key.clone(),
+            remote_address: request.remote_address.map(|address| address.to_string()).unwrap_or_default(),
+            timeout_millis: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl ForwardedRequest {
+    fn into_incoming(self) -> Option<Incoming> {
+        let operation = operation(&self.operation)?;
+        let request = Request {
+            id: self.id,
+            operation,
+            path: CanonicalPath::new(self.path).ok()?,
+            namespace: self.namespace,
+            data: serde_json::from_str(&self.data_json).ok()?,
+            has_body: self.has_body,
+            token: self.token.map(Zeroizing::new),
+            wrap_ttl: self.wrap_ttl,
+            idempotency_key: self.idempotency_key,
+            remote_address: self.remote_address.parse().ok(),
+        };
+        Some(Incoming {
+            request,
+            method: String::new(),
+            query: Vec::new(),
+            consistency: Consistency::Linearizable,
+            wanted_indexes: Vec::new(),
+            deadline: Instant::now() + Duration::from_millis(self.timeout_millis),
+        })
+    }
+}
+
+fn operation(word: &str) -> Option<Operation> {
+    use Operation as O;
+    [O::Create, O::Read, O::Update, O::Patch, O::Delete, O::List, O::Scan, O::Header, O::Help]
+        .into_iter()
+        .find(|operation| operation.as_str() == word)
+}

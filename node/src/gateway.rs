@@ -1,0 +1,54 @@
+//! The seam between HTTP and everything else: what the HTTP layer hands in, and what it gets back to send.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use conclave_vault::request::Request;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+/// How fresh a read must be (`X-Conclave-Consistency`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// Not older than the request; the default.
+    #[default]
+    Linearizable,
+    /// At most this old.
+    Bounded(Duration),
+    /// Whatever this node has applied.
+    Local,
+}
+
+/// A request as HTTP understood it.
+pub struct Incoming {
+    /// What the core sees.
+    pub request: Request,
+    /// The verb, upper case.
+    pub method: String,
+    /// Query parameters, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// How fresh a read must be.
+    pub consistency: Consistency,
+    /// Values of `X-Vault-Index`.
+    pub wanted_indexes: Vec<String>,
+    /// When the client stops to wait.
+    pub deadline: Instant,
+}
+
+/// What goes back.
+pub struct Outgoing {
+    /// Status code.
+    pub status: u16,
+    /// Media type; empty if there is no body.
+    pub content_type: String,
+    /// Further headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Serves requests. The HTTP layer holds one; the application is one.
+pub trait Gateway: Send + Sync + 'static {
+    /// Serves a request.
+    fn serve(&self, incoming: Incoming) -> BoxFuture<'_, Outgoing>;
+}

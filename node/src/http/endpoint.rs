@@ -1,0 +1,195 @@
+//! One listener's answer to one request: admission, body, gateway, reply.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use conclave_vault::request::Operation;
+use conclave_vault::time::Time;
+use futures::FutureExt;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response};
+use http_body_util::Full;
+use hyper::body::Body;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::config::{Limits, Listener};
+use crate::gateway::{Gateway, Outgoing};
+use crate::http::body::{self, Budget};
+use crate::http::error::{JSON, failure};
+use crate::http::in_flight::{Class, Entry, InFlight, Place};
+use crate::http::request::{self, Head};
+use crate::http::response::{Echo, render};
+use crate::http::{forwarded, response};
+use crate::metrics::Metrics;
+
+/// What all listeners share.
+pub struct Services {
+    /// Who serves requests.
+    pub gateway: Arc<dyn Gateway>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Requests being served.
+    pub in_flight: Arc<InFlight>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Memory for bodies.
+    pub bodies: Budget,
+    /// Brings the metrics up to date before they are shown without the gateway.
+    pub refresh_metrics: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Services {
+    /// Around a gateway, with bounds.
+    pub fn new(
+        gateway: Arc<dyn Gateway>,
+        metrics: Arc<Metrics>,
+        in_flight: Arc<InFlight>,
+        limits: Limits,
+        refresh_metrics: Box<dyn Fn() + Send + Sync>,
+    ) -> Arc<Self> {
+        let bodies = Budget::new(limits.all_bodies_bytes);
+        Arc::new(Self { gateway, metrics, in_flight, limits, bodies, refresh_metrics })
+    }
+}
+
+/// One listener's side of the services.
+pub struct Endpoint {
+    /// What is shared.
+    pub services: Arc<Services>,
+    /// This listener's settings.
+    pub listener: Arc<Listener>,
+}
+
+/// A request that got a place.
+struct Admitted {
+    head: Head,
+    client: SocketAddr,
+    place: Place,
+}
+
+impl Endpoint {
+    /// Answers a request of a peer, whatever happens.
+    pub async fn answer<B>(&self, peer: SocketAddr, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let started = Instant::now();
+        let (parts, mut body) = request.into_parts();
+        let mut echo = Echo { is_head: parts.method == http::Method::HEAD, ..Echo::default() };
+        let mut operation = "refused";
+        let work = async {
+            match self.admit(peer, &parts, &mut echo) {
+                Ok(admitted) => {
+                    operation = admitted.head.operation.as_str();
+                    self.fulfil(admitted, &parts.headers, &mut body, started).await
+                }
+                Err(refusal) => refusal,
+            }
+        };
+        let outgoing = std::panic::AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| panicked());
+        body::discard(&mut body, &parts.headers, &self.services.limits).await;
+        self.services.metrics.request(operation, outgoing.status, started.elapsed());
+        render(outgoing, &echo, &self.listener)
+    }
+
+    /// Everything that can be said without the body.
+    fn admit(&self, peer: SocketAddr, parts: &Parts, echo: &mut response::Echo) -> Result<Admitted, Outgoing> {
+        let client = forwarded::client(peer, &parts.headers, &self.listener.forwarded)
+            .map_err(|error| failure(400, &[&error.to_string()]))?;
+        let head = request::head(parts, &self.services.limits)?;
+        echo.namespace = head.said.has_namespace.then(|| head.said.namespace.clone());
+        echo.idempotency_key = head.said.idempotency_key.clone();
+        let entry = Entry {
+            request_id: head.id.clone(),
+            method: head.method.clone(),
+            path: head.path.as_str().to_owned(),
+            client,
+            started: now(),
+        };
+        let class = if head.is_reserved() { Class::Reserved } else { Class::Ordinary };
+        let place = self.services.in_flight.enter(class, entry);
+        let place = place.ok_or_else(|| failure(503, &["the server is busy with too many requests, try again"]))?;
+        Ok(Admitted { head, client, place })
+    }
+
+    async fn fulfil<B>(&self, admitted: Admitted, headers: &HeaderMap, body: &mut B, started: Instant) -> Outgoing
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let Admitted { head, client, place } = admitted;
+        if let Some(outgoing) = self.open_path(&head) {
+            return outgoing;
+        }
+        let data = match self.data(&head, headers, body).await {
+            Ok(data) => data,
+            Err(refusal) => return refusal,
+        };
+        let deadline = started + self.listener.max_request_duration;
+        let incoming = head.into_incoming(data, client.ip(), deadline);
+        let gateway = self.services.gateway.clone();
+        let task = tokio::spawn(async move {
+            let outgoing = gateway.serve(incoming).await;
+            drop(place);
+            outgoing
+        });
+        match tokio::time::timeout_at(deadline + self.services.limits.deadline_grace, task).await {
+            Ok(Ok(outgoing)) => outgoing,
+            Ok(Err(error)) if error.is_panic() => panicked(),
+            Ok(Err(_)) => failure(503, &["the server is stopping"]),
+            Err(_) => failure(503, &["the request took too long; if it was a write, its outcome is unknown"]),
+        }
+    }
+
+    /// The data of the body, for operations that have one.
+    async fn data<B>(&self, head: &Head, headers: &HeaderMap, body: &mut B) -> Result<Option<(Map<String, Value>, bool)>, Outgoing>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if !request::has_body(head.operation) {
+            return Ok(None);
+        }
+        let limits = &self.services.limits;
+        let most = head.body_limit(limits, self.listener.max_request_bytes);
+        let buffered = body::read(body, headers, most, self.listener.body_time, &self.services.bodies).await;
+        let buffered = buffered.map_err(|error| failure(error.status(), &[&error.to_string()]))?;
+        let (content_type, most_fields) = (request::content_type(headers), limits.query_parameters);
+        if buffered.bytes.len() < limits.parse_aside_bytes {
+            return request::data_of(&buffered.bytes, content_type, most_fields).map(Some);
+        }
+        // A large body takes a while to parse, and other requests must not wait for that.
+        let content_type = content_type.to_owned();
+        let parsed = tokio::task::spawn_blocking(move || request::data_of(&buffered.bytes, &content_type, most_fields));
+        parsed.await.unwrap_or_else(|_| Err(panicked())).map(Some)
+    }
+
+    /// Paths that this listener answers without a token.
+    fn open_path(&self, head: &Head) -> Option<Outgoing> {
+        if head.operation != Operation::Read {
+            return None;
+        }
+        match head.path.as_str() {
+            "sys/metrics" if self.listener.has_open_metrics => {
+                (self.services.refresh_metrics)();
+                let format = head.query.iter().find(|(name, _)| name == "format").map_or("", |(_, value)| value);
+                Some(self.services.metrics.reply(format))
+            }
+            "sys/in-flight-req" if self.listener.has_open_in_flight_requests => {
+                let body = self.services.in_flight.to_json().to_string().into();
+                Some(Outgoing { status: 200, content_type: JSON.into(), headers: Vec::new(), body })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a client learns of a panic. The hook has logged where it was.
+fn panicked() -> Outgoing {
+    failure(500, &["internal error"])
+}
+
+fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}

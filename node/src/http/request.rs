@@ -1,0 +1,213 @@
+//! From a request line, headers and body to what the core is asked: one canonical path, one operation, one set of data.
+//!
+//! Refuses, never repairs, with one exception that clients need: doubled slashes are answered with the address that has
+//! single ones, on the same origin.
+
+use std::net::IpAddr;
+
+use conclave_vault::json;
+use conclave_vault::path::CanonicalPath;
+use conclave_vault::request::{Operation, Request};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, Uri};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::config::Limits;
+use crate::gateway::{Incoming, Outgoing};
+use crate::http::error::failure;
+use crate::http::header::{self, Said};
+use crate::http::query;
+
+/// A request without its body.
+pub struct Head {
+    /// Its id.
+    pub id: String,
+    /// The verb.
+    pub method: String,
+    /// What is asked for.
+    pub operation: Operation,
+    /// Where.
+    pub path: CanonicalPath,
+    /// What the headers say.
+    pub said: Said,
+    /// Query parameters.
+    pub query: Vec<(String, String)>,
+    /// Those of them that are data.
+    data: Map<String, Value>,
+}
+
+/// Reads everything but the body, or answers what is wrong.
+pub fn head(parts: &Parts, limits: &Limits) -> Result<Head, Outgoing> {
+    let rest = below_v1(&parts.uri)?;
+    let method = parts.method.as_str();
+    refuse_verb(method)?;
+    if rest.starts_with('/') || rest.contains("//") {
+        return Err(collapsed(&parts.uri));
+    }
+    let path = CanonicalPath::decode(rest).map_err(|error| failure(400, &[&error.to_string()]))?;
+    let said = header::read(&parts.headers, limits)?;
+    let query = query::decode(parts.uri.query().unwrap_or(""), limits.query_parameters)
+        .map_err(|_| failure(400, &[&format!("the query is not valid, or has more than {} parameters", limits.query_parameters)]))?;
+    let (operation, flag) = operation(method, &query)?;
+    if has_body(operation) {
+        check_body_headers(method, &parts.headers)?;
+    }
+    let data = match operation {
+        Operation::Update | Operation::Patch | Operation::Help => Map::new(),
+        _ => query::as_data(query.iter().filter(|(name, _)| Some(name.as_str()) != flag)),
+    };
+    let path = if operation.is_list() { path.into_folder() } else { path };
+    Ok(Head { id: Uuid::new_v4().to_string(), method: method.to_owned(), operation, path, said, query, data })
+}
+
+/// The part of the path that the core sees, still escaped.
+fn below_v1(uri: &Uri) -> Result<&str, Outgoing> {
+    uri.path().strip_prefix("/v1/").ok_or_else(|| failure(404, &[]))
+}
+
+fn refuse_verb(method: &str) -> Result<(), Outgoing> {
+    match method {
+        "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "LIST" | "SCAN" | "HEAD" => Ok(()),
+        // Only CORS has a use for it, and CORS is off.
+        "OPTIONS" => Err(failure(400, &["cannot handle internal-only request operation"])),
+        _ => Err(failure(405, &[])),
+    }
+}
+
+/// The address with single slashes. Relative and below `/v1/`, so it never leads elsewhere; 307 keeps verb and body.
+fn collapsed(uri: &Uri) -> Outgoing {
+    let mut location = String::with_capacity(uri.path().len());
+    for c in uri.path().chars() {
+        if !(c == '/' && location.ends_with('/')) {
+            location.push(c);
+        }
+    }
+    if let Some(query) = uri.query() {
+        location.push('?');
+        location.push_str(query);
+    }
+    let mut outgoing = failure(307, &[]);
+    outgoing.headers.push(("location".into(), location));
+    outgoing
+}
+
+/// The operation, and the query parameter that chose it.
+fn operation(method: &str, query: &[(String, String)]) -> Result<(Operation, Option<&'static str>), Outgoing> {
+    if query.iter().any(|(name, value)| name == "help" && !value.is_empty()) {
+        return Ok((Operation::Help, None));
+    }
+    Ok(match method {
+        "GET" => match (flag(query, "list")?, flag(query, "scan")?) {
+            (true, true) => return Err(failure(400, &[])),
+            (true, false) => (Operation::List, Some("list")),
+            (false, true) => (Operation::Scan, Some("scan")),
+            (false, false) => (Operation::Read, None),
+        },
+        "LIST" => (Operation::List, None),
+        "SCAN" => (Operation::Scan, None),
+        "HEAD" => (Operation::Header, None),
+        "DELETE" => (Operation::Delete, None),
+        "PATCH" => (Operation::Patch, None),
+        _ => (Operation::Update, None),
+    })
+}
+
+fn flag(query: &[(String, String)], name: &str) -> Result<bool, Outgoing> {
+    let value = query.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+    conclave_vault::field::boolean(&Value::from(value)).ok_or_else(|| failure(400, &[]))
+}
+
+/// Whether a body counts; others are thrown away.
+pub fn has_body(operation: Operation) -> bool {
+    matches!(operation, Operation::Update | Operation::Create | Operation::Patch)
+}
+
+fn check_body_headers(method: &str, headers: &HeaderMap) -> Result<(), Outgoing> {
+    if headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+        return Err(failure(415, &["a body with a Content-Encoding is not accepted; send it uncompressed"]));
+    }
+    let given = content_type(headers);
+    if method == "PATCH" && !is_media_type(given, "application/merge-patch+json") {
+        let message = format!("PATCH requires Content-Type of application/merge-patch+json, provided {}", essence(given));
+        return Err(failure(415, &[&message]));
+    }
+    Ok(())
+}
+
+/// The media type as it was sent; empty if it was not.
+pub fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// A media type without its parameters (RFC 9110, section 8.3.1).
+fn essence(given: &str) -> &str {
+    given.split(';').next().unwrap_or("").trim()
+}
+
+fn is_media_type(given: &str, wanted: &str) -> bool {
+    essence(given).eq_ignore_ascii_case(wanted)
+}
+
+/// A body's fields, and whether there were any to speak of.
+pub fn data_of(body: &[u8], content_type: &str, most_fields: usize) -> Result<(Map<String, Value>, bool), Outgoing> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    // Clients send JSON under any type, so what the body begins with counts more than what it is called.
+    let is_json = matches!(first, None | Some(b'{' | b'['));
+    if !is_json && is_media_type(content_type, "application/x-www-form-urlencoded") {
+        let text = std::str::from_utf8(body).ok();
+        let fields = text.and_then(|text| query::decode(text, most_fields).ok());
+        return fields.map(|fields| (query::as_form(fields), true)).ok_or_else(|| failure(400, &["error parsing form data"]));
+    }
+    match json::parse_object(body) {
+        Ok(Some(data)) => Ok((data, true)),
+        Ok(None) => Ok((Map::new(), false)),
+        Err(error) => Err(failure(400, &[&error.to_string()])),
+    }
+}
+
+impl Head {
+    /// Whether this request must get through when all else is full.
+    pub fn is_reserved(&self) -> bool {
+        matches!(self.path.as_str(), "sys/health" | "sys/seal-status" | "sys/unseal" | "sys/leader" | "sys/init")
+    }
+
+    /// How large its body may be, in bytes.
+    pub fn body_limit(&self, limits: &Limits, listener_bytes: usize) -> usize {
+        match (self.path.as_str(), &self.said.token) {
+            ("sys/unseal", _) => limits.unseal_body_bytes.min(listener_bytes),
+            (_, None) => limits.body_bytes_without_token.min(listener_bytes),
+            (_, Some(_)) => listener_bytes,
+        }
+    }
+
+    /// With its body's data, ready for the gateway.
+    pub fn into_incoming(self, body: Option<(Map<String, Value>, bool)>, client: IpAddr, deadline: Instant) -> Incoming {
+        let (data, has_body) = body.unwrap_or((self.data, false));
+        let request = Request {
+            id: self.id,
+            operation: self.operation,
+            path: self.path,
+            namespace: self.said.namespace,
+            data,
+            has_body,
+            token: self.said.token,
+            wrap_ttl: self.said.wrap_ttl,
+            idempotency_key: self.said.idempotency_key,
+            remote_address: Some(client),
+        };
+        Incoming {
+            request,
+            method: self.method,
+            query: self.query,
+            consistency: self.said.consistency,
+            wanted_indexes: self.said.wanted_indexes,
+            deadline,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

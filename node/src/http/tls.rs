@@ -1,0 +1,187 @@
+//! TLS of a listener: which certificate it shows, and which it asks clients for.
+//!
+//! A client may present any certificate: self-signed, expired, even X.509 version 1, which the verifier cannot read.
+//! None of that ends the handshake, because only login by certificate may judge it. What does end it is a lie: a
+//! certificate that can be read, with a signature that its key did not make. So whether possession was proven is a
+//! property of the certificate alone, [`proves_possession`], and survives resumption.
+//!
+//! Early data (0-RTT) is never accepted, for it can be replayed (RFC 8446, section 8).
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
+
+use crate::config::{ClientCertificate, Tls, TlsVersion};
+
+/// Why a listener has no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read, or is no PEM.
+    #[error("{path} cannot be read as PEM: {reason}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: pem::Error,
+    },
+    /// The certificate file holds none.
+    #[error("{0} holds no certificate")]
+    NoCertificate(PathBuf),
+    /// Certificate and key cannot be used, or do not belong together.
+    #[error("the certificate and the key cannot be used together")]
+    Unusable(#[source] Error),
+    /// The authorities for client certificates cannot be used.
+    #[error("{path} cannot be used as authorities for client certificates: {reason}")]
+    Authorities {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The certificate that a listener shows; can be read again while connections go on.
+#[derive(Debug)]
+pub struct Certificates {
+    cert_file: PathBuf,
+    key_file: PathBuf,
+    current: ArcSwap<CertifiedKey>,
+}
+
+impl Certificates {
+    fn load(tls: &Tls) -> Result<Arc<Self>, TlsError> {
+        let current = ArcSwap::from_pointee(read_pair(&tls.cert_file, &tls.key_file)?);
+        Ok(Arc::new(Self { cert_file: tls.cert_file.clone(), key_file: tls.key_file.clone(), current }))
+    }
+
+    /// Reads the files again. If they cannot be used, the old certificate stays.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.current.store(Arc::new(read_pair(&self.cert_file, &self.key_file)?));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn read_pair(cert_file: &Path, key_file: &Path) -> Result<CertifiedKey, TlsError> {
+    let chain = read_certificates(cert_file)?;
+    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|reason| TlsError::File { path: key_file.to_owned(), reason })?;
+    let mode = fs::metadata(key_file).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o077 != 0 {
+        tracing::warn!(path = %key_file.display(), "others may read the TLS key; take the right away with chmod 600");
+    }
+    CertifiedKey::from_der(chain, key, &provider()).map_err(TlsError::Unusable)
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |reason| TlsError::File { path: path.to_owned(), reason };
+    let chain = CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    if chain.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(chain) }
+}
+
+/// The configuration for a listener's handshakes, and the handle that reloads its certificate.
+pub fn server(tls: &Tls) -> Result<(Arc<ServerConfig>, Arc<Certificates>), TlsError> {
+    let certificates = Certificates::load(tls)?;
+    let known: [(TlsVersion, &'static SupportedProtocolVersion); 2] =
+        [(TlsVersion::Tls13, &rustls::version::TLS13), (TlsVersion::Tls12, &rustls::version::TLS12)];
+    let wanted = known.into_iter().filter(|(version, _)| (tls.min_version..=tls.max_version).contains(version));
+    let versions: Vec<_> = wanted.map(|(_, version)| version).collect();
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&versions).map_err(TlsError::Unusable)?;
+    let builder = match tls.client_certificate {
+        ClientCertificate::Unwanted => builder.with_no_client_auth(),
+        ClientCertificate::Requested => builder.with_client_cert_verifier(Arc::new(AnyCertificate::new())),
+        ClientCertificate::Required => builder.with_client_cert_verifier(demanding(tls)?),
+    };
+    let mut config = builder.with_cert_resolver(certificates.clone());
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Unusable)?;
+    Ok((Arc::new(config), certificates))
+}
+
+fn demanding(tls: &Tls) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let path = tls.client_ca_file.clone().unwrap_or_default();
+    let failed = |reason: String| TlsError::Authorities { path: path.clone(), reason };
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(&path)? {
+        roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(|error| failed(error.to_string()))
+}
+
+/// Whether a client that finished a handshake with this certificate holds its key.
+pub fn proves_possession(certificate: &CertificateDer<'_>) -> bool {
+    ParsedCertificate::try_from(certificate).is_ok()
+}
+
+/// Takes any client certificate.
+#[derive(Debug)]
+struct AnyCertificate {
+    provider: CryptoProvider,
+}
+
+impl AnyCertificate {
+    fn new() -> Self {
+        Self { provider: aws_lc_rs::default_provider() }
+    }
+}
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: UnixTime) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if !proves_possession(certificate) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if !proves_possession(certificate) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

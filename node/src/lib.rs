@@ -1,0 +1,15 @@
+//! The process: HTTP, TLS, configuration, timers and wiring.
+//!
+//! The only crate that knows HTTP, files of configuration, the environment, signals and the wall clock. It knows no
+//! secrets engine and no policy: those are the vault's. Read `server` for the way up and down, `http` for the outside,
+//! `gateway` for the seam, `app` for what is behind it.
+
+pub mod config;
+pub mod gateway;
+pub mod http;
+
+pub mod host;
+pub mod logging;
+pub mod memory;
+pub mod metrics;
+pub mod version;

@@ -1,0 +1,120 @@
+//! Opening what the configuration names: identity, log, table, and consensus over them.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conclave_raft::{Identity, Raft, Timing};
+use conclave_storage::log::{DurableLog, Log, LogError, MemoryLog};
+use conclave_storage::table::{DurableTable, MemoryTable, Table, TableError};
+
+use crate::cluster::gated::GatedTable;
+use crate::cluster::hooks::NodeHooks;
+use crate::config::{self, Config, Storage};
+
+/// How long a learner must have kept up before it becomes a voter.
+const PROMOTE_AFTER: Duration = Duration::from_secs(1);
+
+/// Why the node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error("the data folder {path} cannot be used: {reason}")]
+    Folder {
+        /// As configured.
+        path: String,
+        /// What is in the way.
+        reason: String,
+    },
+    /// The log does not open.
+    #[error("the Raft log does not open")]
+    Log(#[from] LogError),
+    /// The table does not open.
+    #[error("the table does not open")]
+    Table(#[from] TableError),
+    /// The node's key does not load.
+    #[error("the node's identity does not load: {0}")]
+    Identity(String),
+    /// Consensus does not start.
+    #[error("consensus does not start")]
+    Raft(#[from] conclave_raft::StartError),
+    /// The configuration does not fit together.
+    #[error("the configuration is not usable: {0}")]
+    Config(String),
+    /// Dev mode could not set itself up.
+    #[error("dev mode could not be set up: {0}")]
+    Dev(String),
+}
+
+/// What was opened.
+pub(crate) struct Opened {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) table: Arc<GatedTable>,
+    pub(crate) raft: Raft,
+}
+
+/// Opens everything that the configuration names.
+pub(crate) async fn open(config: &Config, hooks: Arc<NodeHooks>) -> Result<Opened, StartError> {
+    let identity_error = |error: &dyn std::fmt::Display| StartError::Identity(error.to_string());
+    let (identity, log, table): (_, Arc<dyn Log>, Arc<dyn Table>) = match &config.storage {
+        Storage::Memory => {
+            let identity = Identity::ephemeral().map_err(|error| identity_error(&error))?;
+            (identity, Arc::new(MemoryLog::default()), Arc::new(MemoryTable::new()))
+        }
+        Storage::File { path } | Storage::Raft(config::Raft { path, .. }) => {
+            prepare(path)?;
+            let identity = Identity::load_or_create(&path.join("node")).map_err(|error| identity_error(&error))?;
+            let log = DurableLog::open(&path.join("log"))?;
+            let table = DurableTable::open(&path.join("table"))?;
+            (identity, Arc::new(log), Arc::new(table))
+        }
+    };
+    let identity = Arc::new(identity);
+    let table = Arc::new(GatedTable::new(table));
+    let raft_config = raft_config(config)?;
+    let raft = Raft::start(raft_config, Arc::clone(&identity), Arc::clone(&log), table.clone(), hooks).await?;
+    Ok(Opened { identity, log, table, raft })
+}
+
+fn prepare(path: &Path) -> Result<(), StartError> {
+    let failed = |reason: String| StartError::Folder { path: path.display().to_string(), reason };
+    if path.as_os_str().is_empty() {
+        return Err(StartError::Config("the storage needs a path".into()));
+    }
+    conclave_storage::layout::prepare_folder(path).map_err(|error| failed(error.to_string()))
+}
+
+fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {
+    let mut raft = match &config.storage {
+        Storage::Raft(settings) => {
+            let mut raft = conclave_raft::Config::clustered(listen(config)?, cluster_addr(config), config.api_addr.clone());
+            raft.timing = match settings.timing {
+                config::Timing::Lan => Timing::lan(),
+                config::Timing::MultiRegion => Timing::multi_region(),
+            };
+            raft.limits.keep_entries = settings.trailing_logs.unwrap_or(raft.limits.keep_entries);
+            raft.limits.snapshot_entries = settings.snapshot_threshold.unwrap_or(raft.limits.snapshot_entries);
+            raft
+        }
+        Storage::Memory | Storage::File { .. } => conclave_raft::Config::single(config.api_addr.clone()),
+    };
+    // A node starts sealed, and a sealed node does not campaign.
+    raft.campaign = false;
+    raft.promote_after = Some(PROMOTE_AFTER);
+    Ok(raft)
+}
+
+/// Where to listen for other nodes: what the first listener says, its name resolved.
+fn listen(config: &Config) -> Result<SocketAddr, StartError> {
+    let address = config.listeners.first().map_or("", |listener| listener.cluster_address.as_str());
+    let resolved = address.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    resolved.ok_or_else(|| StartError::Config(format!("cluster_address \"{address}\" is no host and port to listen on")))
+}
+
+/// `host:port` at which others reach this node.
+fn cluster_addr(config: &Config) -> String {
+    let url = config.cluster_addr.as_str();
+    url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/').to_owned()
+}

@@ -1,0 +1,192 @@
+//! Running one request: read point, view, core, proposal; again on conflict; on the leader once it lost twice.
+//!
+//! A write runs on whatever view this node has, because its guards find out. A reply that no committed batch carries is
+//! a read, and leaves only after a read point that is not older than the request.
+
+use std::sync::Arc;
+
+use conclave_raft::{ProposeError, ReadError, Role};
+use conclave_storage::batch::Outcome;
+use conclave_storage::table::Table;
+use conclave_vault::batch::Proposal;
+use conclave_vault::context::Context;
+use conclave_vault::core::{Core, Done};
+use conclave_vault::error::{Error, ErrorKind};
+use conclave_vault::reply::Reply;
+use conclave_vault::request::Operation;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::gateway::{Consistency, Incoming, Outgoing};
+use crate::http::error;
+use crate::index::Position;
+use crate::view::{SystemRandomness, TableView};
+use crate::{actions, forward, view};
+
+/// Lost races after which a request runs on the leader, first come first served.
+const RACES_BEFORE_LEADER: u32 = 2;
+/// Runs of one request at most; each was overtaken by somebody who succeeded.
+const MAX_RUNS: u32 = 1000;
+
+/// How a run of a request ended.
+enum Run {
+    Finished(Result<Reply, Error>, Option<u64>),
+    Conflict(u64),
+}
+
+impl App {
+    /// Serves a request with an unsealed core.
+    pub(crate) async fn execute(self: &Arc<Self>, core: Arc<Core>, incoming: &Incoming) -> Outgoing {
+        match self.settle(&core, incoming, true).await {
+            Ok(outgoing) => outgoing,
+            Err(error) => error::outgoing(&error),
+        }
+    }
+
+    /// Serves a request that a peer handed to this leader, in the order of arrival per token and path.
+    pub(crate) async fn execute_queued(self: &Arc<Self>, core: Arc<Core>, incoming: &Incoming) -> Outgoing {
+        let _turn = self.turns.take(&incoming.request).await;
+        match self.settle(&core, incoming, false).await {
+            Ok(outgoing) => outgoing,
+            Err(error) => error::outgoing(&error),
+        }
+    }
+
+    async fn settle(self: &Arc<Self>, core: &Arc<Core>, incoming: &Incoming, may_queue: bool) -> Result<Outgoing, Error> {
+        self.await_wanted_index(core, incoming).await?;
+        let mut turn = None;
+        for races in 0..MAX_RUNS {
+            if Instant::now() >= incoming.deadline {
+                break;
+            }
+            match self.run(core, incoming).await? {
+                Run::Finished(result, written_at) => return self.reply(core, incoming, result?, written_at).await,
+                Run::Conflict(index) => self.raft.wait_applied(index, incoming.deadline).await.map_err(read_failed)?,
+            }
+            if may_queue && races + 1 == RACES_BEFORE_LEADER {
+                if self.raft.status().role != Role::Leader
+                    && let Some(outgoing) = forward::to_leader(self, core, incoming).await?
+                {
+                    return Ok(outgoing);
+                }
+                turn = Some(self.turns.take(&incoming.request).await);
+            }
+        }
+        drop(turn);
+        Err(Error::new(ErrorKind::Unavailable, "the server is too busy with this record; nothing was changed, try again"))
+    }
+
+    async fn run(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Run, Error> {
+        let is_read = matches!(
+            incoming.request.operation,
+            Operation::Read | Operation::List | Operation::Scan | Operation::Header | Operation::Help
+        );
+        if is_read {
+            self.read_point(incoming).await?;
+        }
+        let mut done = self.run_core(core, incoming)?;
+        if done.batch.is_none() && !is_read {
+            // Nothing is committed that could find out about a stale view, so the view must not be one.
+            self.read_point(incoming).await?;
+            done = self.run_core(core, incoming)?;
+        }
+        let Some(proposal) = done.batch else { return Ok(Run::Finished(done.result, None)) };
+        match self.propose(&proposal, incoming.deadline).await? {
+            Outcome::Applied { index } => Ok(Run::Finished(done.result, Some(index))),
+            Outcome::Conflict { index } => Ok(Run::Conflict(index)),
+            // A new id on a newer view: the old one was certainly not applied, or the proposal would have said so.
+            Outcome::TooOld => Ok(Run::Conflict(self.raft.applied_index())),
+            Outcome::WrongEpoch => Err(unavailable("the cluster was recovered meanwhile; try again")),
+            Outcome::Malformed => Err(Error::internal("apply refused a batch as malformed")),
+        }
+    }
+
+    fn run_core(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Done, Error> {
+        let view = TableView(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
+        let mut random = SystemRandomness::default();
+        let mut context = self.context(&mut random);
+        Ok(core.handle(&mut context, &view, &incoming.request))
+    }
+
+    /// Time, randomness and surroundings of one call of the core.
+    pub(crate) fn context<'a>(&'a self, random: &'a mut SystemRandomness) -> Context<'a> {
+        let applied = self.table.applied();
+        let cluster_time = conclave_vault::time::Time::from_nanos(i64::try_from(applied.time_millis).unwrap_or(0).saturating_mul(1_000_000));
+        Context {
+            now: view::now().max(cluster_time),
+            random,
+            node_id: self.identity.id(),
+            system_ttl: self.system_ttl(),
+            epoch: applied.epoch,
+            api_version: crate::version::API_VERSION,
+        }
+    }
+
+    /// Commits a batch, or says that it certainly was not or that nobody knows.
+    pub(crate) async fn propose(&self, proposal: &Proposal, deadline: Instant) -> Result<Outcome, Error> {
+        self.raft.propose(proposal.bytes.clone(), deadline).await.map_err(|error| match error {
+            ProposeError::NotAppended { reason } => {
+                let mut failed = unavailable("no leader accepted the change in time; nothing was changed, try again");
+                failed.detail = Some(reason);
+                failed
+            }
+            ProposeError::Unknown => unavailable(
+                "the outcome is unknown: the change was sent and its answer did not arrive in time; \
+                 read before you write again, or retry with the same Idempotency-Key",
+            ),
+            ProposeError::Refused(reason) => {
+                let mut failed = unavailable("the leader refused the change; nothing was changed, try again");
+                failed.detail = Some(reason);
+                failed
+            }
+            ProposeError::TooLarge => Error::new(ErrorKind::TooLarge, "the change is too large for one entry of the log"),
+            ProposeError::Stopped => unavailable("this node is stopping"),
+        })
+    }
+
+    async fn read_point(&self, incoming: &Incoming) -> Result<(), Error> {
+        match incoming.consistency {
+            Consistency::Local => return Ok(()),
+            Consistency::Bounded(age) if self.last_read_point.lock().is_some_and(|at| at.elapsed() <= age) => return Ok(()),
+            Consistency::Bounded(_) | Consistency::Linearizable => {}
+        }
+        let asked_at = Instant::now();
+        self.raft.read_point(incoming.deadline).await.map_err(read_failed)?;
+        let mut last = self.last_read_point.lock();
+        *last = (*last).max(Some(asked_at));
+        Ok(())
+    }
+
+    async fn await_wanted_index(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<(), Error> {
+        let positions = incoming.wanted_indexes.iter().filter_map(|text| Position::parse(core, text));
+        let Some(wanted) = positions.map(|position| position.index).max() else { return Ok(()) };
+        let not_yet = |_| Error::new(ErrorKind::NotYetApplied, "required index state not present");
+        self.raft.wait_applied(wanted, incoming.deadline).await.map_err(not_yet)
+    }
+
+    async fn reply(self: &Arc<Self>, core: &Arc<Core>, incoming: &Incoming, mut reply: Reply, written_at: Option<u64>) -> Result<Outgoing, Error> {
+        if let Some(action) = reply.action.take() {
+            reply = actions::perform(self, action, reply).await?;
+        }
+        let raw = reply.render(&incoming.request.id);
+        let mut headers = Vec::new();
+        if let Some(index) = written_at {
+            headers.push(("x-vault-index".to_owned(), Position { index }.to_text(core)));
+        }
+        Ok(Outgoing { status: raw.status_code, content_type: raw.content_type, headers, body: raw.body.into() })
+    }
+}
+
+/// A 503 that says what to do.
+pub(crate) fn unavailable(message: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, message)
+}
+
+fn read_failed(error: ReadError) -> Error {
+    match error {
+        ReadError::NoLeader => unavailable("no leader confirms that this node's data is current; try another node or try again"),
+        ReadError::Timeout => unavailable("this node did not catch up in time; try another node or try again"),
+        ReadError::Halted => unavailable("this node has stopped at an entry that it cannot verify; use another node"),
+        ReadError::Stopped => unavailable("this node is stopping"),
+    }
+}

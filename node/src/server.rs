@@ -1,0 +1,299 @@
+//! `conclave server`: from flags to a running node, and from a signal to its orderly end.
+//!
+//! The order matters: memory is hardened before the first thread starts, the configuration is read before anything is
+//! opened, listeners are bound before anybody is told that the server is ready. On the way down it is the reverse:
+//! first no new requests, then those under way end, then consensus stops.
+
+pub mod flags;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, StartError};
+use crate::config::{self, Config, Problem};
+use crate::dev::{self, DevError};
+use crate::fresh::DevSecrets;
+use crate::http::connection::Connections;
+use crate::http::endpoint::Services;
+use crate::http::listener::{Bound, ListenError};
+use crate::http::tls::Certificates;
+use crate::logging::Logging;
+use crate::server::flags::{FlagError, Flags, HELP};
+use crate::{memory, version};
+
+/// How long the log may take to write its last lines.
+const LOG_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Why a server did not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The command line.
+    #[error(transparent)]
+    Flags(#[from] FlagError),
+    /// The configuration; one line for each thing that is wrong.
+    #[error("the configuration cannot be used:\n{0}")]
+    Config(String),
+    /// Dev mode.
+    #[error(transparent)]
+    Dev(#[from] DevError),
+    /// The log file.
+    #[error("the log file cannot be opened: {0}")]
+    Log(io::Error),
+    /// The process id file.
+    #[error("the pid_file cannot be written: {0}")]
+    PidFile(io::Error),
+    /// The runtime or the signals.
+    #[error("the system refuses what a server needs: {0}")]
+    System(#[from] io::Error),
+    /// Storage or consensus.
+    #[error("{}", chain(.0))]
+    Start(#[from] StartError),
+    /// A listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A failure while running after which nothing may be promised any more.
+    #[error("the server had to stop: {0}")]
+    Fatal(String),
+}
+
+/// An error and what caused it, for the operator.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Runs a server with the arguments behind `server`.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    match start(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Whoever does not read this has the exit code.
+            let _ = writeln!(io::stderr(), "Error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: Vec<OsString>) -> Result<(), ServerError> {
+    let mut flags = Flags::parse(arguments)?;
+    if flags.wants_help {
+        return Ok(io::stdout().write_all(HELP.as_bytes())?);
+    }
+    let variable = |name: &str| std::env::var(name).ok();
+    flags.add_environment(&variable);
+    let (config, warnings) = read_config(&flags)?;
+    if flags.only_checks {
+        return Ok(());
+    }
+    let notes = memory::harden();
+    let logging = Logging::start(&config.log, &config.limits).map_err(ServerError::Log)?;
+    for note in notes.iter().map(String::as_str).chain(memory::swap_warning(config.disable_mlock || flags.is_dev)) {
+        tracing::warn!("{note}");
+    }
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(&flags, config, &logging));
+    if let Err(error) = &result {
+        tracing::error!("{error}");
+    }
+    logging.flush(LOG_PATIENCE);
+    runtime.shutdown_background();
+    result
+}
+
+fn read_config(flags: &Flags) -> Result<(Config, Vec<Problem>), ServerError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let base = if flags.is_dev { Some(dev::config(flags)?) } else { None };
+    if base.is_none() && flags.configs.is_empty() && variable("VAULT_LOCAL_CONFIG").is_none() {
+        return Err(ServerError::Config("name a file or a folder with -config, or start a dev server with -dev".into()));
+    }
+    let (mut config, warnings) =
+        config::load(&flags.configs, &variable, base).map_err(|error| ServerError::Config(error.to_string()))?;
+    config.log.level = flags.log_level.unwrap_or(config.log.level);
+    config.log.format = flags.log_format.unwrap_or(config.log.format);
+    config.log.file = flags.log_file.clone().or(config.log.file);
+    Ok((config, warnings))
+}
+
+/// Everything between the runtime's start and its end.
+async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), ServerError> {
+    let mut signals = Signals::new()?;
+    let _pid_file = PidFile::write(config.pid_file.clone()).map_err(ServerError::PidFile)?;
+    let (app, secrets) = if flags.is_dev {
+        let token = flags.dev_root_token.as_ref().map(|token| token.as_str());
+        let (app, secrets) = App::start_dev(config.clone(), token).await?;
+        (app, Some(secrets))
+    } else {
+        (App::start(config.clone()).await?, None)
+    };
+    let bound = match bind(&app, &config).await {
+        Ok(bound) => bound,
+        Err(error) => {
+            app.shutdown().await;
+            return Err(error.into());
+        }
+    };
+    announce(flags, &config, secrets.as_ref());
+    let certificates: Vec<_> = bound.iter().filter_map(Bound::certificates).collect();
+    let stop = CancellationToken::new();
+    let mut listeners = JoinSet::new();
+    for bound in bound {
+        listeners.spawn(bound.serve(stop.clone()));
+    }
+    let fatal = wait(&app, &mut signals, || reload(flags, &certificates, logging)).await;
+    stop.cancel();
+    if let Some(reason) = fatal {
+        return Err(ServerError::Fatal(reason));
+    }
+    tracing::info!("stopping");
+    let orderly = async {
+        while listeners.join_next().await.is_some() {}
+        app.shutdown().await;
+    };
+    tokio::select! {
+        () = orderly => tracing::info!("stopped"),
+        () = signals.terminate() => tracing::warn!("stopped at once, because a second signal came"),
+    }
+    Ok(())
+}
+
+/// Binds every listener before the first one serves.
+async fn bind(app: &Arc<App>, config: &Config) -> Result<Vec<Bound>, ListenError> {
+    let refresh = {
+        let app = app.clone();
+        Box::new(move || app.publish_metrics())
+    };
+    let services = Services::new(Arc::new(app.clone()), app.metrics.clone(), app.in_flight.clone(), config.limits.clone(), refresh);
+    let connections = Connections::new(&config.limits);
+    let mut bound = Vec::new();
+    for listener in &config.listeners {
+        let listener = Bound::bind(listener.clone(), services.clone(), connections.clone()).await?;
+        if let Ok(address) = listener.address() {
+            tracing::info!(%address, "listening");
+        }
+        bound.push(listener);
+    }
+    Ok(bound)
+}
+
+/// Says that the server is ready. Nobody may be reading, so it is said from a thread that nobody waits for.
+fn announce(flags: &Flags, config: &Config, secrets: Option<&DevSecrets>) {
+    let mut text = format!(
+        "==> Conclave server configuration:\n\n             Api Address: {}\n         Cluster Address: {}\n               \
+         Log Level: {}\n                 Storage: {}\n                 Version: {}\n\n==> Server started! Log data \
+         follows on standard error.\n\n",
+        config.api_addr,
+        config.cluster_addr,
+        config.log.level.as_str(),
+        config.storage.name(),
+        version::line(),
+    );
+    if let Some(secrets) = secrets {
+        if !flags.dev_keeps_token {
+            dev::keep_token(secrets);
+        }
+        let tls = config.listeners.first().and_then(|listener| listener.tls.as_ref());
+        let ca_file = tls.map(|tls| tls.cert_file.with_file_name("vault-ca.pem"));
+        text.push_str(&dev::banner(config, secrets, ca_file.as_deref()));
+    }
+    let text = zeroize::Zeroizing::new(text);
+    std::thread::spawn(move || {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    });
+}
+
+/// Waits for the end. Answers the reason if it is a failure.
+async fn wait(app: &App, signals: &mut Signals, reload: impl Fn()) -> Option<String> {
+    loop {
+        tokio::select! {
+            reason = app.fatal() => return Some(reason),
+            () = next(&mut signals.terminate) => return None,
+            () = next(&mut signals.interrupt) => return None,
+            () = next(&mut signals.hang_up) => reload(),
+        }
+    }
+}
+
+/// Reads certificates and the log level again. What cannot be read stays as it was.
+fn reload(flags: &Flags, certificates: &[Arc<Certificates>], logging: &Logging) {
+    logging.reopen();
+    for certificate in certificates {
+        if let Err(error) = certificate.reload() {
+            tracing::error!(%error, "a certificate could not be reloaded; the old one stays");
+        }
+    }
+    match read_config(flags) {
+        Ok((config, _)) => logging.set_level(config.log.level),
+        Err(error) => tracing::error!(%error, "the configuration could not be reloaded; the old one stays"),
+    }
+    tracing::info!("certificates and log level were reloaded");
+}
+
+/// The signals that a server knows.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// The next signal; the end of the stream, which does not come, counts as none.
+async fn next(signal: &mut Signal) {
+    if signal.recv().await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn terminate(&mut self) {
+        tokio::select! {
+            () = next(&mut self.terminate) => {}
+            () = next(&mut self.interrupt) => {}
+        }
+    }
+}
+
+/// The file with the process id; removed at the end.
+struct PidFile(Option<PathBuf>);
+
+impl PidFile {
+    fn write(path: Option<PathBuf>) -> io::Result<Self> {
+        if let Some(path) = &path {
+            fs::write(path, std::process::id().to_string())?;
+        }
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}

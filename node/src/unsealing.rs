@@ -1,0 +1,171 @@
+//! From an open barrier to a serving node.
+//!
+//! Keys first, so that tags are checked from here on; then the table is checked against what the cluster agreed on; then
+//! uses are reserved, without which nothing can be encrypted. Only a node whose table is confirmed campaigns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conclave_raft::Role;
+use conclave_storage::batch::Outcome;
+use conclave_storage::table::Table;
+use conclave_vault::barrier::Barrier;
+use conclave_vault::core::Core;
+use conclave_vault::error::Error;
+use conclave_vault::seal::record::{self, Outside};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::cluster::table_check::{self, Verdict};
+use crate::cluster::upkeep;
+use crate::serve::unavailable;
+use crate::view::{SystemRandomness, TableView};
+
+/// How long unsealing waits until the node can write; a cluster without a quorum unseals all the same.
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between two looks at whether there is a leader.
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl App {
+    /// The records outside the barrier, as this node's table has them; `None` before initialisation.
+    pub(crate) fn outside(&self) -> Result<Option<Outside>, Error> {
+        let (Some(cluster), Some(seal), Some(keyring)) =
+            (self.open_record(record::CLUSTER), self.open_record(record::SEAL), self.open_record(record::KEYRING))
+        else {
+            return Ok(None);
+        };
+        let outside = Outside::decode(&cluster.1, &seal.1, &keyring.1);
+        outside.map(Some).map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// Unseals this node with an open barrier.
+    pub(crate) async fn unseal(self: &Arc<Self>, barrier: Barrier) -> Result<(), Error> {
+        if self.shared.unsealed().is_some() {
+            return Ok(());
+        }
+        if let Some((revision, _)) = self.open_record(record::KEYRING) {
+            barrier.note_installed_at(barrier.active_term(), revision);
+        }
+        let core = Arc::new(Core::new(barrier));
+        self.shared.unseal(Arc::clone(&core));
+        let verdict = self.check_table(&core).await.inspect_err(|_| self.shared.seal())?;
+        // A rotation that was applied between reading the keyring and now is caught up with.
+        self.reload_keyring(self.raft.applied_index());
+        match verdict {
+            Verdict::Confirmed => self.begin_serving(),
+            Verdict::Unconfirmed { since } => {
+                tracing::info!(since, "the table came by snapshot; it is served once the leader's checkpoint confirms it");
+                *self.confirmation.lock() = Some(since);
+            }
+        }
+        let _ = tokio::time::timeout(READY_TIMEOUT, self.become_ready()).await;
+        Ok(())
+    }
+
+    async fn check_table(self: &Arc<Self>, core: &Arc<Core>) -> Result<Verdict, Error> {
+        let (app, core) = (Arc::clone(self), Arc::clone(core));
+        let checked = tokio::task::spawn_blocking(move || {
+            table_check::check(&app.table, app.log.as_ref(), &core, app.shared.last_index())
+        });
+        match checked.await {
+            Ok(Ok(verdict)) => Ok(verdict),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "this node stays sealed");
+                let mut refused = Error::internal(error.to_string());
+                refused.messages = vec!["this node's stored data is not what the cluster agreed on; it stays sealed and must be replaced by a fresh node".into()];
+                Err(refused)
+            }
+            Err(error) => Err(Error::internal(error.to_string())),
+        }
+    }
+
+    fn begin_serving(self: &Arc<Self>) {
+        self.shared.confirm();
+        self.raft.set_campaign(true);
+        self.wake_upkeep();
+        tracing::info!("this node is unsealed");
+    }
+
+    async fn become_ready(self: &Arc<Self>) {
+        loop {
+            self.try_confirm();
+            if let Some(core) = self.shared.serving()
+                && self.raft.status().leader.is_some()
+                && self.reserve_uses(&core).await.is_ok()
+            {
+                return;
+            }
+            self.ask_for_checkpoint().await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Serves, if a checkpoint has confirmed the snapshot that this node's table came from.
+    pub(crate) fn try_confirm(self: &Arc<Self>) {
+        let mut confirmation = self.confirmation.lock();
+        let Some(since) = *confirmation else { return };
+        let confirmed = self.table.applied().checkpoint.map(|(_, index)| index);
+        if confirmed.is_some_and(|index| index >= since) {
+            *confirmation = None;
+            self.begin_serving();
+        }
+    }
+
+    /// Asks the leader for a checkpoint, if this node waits for one.
+    pub(crate) async fn ask_for_checkpoint(&self) {
+        if self.confirmation.lock().is_none() {
+            return;
+        }
+        let status = self.raft.status();
+        let Some(leader) = status.leader.filter(|_| status.role != Role::Leader) else { return };
+        let deadline = Instant::now() + Duration::from_secs(2);
+        if let Err(error) = self.raft.call(leader.id, upkeep::CHECKPOINT_METHOD, bytes::Bytes::new(), deadline).await {
+            tracing::debug!(%error, "the leader makes no checkpoint yet");
+        }
+    }
+
+    /// Reserves encryptions for this node, if it is low on them.
+    pub(crate) async fn reserve_uses(&self, core: &Core) -> Result<(), Error> {
+        if !core.barrier().is_low_on_uses() {
+            return Ok(());
+        }
+        let (proposal, reservation) = {
+            let view = TableView(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
+            let mut random = SystemRandomness::default();
+            let mut context = self.context(&mut random);
+            core.reserve_uses(&mut context, &view)?
+        };
+        match self.propose(&proposal, Instant::now() + READY_TIMEOUT).await? {
+            Outcome::Applied { .. } => {
+                core.barrier().complete_reservation(reservation);
+                Ok(())
+            }
+            Outcome::Conflict { index } => {
+                let _ = self.raft.wait_applied(index, Instant::now() + READY_TIMEOUT).await;
+                Err(unavailable("this node's reservation of key uses lost a race; try again"))
+            }
+            _ => Err(unavailable("this node could not reserve key uses; try again")),
+        }
+    }
+
+    /// Takes over the keyring that was applied up to an index.
+    pub(crate) fn reload_keyring(&self, index: u64) {
+        let (Some(core), Some((_, sealed))) = (self.shared.unsealed(), self.open_record(record::KEYRING)) else { return };
+        if let Err(error) = core.barrier().load_keyring(&sealed, index) {
+            tracing::error!(%error, "the cluster's keyring does not open with this node's root key: the node seals itself");
+            self.shared.seal();
+            self.raft.set_campaign(false);
+        }
+    }
+
+    /// A snapshot took the table's place: it is served once a checkpoint confirms it.
+    pub(crate) fn snapshot_installed(&self) {
+        if self.shared.unsealed().is_some() {
+            self.shared.withdraw();
+            self.raft.set_campaign(false);
+            *self.confirmation.lock() = Some(self.table.rewind_index());
+            self.reload_keyring(self.table.applied().last.map_or(0, |last| last.index));
+            self.wake_upkeep();
+        }
+    }
+}

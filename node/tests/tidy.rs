@@ -1,0 +1,232 @@
+//! Style as a test: crate edges, banned calls, sizes, dead files. What is checked is what `docs/architecture.md` promises.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Most lines of a file, inline tests included.
+const MAX_FILE_LINES: usize = 600;
+/// Most lines of a function.
+const MAX_FUNCTION_LINES: usize = 70;
+/// Names that say nothing about what a file holds.
+const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "manager", "misc"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
+}
+
+const CRATES: &[&str] = &["storage", "raft", "vault", "node", "client", "client/cli", "jepsen"];
+
+/// All Rust files of the crates, tests included, with their text.
+fn sources() -> BTreeMap<PathBuf, String> {
+    let mut files = BTreeMap::new();
+    for name in CRATES {
+        for part in ["src", "tests", "benches"] {
+            collect(&root().join(name).join(part), &mut files);
+        }
+    }
+    assert!(files.len() > 100, "the sources were not found");
+    files
+}
+
+fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, String>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            files.insert(path.strip_prefix(root()).unwrap().to_owned(), text);
+        }
+    }
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests") || path.file_stem().is_some_and(|stem| stem == "tests")
+}
+
+fn assert_none(what: &str, found: Vec<String>) {
+    assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn files_are_short() {
+    let long = sources().into_iter().filter(|(path, _)| !is_test(path)).filter_map(|(path, text)| {
+        let lines = text.lines().count();
+        (lines > MAX_FILE_LINES).then(|| format!("{} has {lines} lines, at most {MAX_FILE_LINES}", path.display()))
+    });
+    assert_none("cut these files where a noun of their own begins", long.collect());
+}
+
+#[test]
+fn functions_are_short() {
+    let mut long = Vec::new();
+    for (path, text) in sources() {
+        let mut open: Option<(usize, String, usize)> = None;
+        for (number, line) in text.lines().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            if let Some((start, name, level)) = &open {
+                if indent == *level && line.trim_start().starts_with('}') {
+                    let lines = number - start + 1;
+                    if lines > MAX_FUNCTION_LINES {
+                        long.push(format!("{}:{} {name} has {lines} lines", path.display(), start + 1));
+                    }
+                    open = None;
+                }
+            } else if is_function_head(line) && !line.trim_end().ends_with(['}', ';']) {
+                open = Some((number, line.trim().to_owned(), indent));
+            }
+        }
+    }
+    assert_none("cut these functions", long);
+}
+
+fn is_function_head(line: &str) -> bool {
+    let line = line.trim_start();
+    let line = ["pub ", "pub(crate) ", "pub(super) ", "const ", "async ", "unsafe "].iter().fold(line, |line, word| line.strip_prefix(word).unwrap_or(line));
+    line.starts_with("fn ")
+}
+
+#[test]
+fn files_have_names_that_say_something() {
+    let bad = sources().into_keys().filter(|path| {
+        path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| EMPTY_NAMES.contains(&stem))
+    });
+    assert_none("rename these files to the noun that they hold", bad.map(|path| path.display().to_string()).collect());
+}
+
+#[test]
+fn every_file_begins_by_saying_what_it_is() {
+    let silent = sources().into_iter().filter(|(path, text)| !is_test(path) && !text.starts_with("//!"));
+    assert_none("begin these files with `//!`", silent.map(|(path, _)| path.display().to_string()).collect());
+}
+
+#[test]
+fn no_file_is_dead() {
+    let files = sources();
+    let mut declared = BTreeSet::new();
+    for (path, text) in &files {
+        let folder = match path.file_stem().and_then(|stem| stem.to_str()) {
+            Some("lib" | "main" | "mod") => path.parent().unwrap().to_owned(),
+            _ => path.with_extension(""),
+        };
+        for line in text.lines().map(str::trim) {
+            let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
+            if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
+                declared.insert(folder.join(format!("{name}.rs")));
+                declared.insert(folder.join(name).join("mod.rs"));
+            }
+        }
+    }
+    let is_root = |path: &Path| {
+        let parent = path.parent().and_then(Path::file_name).unwrap_or_default();
+        matches!(path.file_name().and_then(|name| name.to_str()), Some("lib.rs" | "main.rs" | "build.rs")) || parent == "tests" || parent == "bin" || parent == "benches"
+    };
+    let dead = files.keys().filter(|path| !declared.contains(*path) && !is_root(path));
+    assert_none("no `mod` line names these files", dead.map(|path| path.display().to_string()).collect());
+}
+
+/// Which of our crates a crate may depend on.
+const EDGES: &[(&str, &[&str])] = &[
+    ("storage", &[]),
+    ("vault", &[]),
+    ("client", &[]),
+    ("raft", &["conclave-storage"]),
+    ("client/cli", &["conclave-client"]),
+    ("jepsen", &["conclave-client"]),
+    ("node", &["conclave-cli", "conclave-raft", "conclave-storage", "conclave-vault"]),
+];
+
+#[test]
+fn crates_know_only_what_they_may() {
+    let mut broken = Vec::new();
+    for (name, allowed) in EDGES {
+        let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
+        for line in dependencies.lines().filter(|line| line.starts_with("conclave-")) {
+            let dependency = line.split(['.', ' ', '=']).next().unwrap();
+            if !allowed.contains(&dependency) {
+                broken.push(format!("{name} must not depend on {dependency}"));
+            }
+        }
+    }
+    assert_none("crate edges", broken);
+}
+
+/// Crates that one of ours alone may name.
+const OWNED: &[(&str, &[&str])] = &[
+    ("openraft", &["raft"]),
+    ("tonic", &["raft"]),
+    ("fjall", &["storage"]),
+    ("raft-log", &["storage"]),
+    ("aes-siv", &["vault"]),
+    ("hyper", &["node", "client"]),
+    ("prometheus", &["node"]),
+    ("reqwest", &["client"]),
+];
+
+#[test]
+fn one_crate_knows_one_outside_thing() {
+    let mut broken = Vec::new();
+    for name in CRATES {
+        let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
+        for (outside, owners) in OWNED {
+            let is_named = dependencies.lines().any(|line| line.split(['.', ' ', '=']).next() == Some(outside));
+            if is_named && !owners.contains(name) {
+                broken.push(format!("{name} names {outside}, which only {owners:?} may"));
+            }
+        }
+    }
+    assert_none("walls", broken);
+}
+
+/// Words that must not stand in a crate's sources, and what stands in their place.
+const BANNED: &[(&str, &str, &str)] = &[
+    ("vault", "SystemTime", "`Context::now`"),
+    ("vault", "Instant", "`Context::now`"),
+    ("vault", "tokio", "nothing: the core is called, it does not run"),
+    ("vault", "async ", "nothing: the core is called, it does not run"),
+    ("vault", "std::fs", "`View`; only `node` knows files"),
+    ("vault", "std::env", "configuration; only `node` knows the environment"),
+    ("vault", "rand::", "`Context::random`"),
+    ("vault", "println!", "a reply, or nothing"),
+    ("storage", "println!", "`tracing`"),
+    ("raft", "println!", "`tracing`"),
+    ("", "todo!", "the thing itself"),
+    ("", "unimplemented!", "the thing itself"),
+    ("", "dbg!", "`tracing`"),
+    ("", "#[ignore", "a test that runs"),
+    ("", "allow(dead_code", "no dead code"),
+];
+
+#[test]
+fn banned_words_stand_nowhere() {
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        if is_test(&path) {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(&text);
+        for (number, line) in code.lines().enumerate() {
+            let line = line.split("//").next().unwrap_or("");
+            for (owner, word, instead) in BANNED {
+                if (owner.is_empty() || path.starts_with(Path::new(owner).join("src"))) && line.contains(word) {
+                    found.push(format!("{}:{} has `{word}`; use {instead}", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert_none("banned words", found);
+}
+
+#[test]
+fn documents_are_short_and_every_engine_has_a_page() {
+    let lines = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{path} is missing")).lines().count();
+    assert!(lines("README.md") <= 120, "README.md is too long");
+    assert!(lines("docs/architecture.md") <= 300, "docs/architecture.md is too long");
+    for page in ["kv-v1", "kv-v2", "cubbyhole", "token", "sys", "policies", "cli"] {
+        assert!(lines(&format!("docs/reference/{page}.md")) > 5, "docs/reference/{page}.md says nothing");
+    }
+}

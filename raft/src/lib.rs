@@ -1,0 +1,51 @@
+//! Consensus and the node-to-node network.
+//!
+//! The only crate that names openraft and tonic; neither shows in its public surface. It orders opaque, signed batches,
+//! has the table apply them, and says at which index a read is linearizable. It knows no keys of the barrier and no
+//! plaintext: what needs them is asked of the node through [`Hooks`].
+//!
+//! Read in this order: `raft` puts everything together, `propose`, `gate` and `queue` are the way of a write, `read` that
+//! of a read, `log` and `machine` are storage as openraft sees it, the rest is the network.
+
+mod config;
+mod error;
+mod hooks;
+mod identity;
+mod raft;
+mod status;
+
+mod gate;
+mod propose;
+mod queue;
+mod read;
+
+mod log;
+mod machine;
+mod metrics;
+mod progress;
+mod types;
+
+mod membership;
+mod transfer;
+mod upkeep;
+
+mod answer;
+mod call;
+mod link;
+mod network;
+mod peers;
+mod server;
+mod snapshot;
+mod tls;
+mod wire;
+
+pub use config::{Config, Limits, Timing};
+pub use error::{ChangeError, ProposeError, ReadError, StartError, Stop};
+pub use hooks::{CallError, Hooks, Peer};
+pub use identity::{Identity, IdentityError, verify_signature};
+pub use metrics::Metrics;
+pub use raft::Raft;
+pub use status::{Leader, Member, PeerStatus, Role, Status};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! Who the other nodes are: their keys, their addresses, and the connections to them.
+//!
+//! A key counts if the membership that this node follows names it. Two additions keep a node from being locked out:
+//! the members learned while joining, until the node's own membership has arrived; and the members that a known
+//! member vouches for, if its membership is newer than ours. Without the second, a node that slept through a change of all
+//! members could not believe the new leader, who alone can tell it of the change.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use prost::Message;
+use rustls::ClientConfig;
+use tokio::sync::mpsc;
+
+use crate::config::Timing;
+use crate::identity::{Identity, write_durably};
+use crate::link::{Lane, Link};
+use crate::tls::Tls;
+use crate::types::{Endpoint, LogId, StoredMembership};
+use crate::wire::{self, proto};
+
+const FILE: &str = "node.cluster";
+const VERSION: u32 = 1;
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// The other nodes, as far as this one knows them.
+pub(crate) struct Peers {
+    own_id: u64,
+    own_key: [u8; 32],
+    file: Option<PathBuf>,
+    tls: Arc<Tls>,
+    timing: Timing,
+    known: RwLock<Known>,
+    links: Mutex<HashMap<(u64, Lane), (Endpoint, Arc<Link>)>>,
+    /// Told the id of each node whose replication lane came up.
+    opened: mpsc::Sender<u64>,
+}
+
+/// `keys` is always the keys of `members` and `hints` together, without this node's own.
+#[derive(Default)]
+struct Known {
+    cluster_id: Option<[u8; 16]>,
+    members: BTreeMap<u64, Endpoint>,
+    members_id: Option<LogId>,
+    hints: BTreeMap<u64, Endpoint>,
+    /// Where the hints come from: a membership with this log id, or a join if `None`.
+    hints_id: Option<LogId>,
+    keys: HashMap<[u8; 32], u64>,
+}
+
+impl Peers {
+    /// Reads the cluster file, if there is one. `None` as the cluster in the result means that none is known yet.
+    pub(crate) fn open(
+        identity: &Identity,
+        tls: Arc<Tls>,
+        timing: Timing,
+        opened: mpsc::Sender<u64>,
+    ) -> io::Result<Self> {
+        let file = identity.dir().map(|dir| dir.join(FILE));
+        let mut known = Known::default();
+        if let Some(content) = file.as_deref().map(read).transpose()?.flatten() {
+            known.cluster_id = content.cluster_id.as_ref().try_into().ok();
+            known.hints = content.pins.iter().map(wire::read_member).collect::<Result<_, _>>()?;
+        }
+        known.index_keys(&identity.public_key());
+        Ok(Self {
+            own_id: identity.id(),
+            own_key: identity.public_key(),
+            file,
+            tls,
+            timing,
+            known: RwLock::new(known),
+            links: Mutex::default(),
+            opened,
+        })
+    }
+
+    /// The cluster this node belongs to.
+    pub(crate) fn cluster_id(&self) -> Option<[u8; 16]> {
+        self.known.read().cluster_id
+    }
+
+    /// Says which cluster it is; `false` if another one is known already.
+    pub(crate) fn set_cluster_id(&self, id: [u8; 16]) -> io::Result<bool> {
+        let mut known = self.known.write();
+        match known.cluster_id {
+            Some(present) => Ok(present == id),
+            None => {
+                known.cluster_id = Some(id);
+                self.save(&known).map(|()| true)
+            }
+        }
+    }
+
+    /// Takes the members learned while joining; they count until this node finds itself in the membership.
+    pub(crate) fn set_pins(&self, members: BTreeMap<u64, Endpoint>) -> io::Result<()> {
+        let mut known = self.known.write();
+        if known.members.contains_key(&self.own_id) {
+            return Ok(());
+        }
+        known.hints = members;
+        known.hints_id = None;
+        known.index_keys(&self.own_key);
+        self.save(&known)
+    }
+
+    /// Takes what a known member says of a membership that is newer than ours.
+    pub(crate) fn vouch(&self, id: LogId, members: BTreeMap<u64, Endpoint>) {
+        let mut known = self.known.write();
+        let is_news = Some(id) > known.members_id && Some(id) > known.hints_id;
+        // Hints from a join stay beside it: they are all that is certain to be reachable.
+        if is_news && known.members.contains_key(&self.own_id) {
+            known.hints = members;
+            known.hints_id = Some(id);
+            known.index_keys(&self.own_key);
+        }
+    }
+
+    /// Takes the membership that this node follows now. Keys that it no longer names are refused from here on.
+    pub(crate) fn follow(&self, membership: &StoredMembership) {
+        let mut known = self.known.write();
+        let had_pins = known.hints_id.is_none() && !known.hints.is_empty();
+        known.members = membership.nodes().map(|(id, endpoint)| (*id, endpoint.clone())).collect();
+        known.members_id = *membership.log_id();
+        if known.members.contains_key(&self.own_id) && known.members_id >= known.hints_id {
+            known.hints.clear();
+            known.hints_id = None;
+            if had_pins && let Err(error) = self.save(&known) {
+                tracing::warn!(%error, "the cluster file keeps members that it no longer needs");
+            }
+        }
+        known.index_keys(&self.own_key);
+        let gone =
+            |id: &u64, endpoint: &Endpoint| known.endpoint(*id).is_none_or(|present| !same_place(present, endpoint));
+        self.links.lock().retain(|(id, _), (endpoint, _)| !gone(id, endpoint));
+    }
+
+    /// The member that holds a key.
+    pub(crate) fn id_of(&self, key: &[u8; 32]) -> Option<u64> {
+        self.known.read().keys.get(key).copied()
+    }
+
+    pub(crate) fn endpoint(&self, id: u64) -> Option<Endpoint> {
+        self.known.read().endpoint(id).cloned()
+    }
+
+    /// All other nodes that are known, members and hints.
+    pub(crate) fn others(&self) -> Vec<u64> {
+        self.known.read().keys.values().copied().collect()
+    }
+
+    /// The connection to a known node; `None` if nobody has this id.
+    pub(crate) fn link(&self, id: u64, lane: Lane) -> Option<Arc<Link>> {
+        let endpoint = self.endpoint(id)?;
+        self.link_to(id, &endpoint, lane)
+    }
+
+    /// The connection to a node at the place that the caller knows it to be.
+    pub(crate) fn link_to(&self, id: u64, endpoint: &Endpoint, lane: Lane) -> Option<Arc<Link>> {
+        let mut links = self.links.lock();
+        if let Some((present, link)) = links.get(&(id, lane))
+            && same_place(present, endpoint)
+        {
+            return Some(link.clone());
+        }
+        let tls = self.client_tls(Some(endpoint.public_key))?;
+        let opened = self.opened.clone();
+        let on_open = move || {
+            if lane == Lane::Replication {
+                // If the queue is full, the peer waits for its backoff to end, which is all the harm.
+                let _ = opened.try_send(id);
+            }
+        };
+        let link = Arc::new(Link::dial(endpoint.cluster_addr.clone(), tls, self.timing, on_open));
+        links.insert((id, lane), (endpoint.clone(), link.clone()));
+        Some(link)
+    }
+
+    /// TLS for dialling whoever holds `expected`, or anybody.
+    pub(crate) fn client_tls(&self, expected: Option<[u8; 32]>) -> Option<Arc<ClientConfig>> {
+        let config = self.tls.client(expected);
+        config.inspect_err(|error| tracing::error!(%error, "TLS between nodes cannot be set up")).ok().map(Arc::new)
+    }
+
+    /// Ends all connections.
+    pub(crate) fn disconnect(&self) {
+        self.links.lock().clear();
+    }
+
+    fn save(&self, known: &Known) -> io::Result<()> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let pins = if known.hints_id.is_none() { known.hints.iter().collect() } else { Vec::new() };
+        let content = proto::ClusterFile {
+            version: VERSION,
+            cluster_id: known.cluster_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id)),
+            pins: pins.into_iter().map(|(id, endpoint)| wire::member(*id, endpoint)).collect(),
+        };
+        let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        write_durably(dir, FILE, &content.encode_to_vec())
+    }
+}
+
+impl Known {
+    fn endpoint(&self, id: u64) -> Option<&Endpoint> {
+        // A newer hint knows a newer address.
+        let hinted = if self.hints_id > self.members_id { self.hints.get(&id) } else { None };
+        hinted.or_else(|| self.members.get(&id)).or_else(|| self.hints.get(&id))
+    }
+
+    fn index_keys(&mut self, own_key: &[u8; 32]) {
+        let all = self.hints.iter().chain(&self.members);
+        let others = all.filter(|(_, endpoint)| endpoint.public_key != *own_key);
+        self.keys = others.map(|(id, endpoint)| (endpoint.public_key, *id)).collect();
+    }
+}
+
+fn same_place(a: &Endpoint, b: &Endpoint) -> bool {
+    a.cluster_addr == b.cluster_addr && a.public_key == b.public_key
+}
+
+fn read(path: &std::path::Path) -> io::Result<Option<proto::ClusterFile>> {
+    let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("node.cluster {what}"));
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => return Err(damaged("is too large")),
+        Ok(_) => {}
+    }
+    let content = proto::ClusterFile::decode(Bytes::from(std::fs::read(path)?)).map_err(|_| damaged("is damaged"))?;
+    match (content.version, content.cluster_id.len()) {
+        (VERSION, 0 | 16) => Ok(Some(content)),
+        (VERSION, _) => Err(damaged("is damaged")),
+        (_, _) => Err(damaged("was written by a newer version")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+use std::collections::BTreeSet;
+
+use openraft::vote::RaftLeaderId;
+
+use super::*;
+use crate::types::{LeaderId, Membership};
+
+fn endpoint(key: u8) -> Endpoint {
+    Endpoint { cluster_addr: format!("127.0.0.1:{key}"), public_key: [key; 32], ..Default::default() }
+}
+
+fn members(ids: &[u64]) -> BTreeMap<u64, Endpoint> {
+    ids.iter().map(|id| (*id, endpoint(*id as u8))).collect()
+}
+
+fn id(index: u64) -> LogId {
+    LogId::new(LeaderId::new(1, 1), index)
+}
+
+fn membership(index: u64, ids: &[u64], own: u64) -> StoredMembership {
+    let mut nodes = members(ids);
+    nodes.entry(own).and_modify(|endpoint| endpoint.public_key = [0xee; 32]);
+    let voters: BTreeSet<u64> = ids.iter().copied().collect();
+    StoredMembership::new(Some(id(index)), Membership::new(vec![voters], nodes).expect("a valid membership"))
+}
+
+fn open(identity: &Identity) -> Peers {
+    let tls = Arc::new(Tls::new(identity).expect("TLS for a good key"));
+    let (opened, _) = mpsc::channel(1);
+    Peers::open(identity, tls, Timing::lan(), opened).expect("the cluster file is fine")
+}
+
+// check 227
+#[test]
+fn a_removed_members_key_is_forgotten_at_once() {
+    let identity = Identity::ephemeral().expect("an identity");
+    let peers = open(&identity);
+    peers.follow(&membership(1, &[1, 2, identity.id()], identity.id()));
+    assert_eq!(peers.id_of(&[2; 32]), Some(2));
+    peers.follow(&membership(2, &[1, identity.id()], identity.id()));
+    assert_eq!(peers.id_of(&[2; 32]), None);
+}
+
+#[test]
+fn pins_of_a_join_count_until_this_node_is_a_member() {
+    let identity = Identity::ephemeral().expect("an identity");
+    let peers = open(&identity);
+    peers.set_pins(members(&[7])).expect("nothing to write");
+    // An old membership from before this node joined does not end it.
+    peers.follow(&membership(1, &[1], identity.id()));
+    assert_eq!(peers.id_of(&[7; 32]), Some(7));
+    peers.follow(&membership(2, &[1, identity.id()], identity.id()));
+    assert_eq!(peers.id_of(&[7; 32]), None);
+}
+
+#[test]
+fn cluster_and_pins_survive_a_restart() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let identity = Identity::load_or_create(dir.path()).expect("an identity");
+    let peers = open(&identity);
+    assert!(peers.set_cluster_id([9; 16]).expect("it can be written"));
+    peers.set_pins(members(&[7])).expect("it can be written");
+    let again = open(&identity);
+    assert_eq!((again.cluster_id(), again.id_of(&[7; 32])), (Some([9; 16]), Some(7)));
+}
+
+#[test]
+fn a_node_does_not_change_its_cluster() {
+    let identity = Identity::ephemeral().expect("an identity");
+    let peers = open(&identity);
+    assert!(peers.set_cluster_id([1; 16]).expect("nothing to write"));
+    assert!(!peers.set_cluster_id([2; 16]).expect("nothing to write"));
+    assert_eq!(peers.cluster_id(), Some([1; 16]));
+}
+
+#[test]
+fn a_newer_membership_that_a_member_vouches_for_lets_its_leader_speak() {
+    let identity = Identity::ephemeral().expect("an identity");
+    let peers = open(&identity);
+    peers.follow(&membership(5, &[1, identity.id()], identity.id()));
+    peers.vouch(id(9), members(&[1, 8]));
+    assert_eq!(peers.id_of(&[8; 32]), Some(8));
+    // The membership itself arrives, and a later one without that node.
+    peers.follow(&membership(10, &[1, identity.id()], identity.id()));
+    assert_eq!(peers.id_of(&[8; 32]), None);
+}
+
+#[test]
+fn an_older_membership_that_a_member_vouches_for_changes_nothing() {
+    let identity = Identity::ephemeral().expect("an identity");
+    let peers = open(&identity);
+    peers.follow(&membership(5, &[1, identity.id()], identity.id()));
+    peers.vouch(id(4), members(&[8]));
+    assert_eq!(peers.id_of(&[8; 32]), None);
+}
+
+#[test]
+fn a_damaged_cluster_file_is_not_taken_for_an_empty_one() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let identity = Identity::load_or_create(dir.path()).expect("an identity");
+    std::fs::write(dir.path().join(FILE), b"\xff\xff").expect("the directory can be written");
+    let tls = Arc::new(Tls::new(&identity).expect("TLS for a good key"));
+    let (opened, _) = mpsc::channel(1);
+    assert!(Peers::open(&identity, tls, Timing::lan(), opened).is_err());
+}

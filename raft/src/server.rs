@@ -1,0 +1,289 @@
+//! The listening side: who may connect, who may call what, and the answers to other nodes.
+//!
+//! The handshake proves a key. Each request is then checked before its message is parsed: the key must be pinned under the
+//! node id that it claims, and cluster and receiver must be right. Streams check again with every message, so a node
+//! that was removed is cut off in the middle of one. Whoever is no member finds one door, with small messages.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::{Body, Service, StdError as BoxError};
+use tonic::metadata::MetadataMap;
+use tonic::server::NamedService;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::Connected;
+use tonic::{Request, Status};
+
+use crate::answer::{Answers, Strangers};
+use crate::config::{Limits, Timing};
+use crate::network::{CLUSTER, FROM, TO, hex};
+use crate::peers::Peers;
+use crate::tls;
+use crate::wire::proto::door_server::DoorServer;
+use crate::wire::proto::peers_server::PeersServer;
+
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// Pause after the system refused a connection, for want of file descriptors usually.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const STREAMS_PER_CONNECTION: u32 = 4_096;
+
+/// Whose connection it is; attached to every request that comes over it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection {
+    pub(crate) public_key: [u8; 32],
+    pub(crate) address: SocketAddr,
+}
+
+/// A member whose request passed the checks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) id: u64,
+    pub(crate) connection: Connection,
+}
+
+/// Serves other nodes until `stop` turns true.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    answers: Answers,
+    timing: Timing,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) {
+    let peers = answers.peers();
+    let own_id = answers.id();
+    let members = PeersServer::new(answers.clone())
+        .max_decoding_message_size(limits.message_bytes)
+        .max_encoding_message_size(limits.message_bytes);
+    let check = {
+        let peers = peers.clone();
+        move |request| admit(request, &peers, own_id)
+    };
+    let door = DoorServer::new(Strangers(answers))
+        .max_decoding_message_size(limits.stranger_bytes)
+        .max_encoding_message_size(limits.message_bytes);
+    let services = Services { members: InterceptedService::new(members, check), door };
+    let (sender, accepted) = mpsc::channel(limits.handshakes);
+    let accepting = tokio::spawn(accept(listener, acceptor, peers, limits, stop.clone(), sender));
+    let mut ended = stop;
+    let served = tonic::transport::Server::builder()
+        .tcp_nodelay(true)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .http2_keepalive_interval(Some(timing.election_max / 2))
+        .http2_keepalive_timeout(Some(timing.election_max))
+        .serve_with_incoming_shutdown(services, ReceiverStream::new(accepted), async move {
+            // An error means that whoever could say stop is gone.
+            let _ = ended.wait_for(|stopped| *stopped).await;
+        })
+        .await;
+    accepting.abort();
+    if let Err(error) = served {
+        tracing::error!(%error, "listening for other nodes ended");
+    }
+}
+
+/// Sends each request to the service that its path names.
+#[derive(Clone)]
+struct Services<M, D> {
+    members: M,
+    door: D,
+}
+
+type HttpRequest = http::Request<tonic::body::Body>;
+type HttpResponse = http::Response<tonic::body::Body>;
+
+impl<M, D, B> Service<HttpRequest> for Services<M, D>
+where
+    M: Service<HttpRequest, Response = http::Response<B>, Error = Infallible, Future: Send + 'static>,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    D: Service<HttpRequest, Response = HttpResponse, Error = Infallible, Future: Send + 'static> + NamedService,
+{
+    type Response = HttpResponse;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<HttpResponse, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        match self.members.poll_ready(cx) {
+            Poll::Ready(Ok(())) => self.door.poll_ready(cx),
+            other => other,
+        }
+    }
+
+    fn call(&mut self, request: HttpRequest) -> Self::Future {
+        let service = request.uri().path().trim_start_matches('/').split('/').next();
+        if service == Some(D::NAME) {
+            return Box::pin(self.door.call(request));
+        }
+        let answered = self.members.call(request);
+        Box::pin(async move { Ok(answered.await?.map(tonic::body::Body::new)) })
+    }
+}
+
+/// Accepts for as long as the process lives; nothing that a stranger does ends it.
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    peers: Arc<Peers>,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+    sender: mpsc::Sender<io::Result<Accepted>>,
+) {
+    let handshakes = Arc::new(Semaphore::new(limits.handshakes));
+    let strangers = Arc::new(Semaphore::new(limits.stranger_connections));
+    loop {
+        let Ok(handshake) = handshakes.clone().acquire_owned().await else { return };
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (acceptor, peers, strangers) = (acceptor.clone(), peers.clone(), strangers.clone());
+        let (stop, sender) = (stop.clone(), sender.clone());
+        tokio::spawn(async move {
+            let greeted =
+                tokio::time::timeout(HANDSHAKE_LIMIT, greet(stream, address, acceptor, &peers, &strangers, stop));
+            let accepted = match greeted.await {
+                Ok(Ok(accepted)) => accepted,
+                Ok(Err(error)) => return tracing::debug!(%address, %error, "a handshake failed"),
+                Err(_) => return tracing::debug!(%address, "a handshake took too long"),
+            };
+            drop(handshake);
+            // The receiver is gone only when this node stops.
+            let _ = sender.send(Ok(accepted)).await;
+        });
+    }
+}
+
+async fn greet(
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: TlsAcceptor,
+    peers: &Peers,
+    strangers: &Arc<Semaphore>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<Accepted> {
+    stream.set_nodelay(true)?;
+    let stream = acceptor.accept(stream).await?;
+    let public_key = tls::proven_key(stream.get_ref().1).ok_or(io::ErrorKind::PermissionDenied)?;
+    let stranger = match peers.id_of(&public_key) {
+        Some(_) => None,
+        None => Some(strangers.clone().try_acquire_owned().map_err(|_| io::ErrorKind::QuotaExceeded)?),
+    };
+    let stopped = Box::pin(async move {
+        let _ = stop.wait_for(|stopped| *stopped).await;
+    });
+    Ok(Accepted { stream, connection: Connection { public_key, address }, stopped, _stranger: stranger })
+}
+
+/// An encrypted connection that breaks off when this node stops.
+struct Accepted {
+    stream: TlsStream<TcpStream>,
+    connection: Connection,
+    stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
+    _stranger: Option<OwnedSemaphorePermit>,
+}
+
+impl Connected for Accepted {
+    type ConnectInfo = Connection;
+
+    fn connect_info(&self) -> Connection {
+        self.connection
+    }
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.stopped.as_mut().poll(cx).is_ready() {
+            // Polled again, a finished future would panic.
+            self.stopped = Box::pin(std::future::ready(()));
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Lets a member's request pass. Says as little as possible to others.
+fn admit(mut request: Request<()>, peers: &Peers, own_id: u64) -> Result<Request<()>, Status> {
+    let refused = || Status::permission_denied("not a member of this cluster");
+    let connection = connection(&request)?;
+    let id = peers.id_of(&connection.public_key).ok_or_else(refused)?;
+    let metadata = request.metadata();
+    let cluster = peers.cluster_id().map(|cluster| hex(&cluster)).ok_or_else(refused)?;
+    if text(metadata, CLUSTER) != Some(cluster.as_str()) {
+        return Err(Status::permission_denied("this node belongs to another cluster"));
+    }
+    if number(metadata, FROM) != Some(id) {
+        return Err(refused());
+    }
+    if number(metadata, TO) != Some(own_id) {
+        return Err(Status::permission_denied("the request is meant for another node"));
+    }
+    request.extensions_mut().insert(Caller { id, connection });
+    Ok(request)
+}
+
+/// The connection a request came over.
+pub(crate) fn connection<T>(request: &Request<T>) -> Result<Connection, Status> {
+    let connection = request.extensions().get::<Connection>().copied();
+    connection.ok_or_else(|| Status::internal("the request came over no connection"))
+}
+
+/// Whether the cluster that a request names, if it names one, is ours, if we know ours.
+pub(crate) fn is_our_cluster(metadata: &MetadataMap, ours: Option<[u8; 16]>) -> bool {
+    match (text(metadata, CLUSTER), ours) {
+        (Some(theirs), Some(ours)) => theirs == hex(&ours),
+        _ => true,
+    }
+}
+
+fn text<'a>(metadata: &'a MetadataMap, name: &str) -> Option<&'a str> {
+    metadata.get(name)?.to_str().ok()
+}
+
+fn number(metadata: &MetadataMap, name: &str) -> Option<u64> {
+    text(metadata, name)?.parse().ok()
+}
+
+/// Ends `input` as soon as its sender is no member any more.
+pub(crate) fn while_member<T: Send + 'static>(
+    input: impl Stream<Item = T> + Send + 'static,
+    caller: Caller,
+    peers: Arc<Peers>,
+) -> impl Stream<Item = T> + Send + 'static {
+    use futures::StreamExt;
+    let still = move |_: &T| std::future::ready(peers.id_of(&caller.connection.public_key) == Some(caller.id));
+    input.take_while(still)
+}

@@ -1,0 +1,179 @@
+//! What has to be done now and then: snapshots, purging, promotion, acquaintance, and leadership that must not stay here.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{ChangeMembers, RaftMetrics, ServerState};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
+
+use crate::link::Lane;
+use crate::raft::{Inner, Raft};
+use crate::types::Types;
+use crate::wire::{self, proto};
+
+/// Entries that a learner may lack and count as caught up.
+const CAUGHT_UP_ENTRIES: u64 = 256;
+
+/// What a node said when it was last asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    pub(crate) round_trip: Duration,
+    pub(crate) can_lead: bool,
+}
+
+/// What upkeep remembers from one time to the next.
+#[derive(Default)]
+struct Memory {
+    /// Bytes that had been appended when the last snapshot was made.
+    snapshot_bytes: u64,
+    /// Since when each learner has kept up.
+    caught_up: HashMap<u64, Instant>,
+}
+
+/// Runs until `stop` turns true. `reopened` names nodes whose connection came up.
+pub(crate) async fn run(inner: Arc<Inner>, mut reopened: mpsc::Receiver<u64>, mut stop: watch::Receiver<bool>) {
+    let mut memory = Memory::default();
+    let mut ticks = tokio::time::interval(inner.config.upkeep_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = ended(&mut stop) => return,
+            Some(id) = reopened.recv() => {
+                // Whoever can be reached again should not wait for a backoff that began when it could not.
+                let _ = inner.raft.trigger().reset_backoff([id]).await;
+                continue;
+            }
+            _ = ticks.tick() => {}
+        }
+        tokio::select! {
+            () = inner.upkeep(&mut memory) => {}
+            () = ended(&mut stop) => return,
+        }
+    }
+}
+
+async fn ended(stop: &mut watch::Receiver<bool>) {
+    // An error means that whoever could say stop is gone.
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+impl Inner {
+    async fn upkeep(self: &Arc<Self>, memory: &mut Memory) {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        if metrics.running_state.is_err() {
+            return;
+        }
+        self.probe_others().await;
+        self.make_snapshot(&metrics, memory).await;
+        self.purge(&metrics).await;
+        if metrics.state == ServerState::Leader {
+            if !self.campaign.load(Ordering::Acquire) {
+                self.hand_over().await;
+            }
+            self.promote_learners(&metrics, memory).await;
+        } else {
+            memory.caught_up.clear();
+        }
+    }
+
+    /// Asks every other node how it is, all at once. Their answers keep round trips known, and tell a node that was away
+    /// who the members are by now.
+    async fn probe_others(&self) {
+        let others = self.peers.others();
+        self.probes.lock().retain(|id, _| others.contains(id));
+        let asked = others.iter().map(|id| self.probe(*id));
+        futures::future::join_all(asked).await;
+    }
+
+    /// Asks one node how it is; `None` if it does not answer within an election timeout.
+    pub(crate) async fn probe(&self, id: u64) -> Option<Probe> {
+        let way = self.factory.wire(id, Lane::Calls)?;
+        let asked = async {
+            let (number, mut client) = way.client_by(Instant::now() + self.config.timing.election_max).await?;
+            let start = Instant::now();
+            let reply = client.probe(way.request(proto::ProbeRequest {})).await;
+            let reply = reply.inspect_err(|status| way.report(number, status)).ok()?.into_inner();
+            Some((start.elapsed(), reply))
+        };
+        let answer = timeout(self.config.timing.election_max, asked).await.ok().flatten();
+        let Some((round_trip, reply)) = answer else {
+            self.probes.lock().remove(&id);
+            return None;
+        };
+        let probe = Probe { round_trip, can_lead: reply.can_lead };
+        self.probes.lock().insert(id, probe);
+        if let (Some(from), Some(members)) = (&reply.membership_id, &reply.membership)
+            && let Ok(members) = wire::read_membership(members)
+        {
+            let members = members.nodes().map(|(id, endpoint)| (*id, endpoint.clone())).collect();
+            self.peers.vouch(wire::read_log_id(from), members);
+        }
+        Some(probe)
+    }
+
+    async fn make_snapshot(&self, metrics: &RaftMetrics<Types>, memory: &mut Memory) {
+        let limits = &self.config.limits;
+        let applied = metrics.last_applied.map_or(0, |id| id.index);
+        let snapshot = metrics.snapshot.map_or(0, |id| id.index);
+        let appended = self.counters.appended_bytes.get();
+        let is_due = applied.saturating_sub(snapshot) >= limits.snapshot_entries
+            || (applied > snapshot && appended.saturating_sub(memory.snapshot_bytes) >= limits.snapshot_bytes);
+        if is_due {
+            memory.snapshot_bytes = appended;
+            // If consensus has stopped, there is nothing left to look after.
+            let _ = self.raft.trigger().snapshot().await;
+        }
+    }
+
+    /// Purges what no one needs: it is in a snapshot, a confirmed checkpoint covers it, and it is old enough for followers.
+    async fn purge(&self, metrics: &RaftMetrics<Types>) {
+        let Some((_, confirmed)) = self.table.applied().checkpoint else { return };
+        let applied = metrics.last_applied.map_or(0, |id| id.index);
+        let snapshot = metrics.snapshot.map_or(0, |id| id.index);
+        let old = applied.saturating_sub(self.config.limits.keep_entries);
+        let upto = confirmed.min(snapshot).min(old);
+        if upto > metrics.purged.map_or(0, |id| id.index) {
+            tracing::info!(upto, "purging the log");
+            let _ = self.raft.trigger().purge_log(upto).await;
+        }
+    }
+
+    /// A node that may not lead and does, hands over. If nobody can take it, it stays: a quorum without any leader would
+    /// not be better off.
+    async fn hand_over(self: &Arc<Self>) {
+        match Raft::from(self.clone()).transfer_leadership(None).await {
+            Ok(id) => tracing::info!(id, "handed leadership to a node that may lead"),
+            Err(error) => tracing::warn!(%error, "this node may not lead, but nobody can take over"),
+        }
+    }
+
+    async fn promote_learners(&self, metrics: &RaftMetrics<Types>, memory: &mut Memory) {
+        let Some(stable) = self.config.promote_after else { return };
+        let membership = &metrics.membership_config;
+        let last = metrics.last_log_index.unwrap_or(0);
+        let matched = |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id).copied().flatten());
+        let candidates: BTreeSet<u64> = membership
+            .membership()
+            .learner_ids()
+            .filter(|id| membership.get_node(id).is_some_and(|endpoint| endpoint.promote))
+            .filter(|id| matched(id).is_some_and(|id| id.index + CAUGHT_UP_ENTRIES >= last))
+            .collect();
+        memory.caught_up.retain(|id, _| candidates.contains(id));
+        for id in candidates {
+            let since = *memory.caught_up.entry(id).or_insert_with(Instant::now);
+            if since.elapsed() < stable {
+                continue;
+            }
+            match self.change(ChangeMembers::AddVoterIds(BTreeSet::from([id])), true).await {
+                Ok(()) => tracing::info!(id, "a learner has caught up and votes now"),
+                Err(error) => tracing::warn!(id, %error, "a learner could not be made a voter"),
+            }
+            // One change at a time; the next look sees its effect.
+            return;
+        }
+    }
+}

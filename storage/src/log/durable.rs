@@ -1,0 +1,207 @@
+//! The log on disk, on the crate `raft-log`, with our records, chain and tail around it.
+//!
+//! Group commit: callers put records into a buffer and leave; one thread hands the buffer to the disk, waits for the
+//! sync, raises the tail and then runs what waited, in order. What arrives meanwhile shares the next sync. A failed
+//! sync ends the log: what the kernel dropped then cannot be known, so nothing is tried again.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::store::{ChunkLimits, Store};
+use super::tail::SYNC_INTERVAL;
+use super::{Entry, Log, LogError, LogId, LogState, Synced};
+use crate::layout::Folder;
+
+/// Version of everything in the log's folder.
+const FORMAT_VERSION: u32 = 1;
+/// When a file of the log is closed and the next one begun.
+const CHUNK_LIMITS: ChunkLimits = ChunkLimits { bytes: 32 * 1024 * 1024, records: 256 * 1024 };
+
+/// The durable log.
+pub struct DurableLog {
+    shared: Arc<Shared>,
+    flusher: Option<JoinHandle<()>>,
+    /// Released last, after the flusher has closed the files.
+    _folder: Folder,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Something waits for a sync, or the log is being closed.
+    work: Condvar,
+    /// Index through which entries are synced, plus one.
+    synced: AtomicU64,
+}
+
+/// The files, and who waits for their next sync.
+struct Queue {
+    store: Store,
+    waiting: Vec<Synced>,
+    is_closing: bool,
+}
+
+impl DurableLog {
+    /// Opens or makes the log in `<data>/log`, and checks every entry in it.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Folder`] if the folder may not be used; [`LogError::Damaged`] if the log ends before what was
+    /// synced, has a hole, or any byte is not what was written.
+    pub fn open(data: impl AsRef<Path>) -> Result<Self, LogError> {
+        Self::open_with(data.as_ref(), CHUNK_LIMITS)
+    }
+
+    /// As [`DurableLog::open`], with files of another size.
+    pub(super) fn open_with(data: &Path, limits: ChunkLimits) -> Result<Self, LogError> {
+        let mut folder = Folder::open(data, "log", FORMAT_VERSION)?;
+        let store = Store::open(&folder, limits)?;
+        folder.complete()?;
+        let synced = AtomicU64::new(store.end());
+        let queue = Mutex::new(Queue { store, waiting: Vec::new(), is_closing: false });
+        let shared = Arc::new(Shared { queue, work: Condvar::new(), synced });
+        let flusher = {
+            let shared = shared.clone();
+            std::thread::Builder::new().name("log-sync".into()).spawn(move || shared.flush_until_closed())?
+        };
+        Ok(Self { shared, flusher: Some(flusher), _folder: folder })
+    }
+}
+
+impl Drop for DurableLog {
+    fn drop(&mut self) {
+        self.shared.queue.lock().is_closing = true;
+        self.shared.work.notify_one();
+        if let Some(flusher) = self.flusher.take()
+            && flusher.join().is_err()
+        {
+            tracing::error!("the log's sync thread panicked");
+        }
+    }
+}
+
+impl Log for DurableLog {
+    fn state(&self) -> LogState {
+        self.shared.queue.lock().store.state()
+    }
+
+    fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, LogError> {
+        self.shared.queue.lock().store.read(range, max_bytes)
+    }
+
+    fn append(&self, entries: Vec<Entry>, synced: Synced) -> Result<(), LogError> {
+        let mut queue = self.shared.usable()?;
+        queue.store.append(&entries)?;
+        self.shared.wait_with(&mut queue, synced);
+        Ok(())
+    }
+
+    fn save_vote(&self, vote: Bytes) -> Result<(), LogError> {
+        let (done, wait) = sync_channel(1);
+        {
+            let mut queue = self.shared.usable()?;
+            queue.store.save_vote(vote)?;
+            // Whoever waits holds the other end, so this cannot fail in a way that matters.
+            self.shared.wait_with(&mut queue, Box::new(move |result| drop(done.send(result))));
+        }
+        Ok(wait.recv().unwrap_or_else(|_| Err(failed()))?)
+    }
+
+    fn save_committed(&self, committed: Option<LogId>) -> Result<(), LogError> {
+        self.shared.usable()?.store.save_committed(committed);
+        Ok(())
+    }
+
+    fn truncate_after(&self, last: Option<LogId>) -> Result<(), LogError> {
+        let mut queue = self.shared.usable()?;
+        queue.store.truncate_after(last)?;
+        self.shared.synced.fetch_min(queue.store.end(), Ordering::AcqRel);
+        // A sync that runs now will not say what it reached, so there must be a next one.
+        self.shared.wait_with(&mut queue, Box::new(|_| {}));
+        Ok(())
+    }
+
+    fn purge(&self, upto: LogId) -> Result<(), LogError> {
+        let mut queue = self.shared.usable()?;
+        queue.store.purge(upto)?;
+        // Files are removed behind a sync, so there must be one.
+        self.shared.wait_with(&mut queue, Box::new(|_| {}));
+        Ok(())
+    }
+
+    fn synced_index(&self) -> Option<u64> {
+        self.shared.synced.load(Ordering::Acquire).checked_sub(1)
+    }
+}
+
+impl Shared {
+    /// The queue, unless a write or sync failed before.
+    fn usable(&self) -> Result<MutexGuard<'_, Queue>, LogError> {
+        let queue = self.queue.lock();
+        if queue.store.has_failed() { Err(LogError::Io(failed())) } else { Ok(queue) }
+    }
+
+    fn wait_with(&self, queue: &mut Queue, synced: Synced) {
+        queue.waiting.push(synced);
+        self.work.notify_one();
+    }
+
+    /// The sync thread.
+    fn flush_until_closed(&self) {
+        let mut queue = self.queue.lock();
+        while !queue.store.has_failed() {
+            if !queue.waiting.is_empty() {
+                queue = self.flush(queue);
+            } else if queue.is_closing {
+                break;
+            } else if queue.store.is_tail_synced() {
+                self.work.wait(&mut queue);
+            } else if self.work.wait_for(&mut queue, SYNC_INTERVAL).timed_out() {
+                let synced = queue.store.sync_tail();
+                queue.store.fail_on(&synced);
+            }
+        }
+        if !queue.store.has_failed() {
+            queue = self.flush(queue);
+            let synced = queue.store.sync_tail();
+            queue.store.fail_on(&synced);
+        }
+        queue.store.fail();
+        let left = std::mem::take(&mut queue.waiting);
+        drop(queue);
+        left.into_iter().for_each(|synced| synced(Err(failed())));
+    }
+
+    /// One sync for all that waits.
+    fn flush<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        let waiting = std::mem::take(&mut queue.waiting);
+        let (done, wait) = sync_channel(1);
+        let started = queue.store.start_sync(done);
+        drop(queue);
+        let synced = started.and_then(|target| wait.recv().unwrap_or_else(|_| Err(failed())).map(|()| target));
+        let mut queue = self.queue.lock();
+        let result = synced.and_then(|target| queue.store.finish_sync(target));
+        queue.store.fail_on(&result);
+        if let Ok(Some(end)) = result {
+            self.synced.store(end, Ordering::Release);
+        }
+        // Without the lock: what waits may call the log again.
+        drop(queue);
+        for synced in waiting {
+            let copy = result.as_ref().map(|_| ());
+            synced(copy.map_err(|error| io::Error::new(error.kind(), error.to_string())));
+        }
+        self.queue.lock()
+    }
+}
+
+fn failed() -> io::Error {
+    io::Error::other("an earlier write or sync of the log failed; the process must stop, and open the log anew")
+}

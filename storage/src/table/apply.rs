@@ -1,0 +1,212 @@
+//! Apply: what an entry does to the rows. Total and deterministic, and it needs no key.
+//!
+//! The tag of a batch is not looked at here, or nodes with and without keys would differ.
+
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::digest::LtHash;
+use super::format::{Identity, Point, changed_at, clock_row, identity_row, point_key, point_row, value_row};
+use super::names::{directory_of, value_appeared, value_vanished};
+use super::rows::{Change, Partition, RowView};
+use super::transaction::Transaction;
+use super::window::{Draft, Window, slot_key};
+use super::{Applied, TableError};
+use crate::batch::{
+    Batch, Checkpoint, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Outcome, SignedBatch, WINDOW,
+};
+use crate::key::segments;
+use crate::log::{Entry, Payload};
+
+/// Everything about the table that is not a row of the digest.
+#[derive(Clone)]
+pub(crate) struct State {
+    /// Its `digest` is that of `hash`.
+    pub(crate) applied: Applied,
+    /// Where a rewind would lead; undo rows of older segments are garbage.
+    pub(crate) rewind: u64,
+    pub(crate) hash: LtHash,
+    /// Digest at each remembered index, `rewind` always among them.
+    pub(crate) points: BTreeMap<u64, [u8; 32]>,
+}
+
+impl State {
+    /// Start of the segment that the next entry belongs to.
+    pub(crate) fn segment(&self) -> u64 {
+        self.points.last_key_value().map_or(self.rewind, |(index, _)| *index)
+    }
+}
+
+/// One call of apply.
+pub(crate) struct Application<'a, V> {
+    pub(crate) state: State,
+    pub(crate) transaction: Transaction<'a, V>,
+    pub(crate) draft: Draft<'a>,
+    /// Changes of [`Partition::Meta`]; a point may be made and dropped in one call, so the last one counts.
+    pub(crate) points: BTreeMap<Bytes, Option<Bytes>>,
+}
+
+impl<'a, V: RowView> Application<'a, V> {
+    pub(crate) fn new(state: State, view: &'a V, window: &'a Window) -> Self {
+        let transaction = Transaction::new(view, state.segment());
+        Self { state, transaction, draft: Draft::new(window), points: BTreeMap::new() }
+    }
+
+    /// Applies one entry. An error leaves this whole call useless, and is never the entry's fault.
+    pub(crate) fn entry(&mut self, entry: &Entry) -> Result<Option<Outcome>, TableError> {
+        let index = entry.id.index;
+        let expected = self.state.applied.last.map(|last| last.index + 1);
+        // A log starts with a membership at 0, or at 1 for callers that have none.
+        if expected.map_or(index > 1, |expected| index != expected) {
+            let expected = expected.unwrap_or(0);
+            return Err(TableError::Misuse(format!("entry {index} was given to apply where {expected} comes next")));
+        }
+        let slot = slot_key(index);
+        self.transaction.learn(Partition::Identities, slot.clone(), self.draft.stored_at_slot_of(index));
+        let done = match &entry.payload {
+            Payload::Blank => Done::default(),
+            Payload::Membership(bytes) => {
+                self.state.applied.membership = Some((entry.id, bytes.clone()));
+                Done::default()
+            }
+            Payload::Batch(bytes) => self.batch(index, bytes)?,
+        };
+        self.transaction.set(Partition::Identities, slot, done.recorded.map(|identity| identity_row(&identity)))?;
+        self.state.applied.last = Some(entry.id);
+        if let Some(checkpoint) = &done.checkpoint {
+            self.checkpoint(index, checkpoint)?;
+        }
+        Ok(done.outcome)
+    }
+
+    /// Brings row, hash state and digest to where the last entry left them.
+    pub(crate) fn settle(&mut self) -> Result<(), TableError> {
+        let applied = &self.state.applied;
+        let clock = clock_row(applied.epoch, applied.time_millis);
+        self.transaction.set(Partition::Clock, Bytes::new(), clock)?;
+        self.transaction.settle(&mut self.state.hash);
+        self.state.applied.digest = self.state.hash.digest();
+        Ok(())
+    }
+
+    /// Changes of the remembered points.
+    pub(crate) fn point_changes(&mut self) -> impl Iterator<Item = Change> + use<'a, V> {
+        let points = std::mem::take(&mut self.points);
+        points.into_iter().map(|(key, row)| Change { partition: Partition::Meta, key, row })
+    }
+
+    fn batch(&mut self, index: u64, bytes: &Bytes) -> Result<Done, TableError> {
+        let decoded = decode(bytes);
+        let id = decoded.as_ref().and_then(|batch| <[u8; 16]>::try_from(batch.id.as_ref()).ok());
+        let (Some(batch), Some(id)) = (decoded, id) else {
+            return Ok(Done { outcome: Some(Outcome::Malformed), ..Done::default() });
+        };
+        if let Some(outcome) = self.draft.find(&id, index) {
+            return Ok(Done { outcome: Some(outcome), ..Done::default() });
+        }
+        let outcome = self.judge(index, &batch)?;
+        let mut checkpoint = None;
+        if let Outcome::Applied { .. } = outcome {
+            for op in batch.ops {
+                self.op(index, op.key, op.value)?;
+            }
+            self.state.applied.time_millis = self.state.applied.time_millis.max(batch.time_millis);
+            checkpoint = batch.checkpoint;
+        }
+        let identity = Identity { index, id, outcome };
+        self.draft.record(identity);
+        Ok(Done { recorded: Some(identity), outcome: Some(outcome), checkpoint })
+    }
+
+    fn judge(&mut self, index: u64, batch: &Batch) -> Result<Outcome, TableError> {
+        if batch.base >= index || !is_well_formed(batch) {
+            return Ok(Outcome::Malformed);
+        }
+        // Before the epoch: a batch this old may have been done in the epoch it names.
+        if index - batch.base > WINDOW {
+            return Ok(Outcome::TooOld);
+        }
+        if batch.epoch != self.state.applied.epoch {
+            return Ok(Outcome::WrongEpoch);
+        }
+        for guard in &batch.guards {
+            let revision = if guard.is_directory {
+                directory_of(&mut self.transaction, &guard.key)?.revision
+            } else {
+                self.transaction.get(Partition::Values, &guard.key)?.as_deref().map_or(0, changed_at)
+            };
+            if revision != guard.revision {
+                return Ok(Outcome::Conflict { index });
+            }
+        }
+        Ok(Outcome::Applied { index })
+    }
+
+    fn op(&mut self, index: u64, key: Bytes, value: Option<Bytes>) -> Result<(), TableError> {
+        let existed = self.transaction.get(Partition::Values, &key)?.is_some();
+        let row = value.map(|value| value_row(index, &value));
+        match (existed, row.is_some()) {
+            (false, true) => value_appeared(&mut self.transaction, &key, index)?,
+            (true, false) => value_vanished(&mut self.transaction, &key, index)?,
+            _ => {}
+        }
+        self.transaction.set(Partition::Values, key, row)
+    }
+
+    /// Confirms an earlier point if its digest is the same here, then remembers this one.
+    fn checkpoint(&mut self, index: u64, checkpoint: &Checkpoint) -> Result<(), TableError> {
+        let confirmed = checkpoint.index;
+        let digest = self.state.points.get(&confirmed);
+        if digest.is_some_and(|digest| digest[..] == checkpoint.digest[..]) {
+            self.state.applied.checkpoint = Some((index, confirmed));
+            self.state.rewind = confirmed;
+            let kept = self.state.points.split_off(&confirmed);
+            let dropped = std::mem::replace(&mut self.state.points, kept);
+            self.points.extend(dropped.into_keys().map(|index| (point_key(index), None)));
+        }
+        self.settle()?;
+        let State { applied, points, .. } = &mut self.state;
+        points.insert(index, applied.digest);
+        let point = Point { last: applied.last, membership: applied.membership.clone(), digest: applied.digest };
+        self.points.insert(point_key(index), Some(point_row(&point)));
+        self.transaction.start_segment(index);
+        Ok(())
+    }
+}
+
+/// What an entry came to.
+#[derive(Default)]
+struct Done {
+    /// Goes into the id window.
+    recorded: Option<Identity>,
+    outcome: Option<Outcome>,
+    /// Of a batch that was applied by this very entry.
+    checkpoint: Option<Checkpoint>,
+}
+
+fn decode(bytes: &Bytes) -> Option<Batch> {
+    if bytes.len() > MAX_BATCH_BYTES {
+        return None;
+    }
+    let signed = SignedBatch::decode(bytes.clone()).ok()?;
+    Batch::decode(signed.body).ok()
+}
+
+/// Whether a batch keeps the limits and every key is one, once.
+fn is_well_formed(batch: &Batch) -> bool {
+    let mut seen = HashSet::with_capacity(batch.ops.len());
+    batch.guards.len() <= MAX_GUARDS
+        && batch.ops.len() <= MAX_OPS
+        && batch.guards.iter().all(|guard| is_guardable(&guard.key, guard.is_directory))
+        && batch.ops.iter().all(|op| {
+            let small = op.value.as_ref().is_none_or(|value| value.len() <= MAX_VALUE_BYTES);
+            small && segments(&op.key).is_some() && seen.insert(&op.key)
+        })
+        && batch.checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.digest.len() == 32)
+}
+
+fn is_guardable(key: &Bytes, is_directory: bool) -> bool {
+    (is_directory && key.is_empty()) || segments(key).is_some()
+}

@@ -1,0 +1,39 @@
+//! What a request asks the node to do, after its batch was committed and before its reply leaves.
+//!
+//! The core decides whether a caller may; the node does it, because it touches the process or the cluster.
+
+/// Something only the node can do or knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Seal this node, after handing over leadership.
+    Seal,
+    /// Hand leadership to another node.
+    StepDown,
+    /// Answer with the nodes of the cluster and their state.
+    HaStatus,
+    /// Answer with the Raft configuration.
+    RaftConfiguration,
+    /// Remove a node from the cluster.
+    RemovePeer {
+        /// Its id, as the configuration lists it.
+        server_id: String,
+    },
+    /// Make a join token and answer with it.
+    JoinToken {
+        /// How long it may be redeemed, in seconds.
+        ttl_secs: u64,
+    },
+    /// Answer with metrics.
+    Metrics {
+        /// `prometheus` or empty for JSON.
+        format: String,
+    },
+    /// Answer with facts about the host.
+    HostInfo,
+    /// Answer with the requests that are being served.
+    InFlightRequests,
+    /// Answer with the configuration in force, without secrets.
+    SanitizedConfig,
+    /// Answer with the versions that ran here.
+    VersionHistory,
+}

@@ -1,0 +1,48 @@
+//! Tags on batches: an unsealed node made this batch, in this cluster.
+//!
+//! `HMAC-SHA256(tag key, "conclave batch tag v1" · cluster id (16) · term (4) · body)`, never truncated. A tag does not
+//! decide what apply does, for sealed nodes cannot check it: the leader checks before it appends, unsealed nodes before
+//! they apply. A tag counts under the active term, or under the one before it until [`GRACE_ENTRIES`] after the
+//! rotation, because batches made before it may still be under way; a term older than that never counts.
+
+use super::ClusterId;
+use super::error::BarrierError;
+use super::term::Term;
+
+/// What every tag begins with.
+const CONTEXT: &[u8] = b"conclave batch tag v1";
+/// Log entries after a rotation during which tags of the previous term count: as many as batch ids are remembered.
+pub const GRACE_ENTRIES: u64 = 1 << 18;
+/// How errors call it.
+const WHAT: &str = "batch";
+
+/// The tag of a batch's body.
+pub(crate) fn sign(term: &Term, cluster_id: &ClusterId, body: &[u8]) -> [u8; 32] {
+    term.keys(cluster_id).tag.sign(&[CONTEXT, cluster_id, &term.number().to_be_bytes(), body])
+}
+
+/// Checks a tag, in constant time, under a term that counts.
+pub(crate) fn verify(term: &Term, cluster_id: &ClusterId, body: &[u8], tag: &[u8]) -> Result<(), BarrierError> {
+    let is_authentic =
+        term.keys(cluster_id).tag.verify(&[CONTEXT, cluster_id, &term.number().to_be_bytes(), body], tag);
+    if is_authentic { Ok(()) } else { Err(BarrierError::NotAuthentic { what: WHAT }) }
+}
+
+/// Whether a term counts for an entry at index `at`. `installed_at` is the index of the active term's rotation; while
+/// nobody said which that is, only the active term counts.
+pub fn check_term(
+    term: u32,
+    active: u32,
+    previous: Option<u32>,
+    installed_at: Option<u64>,
+    at: u64,
+) -> Result<(), BarrierError> {
+    if term == active {
+        return Ok(());
+    }
+    if term > active {
+        return Err(BarrierError::UnknownTerm { term });
+    }
+    let is_in_grace = installed_at.is_some_and(|installed_at| at <= installed_at.saturating_add(GRACE_ENTRIES));
+    if previous == Some(term) && is_in_grace { Ok(()) } else { Err(BarrierError::StaleTerm { term, active }) }
+}

@@ -1,0 +1,75 @@
+//! What the outside gives each call: time, randomness, and facts about the node.
+
+use crate::time::Time;
+
+/// A source of random bytes fit for keys. The node gives the operating system's; tests give a seeded one.
+pub trait Random: Send {
+    /// Fills the buffer.
+    fn fill(&mut self, buffer: &mut [u8]);
+}
+
+/// Limits of time to live that the configuration sets for the whole server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemTtl {
+    /// Used where nothing else says how long, in seconds.
+    pub default_secs: u64,
+    /// The longest, in seconds.
+    pub max_secs: u64,
+}
+
+impl Default for SystemTtl {
+    fn default() -> Self {
+        Self { default_secs: 768 * 3600, max_secs: 768 * 3600 }
+    }
+}
+
+/// One call's time, randomness and surroundings.
+pub struct Context<'a> {
+    /// The later of the node's clock and the cluster time.
+    pub now: Time,
+    /// Random bytes.
+    pub random: &'a mut dyn Random,
+    /// This node.
+    pub node_id: u64,
+    /// The server's limits of time to live.
+    pub system_ttl: SystemTtl,
+    /// The epoch that batches must carry.
+    pub epoch: u64,
+    /// The version that clients are told, such as `1.17.6`.
+    pub api_version: &'a str,
+}
+
+/// Letters and digits for identifiers: 62 symbols.
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+impl Context<'_> {
+    /// Random bytes of a fixed number.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+
+    /// A random text of letters and digits, each symbol equally likely (by rejection).
+    pub fn base62(&mut self, length: usize) -> String {
+        let mut text = String::with_capacity(length);
+        while text.len() < length {
+            for byte in self.bytes::<32>() {
+                // 248 is the largest multiple of 62 in a byte; above it symbols would not be equally likely.
+                if byte < 248 && text.len() < length {
+                    text.push(char::from(BASE62[usize::from(byte % 62)]));
+                }
+            }
+        }
+        text
+    }
+
+    /// A random UUID, version 4 (RFC 9562, section 5.4).
+    pub fn uuid(&mut self) -> String {
+        let mut bytes = self.bytes::<16>();
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        let text = hex::encode(bytes);
+        format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+    }
+}

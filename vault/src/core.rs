@@ -1,0 +1,242 @@
+//! One request's way through the core: token, path, policies, handler, wrapping, batch.
+//!
+//! Lives only while the node is unsealed. Holds the keys and the caches, and nothing that a request changes: what
+//! changes is in the store, and goes there as a batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::barrier::Barrier;
+use crate::barrier::error::BarrierError;
+use crate::barrier::uses::{NodeUses, Reservation};
+use crate::batch::{Batch, Checkpoint, Proposal, SignedBatch};
+use crate::cache::Cache;
+use crate::context::Context;
+use crate::engine::{self, Call, Matched};
+use crate::error::{Error, ErrorKind};
+use crate::field::{Fields, parse_duration};
+use crate::idempotency;
+use crate::mount::{Mount, MountTable};
+use crate::policy::acl::{Acl, AclRequest};
+use crate::policy::{records, sudo};
+use crate::reply::Reply;
+use crate::request::{Operation, Request};
+use crate::store::Store;
+use crate::token::{self, Token};
+use crate::view::View;
+use crate::wrapping;
+
+/// How a request ended in the core. A reply with a batch leaves only after the batch was committed; one without needs a
+/// read point that is not older than the request.
+pub struct Done {
+    /// What the client gets.
+    pub result: Result<Reply, Error>,
+    /// What must be committed first.
+    pub batch: Option<Proposal>,
+}
+
+/// The unsealed core.
+pub struct Core {
+    barrier: Barrier,
+    cache: Cache,
+}
+
+/// The caller, its rights and how it wants its reply.
+struct Caller {
+    token: Option<Arc<Token>>,
+    acl: Option<Arc<Acl>>,
+}
+
+impl Core {
+    /// The core over an open barrier.
+    pub fn new(barrier: Barrier) -> Self {
+        Self { barrier, cache: Cache::default() }
+    }
+
+    /// Gives the keys back, as after a new cluster's first batch.
+    pub fn into_barrier(self) -> Barrier {
+        self.barrier
+    }
+
+    /// The keys.
+    pub fn barrier(&self) -> &Barrier {
+        &self.barrier
+    }
+
+    /// Decoded objects.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// A window on a view, for work that is no client's request.
+    pub fn store<'a>(&'a self, view: &'a dyn View) -> Store<'a> {
+        Store::new(view, &self.barrier, &self.cache)
+    }
+
+    /// Runs a request on a view. Pure: the same request, view, time and randomness give the same end.
+    pub fn handle<'a>(&'a self, context: &mut Context<'a>, view: &'a dyn View, request: &Request) -> Done {
+        let mut store = self.store(view);
+        let result = self.respond(context, &mut store, request);
+        match store.finish(context) {
+            Ok(batch) => Done { result, batch },
+            Err(error) => Done { result: Err(error), batch: None },
+        }
+    }
+
+    fn respond<'a>(&'a self, context: &mut Context<'a>, store: &mut Store<'a>, request: &Request) -> Result<Reply, Error> {
+        check_namespace(request)?;
+        check_folder_write(request)?;
+        let wrap = wrap_duration(request)?;
+        let mounts = MountTable::load(store)?;
+        let mount = mounts.route(request.path.as_str()).cloned();
+        let rest = mount.as_ref().map_or("", |mount| rest_of(mount, request.path.as_str()));
+        let matched = mount.as_ref().and_then(|mount| mount.engine.find(rest));
+        if matched.as_ref().is_some_and(|(path, _)| path.is_public) {
+            let caller = Caller { token: None, acl: None };
+            return self.run(context, store, request, caller, mount, rest, matched, wrap);
+        }
+        let raw = request.token.as_ref().filter(|token| !token.is_empty()).ok_or_else(Error::bad_token)?;
+        let token = token::authenticate(store, context, raw, request.remote_address);
+        if let Some(reply) = idempotency::replay(store, request, context.now, token.is_ok())? {
+            return Ok(reply);
+        }
+        let token = token?;
+        token::count_use(store, context, &token)?;
+        let mark = store.mark();
+        let acl = records::acl_of(store, &token, context.now)?;
+        let caller = Caller { token: Some(token), acl: Some(acl) };
+        let result = self.run(context, store, request, caller, mount, rest, matched, wrap);
+        if result.is_err() {
+            // A refused request leaves no trace but its token's use.
+            store.discard_since(mark);
+        }
+        result
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call's parts, taken apart again at once")]
+    fn run<'a>(
+        &'a self,
+        context: &mut Context<'a>,
+        store: &mut Store<'a>,
+        request: &Request,
+        caller: Caller,
+        mount: Option<Arc<Mount>>,
+        rest: &str,
+        matched: Option<Matched<'_>>,
+        wrap: Option<Duration>,
+    ) -> Result<Reply, Error> {
+        let Some(mount) = mount else {
+            authorise(&caller, request, request.operation, wrap)?;
+            return Err(no_route(request));
+        };
+        let Caller { token, acl } = caller;
+        let mut call =
+            Call { core: self, context, store, request, mount, rest, fields: Fields::default(), token, acl };
+        let operation = distinguish_create(&mut call, matched.as_ref())?;
+        authorise(&Caller { token: call.token.clone(), acl: call.acl.clone() }, request, operation, wrap)?;
+        let reply = engine::dispatch(&mut call, matched, operation)?;
+        let reply = wrapping::wrap_if_wanted(&mut call, reply, wrap)?;
+        idempotency::record(&mut call, &reply)?;
+        Ok(reply)
+    }
+
+    /// Checks a batch's tag, as the leader does before it appends and every unsealed node before it applies.
+    pub fn verify_batch(&self, signed: &[u8], index: u64) -> Result<(), BarrierError> {
+        let signed = SignedBatch::decode(signed).map_err(|_| BarrierError::Malformed { what: "signed batch" })?;
+        self.barrier.verify_batch(signed.term, &signed.body, &signed.tag, index)
+    }
+
+    /// Reserves encryptions for a node: a batch, and what to complete with [`Barrier::complete_reservation`] once it is
+    /// committed.
+    pub fn reserve_uses<'a>(&'a self, context: &mut Context<'a>, view: &'a dyn View) -> Result<(Proposal, Reservation), Error> {
+        let mut store = self.store(view);
+        let reservation = reserve(&mut store, context.node_id)?;
+        let proposal = store.finish(context)?.ok_or_else(|| Error::internal("a reservation without a record"))?;
+        Ok((proposal, reservation))
+    }
+
+    /// A tagged batch that confirms the table digest at an index, for [`Checkpoint`].
+    pub fn checkpoint(&self, context: &mut Context<'_>, base: u64, confirmed: Option<(u64, [u8; 32])>) -> Proposal {
+        let (index, digest) = confirmed.unwrap_or_default();
+        let checkpoint = Checkpoint { index, digest: Bytes::copy_from_slice(&digest) };
+        let batch = Batch {
+            id: Bytes::copy_from_slice(&context.bytes::<16>()),
+            epoch: context.epoch,
+            base,
+            time_millis: context.now.millis(),
+            guards: Vec::new(),
+            ops: Vec::new(),
+            checkpoint: Some(checkpoint),
+        };
+        batch.sign(&self.barrier)
+    }
+}
+
+/// Writes the record of a reservation.
+pub(crate) fn reserve(store: &mut Store<'_>, node_id: u64) -> Result<Reservation, Error> {
+    let reservation = store.barrier().open_reservation();
+    let (system, name) = (store.system(), format!("{node_id:016x}"));
+    let mut uses = store.get::<NodeUses>(&system, &["core", "uses", &name])?.unwrap_or_default();
+    uses.reserve(&reservation);
+    store.put(&system, &["core", "uses", &name], &uses)?;
+    Ok(reservation)
+}
+
+/// Only the root namespace exists until the API for more lands.
+fn check_namespace(request: &Request) -> Result<(), Error> {
+    match request.namespace.trim_matches('/') {
+        "" | "root" => Ok(()),
+        _ => Err(Error::new(ErrorKind::NotFound, "namespace not found")),
+    }
+}
+
+fn check_folder_write(request: &Request) -> Result<(), Error> {
+    let is_write = matches!(request.operation, Operation::Update | Operation::Create | Operation::Patch);
+    if is_write && request.path.is_folder() {
+        return Err(Error::invalid("cannot write to a path ending in '/'"));
+    }
+    Ok(())
+}
+
+/// The wanted time to live of a wrapping token; an absent, empty or zero header wants none.
+fn wrap_duration(request: &Request) -> Result<Option<Duration>, Error> {
+    let Some(text) = request.wrap_ttl.as_deref() else { return Ok(None) };
+    let duration = parse_duration(text)
+        .ok_or_else(|| Error::invalid("the wrap TTL is not valid: a duration such as 60, \"60s\" or \"5m\" is expected, not negative"))?;
+    Ok((!duration.is_zero()).then_some(duration))
+}
+
+fn rest_of<'p>(mount: &Mount, path: &'p str) -> &'p str {
+    path.strip_prefix(mount.record.path.as_str()).unwrap_or("")
+}
+
+fn no_route(request: &Request) -> Error {
+    let path = request.path.as_str();
+    Error::new(ErrorKind::NotFound, format!("no handler for route \"{path}\". route entry not found."))
+}
+
+/// A write to what is not there is a create, where the engine can tell.
+fn distinguish_create(call: &mut Call<'_, '_>, matched: Option<&Matched<'_>>) -> Result<Operation, Error> {
+    let operation = call.request.operation;
+    let Some((path, captures)) = matched else { return Ok(operation) };
+    let (Operation::Update, Some(exists)) = (operation, path.exists) else { return Ok(operation) };
+    // Only what the path captured is decoded: the body is not looked at before the caller is known to have the right.
+    call.fields = Fields::decode(path.fields, &serde_json::Map::new(), captures)?;
+    Ok(if exists(call)? { Operation::Update } else { Operation::Create })
+}
+
+fn authorise(caller: &Caller, request: &Request, operation: Operation, wrap: Option<Duration>) -> Result<(), Error> {
+    let Some(acl) = &caller.acl else { return Ok(()) };
+    let path = request.path.as_str();
+    let decision = acl.check(&AclRequest {
+        path,
+        operation,
+        data: Some(&request.data),
+        wrap_ttl: wrap,
+        is_sudo_path: sudo::is_sudo_path(path, operation),
+    });
+    if decision.allowed { Ok(()) } else { Err(Error::denied()) }
+}

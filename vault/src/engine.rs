@@ -1,0 +1,150 @@
+//! An engine or auth method: its paths as data, its handlers as functions.
+//!
+//! Routing, decoding of fields, `?help`, OpenAPI and the reference pages come from these tables. Adding an engine is one
+//! file, a `mod` line and a line in [`crate::engines`].
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::context::Context;
+use crate::core::Core;
+use crate::error::{Error, multi};
+use crate::error::ErrorKind;
+use crate::field::{Field, Fields};
+use crate::mount::Mount;
+use crate::pattern::{self, Captures};
+use crate::policy::acl::Acl;
+use crate::reply::Reply;
+use crate::request::{Operation, Request};
+use crate::store::Store;
+use crate::token::Token;
+
+/// What kind of mount an engine makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Below a path of its own.
+    Secret,
+    /// Below `auth/`.
+    Auth,
+}
+
+/// Answers one operation of one path.
+pub type Handler = fn(&mut Call<'_, '_>) -> Result<Reply, Error>;
+/// Says whether what a write names is there already, so that policies can tell create from update.
+pub type Exists = fn(&mut Call<'_, '_>) -> Result<bool, Error>;
+
+/// One path of an engine.
+#[derive(Clone, Copy)]
+pub struct Path {
+    /// Its pattern (see [`crate::pattern`]), relative to the mount.
+    pub pattern: &'static str,
+    /// What it takes.
+    pub fields: &'static [Field],
+    /// What it answers.
+    pub operations: &'static [(Operation, Handler)],
+    /// Tells create from update; absent means every write is an update.
+    pub exists: Option<Exists>,
+    /// Whether a caller needs no token.
+    pub is_public: bool,
+    /// Whether data it does not declare is the engine's business, not worth a warning.
+    pub takes_any_field: bool,
+    /// One line for people.
+    pub help: &'static str,
+}
+
+impl Path {
+    /// The usual path; the other fields by struct update.
+    pub const DEFAULT: Self =
+        Self { pattern: "", fields: &[], operations: &[], exists: None, is_public: false, takes_any_field: false, help: "" };
+
+    fn handler(&self, operation: Operation) -> Option<Handler> {
+        let find = |wanted| self.operations.iter().find(|(known, _)| *known == wanted).map(|(_, handler)| *handler);
+        find(operation).or_else(|| (operation == Operation::Create).then(|| find(Operation::Update)).flatten())
+    }
+}
+
+/// An engine.
+pub struct Engine {
+    /// The word that mounts it.
+    pub kind: &'static str,
+    /// Other words for it.
+    pub aliases: &'static [&'static str],
+    /// What it is.
+    pub class: Class,
+    /// One line for people.
+    pub help: &'static str,
+    /// Its paths; the first that matches answers.
+    pub paths: &'static [Path],
+    /// Answers a path that none matches, instead of "unsupported path".
+    pub fallback: Option<Handler>,
+}
+
+/// What a handler works with.
+pub struct Call<'c, 's> {
+    /// The core.
+    pub core: &'c Core,
+    /// Time and randomness.
+    pub context: &'c mut Context<'s>,
+    /// The request's window on the store.
+    pub store: &'c mut Store<'s>,
+    /// The request.
+    pub request: &'c Request,
+    /// The mount it goes to.
+    pub mount: Arc<Mount>,
+    /// Path below the mount.
+    pub rest: &'c str,
+    /// The decoded fields.
+    pub fields: Fields,
+    /// The caller's token; absent on public paths.
+    pub token: Option<Arc<Token>>,
+    /// The caller's rights; absent on public paths.
+    pub acl: Option<Arc<Acl>>,
+}
+
+impl Call<'_, '_> {
+    /// The caller's token, which every path that is not public has.
+    pub fn caller(&self) -> Result<Arc<Token>, Error> {
+        self.token.clone().ok_or_else(Error::bad_token)
+    }
+
+    /// The caller's token as it was sent.
+    pub fn raw_token(&self) -> Option<&Zeroizing<String>> {
+        self.request.token.as_ref()
+    }
+}
+
+/// A path and what its pattern captured.
+pub type Matched<'p> = (&'static Path, Captures<'p>);
+
+impl Engine {
+    /// The path that answers.
+    pub fn find<'p>(&self, rest: &'p str) -> Option<Matched<'p>>
+    where
+        Self: 'static,
+    {
+        // The tables are static, and so is a path in them.
+        let paths: &'static [Path] = self.paths;
+        paths.iter().find_map(|path| pattern::matches(path.pattern, rest).map(|captures| (path, captures)))
+    }
+}
+
+/// Runs the handler of a matched path.
+pub fn dispatch(call: &mut Call<'_, '_>, matched: Option<Matched<'_>>, operation: Operation) -> Result<Reply, Error> {
+    let Some((path, captures)) = matched else {
+        return match call.mount.engine.fallback {
+            Some(handler) => handler(call),
+            None => Err(Error::new(ErrorKind::NotFound, multi("unsupported path"))),
+        };
+    };
+    let Some(handler) = path.handler(operation) else {
+        return Err(Error::new(ErrorKind::UnsupportedOperation, multi("unsupported operation")));
+    };
+    call.fields = Fields::decode(path.fields, &call.request.data, &captures)?;
+    if path.takes_any_field {
+        call.fields.warnings.clear();
+    }
+    let mut reply = handler(call)?;
+    reply.warnings.append(&mut call.fields.warnings);
+    Ok(reply)
+}

@@ -1,0 +1,83 @@
+//! The engines that can be mounted: a list, nothing more.
+//!
+//! Adding one is a file, a `mod` line and a line in the list. What surprises: `kv` is two engines, told apart by the
+//! mount's option `version`, so tuning that option changes which one answers.
+
+use serde_json::{Map, Value};
+
+use crate::engine::{Class, Engine};
+
+pub mod kv1;
+pub mod kv2;
+
+pub mod documents;
+pub mod listing;
+
+pub mod cubbyhole;
+pub mod identity;
+pub mod sys;
+pub mod token;
+
+/// Every engine whose kind says all; the two of `kv` are beside it.
+static ENGINES: [&Engine; 4] = [&sys::ENGINE, &identity::ENGINE, &cubbyhole::ENGINE, &token::ENGINE];
+
+/// The engine of a kind. `options` are the mount's; `is_auth` says whether it is mounted below `auth/`.
+pub fn find(kind: &str, options: &Map<String, Value>, is_auth: bool) -> Option<&'static Engine> {
+    match kind {
+        "kv" | "kv-v1" | "kv-v2" | "generic" if is_auth => return None,
+        "kv-v1" | "generic" => return Some(&kv1::ENGINE),
+        "kv-v2" => return Some(&kv2::ENGINE),
+        "kv" if is_second(options) => return Some(&kv2::ENGINE),
+        "kv" => return Some(&kv1::ENGINE),
+        _ => {}
+    }
+    let class = if is_auth { Class::Auth } else { Class::Secret };
+    let is_meant = |engine: &&&Engine| engine.class == class && (engine.kind == kind || engine.aliases.contains(&kind));
+    ENGINES.iter().find(is_meant).copied()
+}
+
+/// Whether a mount of kind `kv` is asked to keep versions.
+pub fn is_second(options: &Map<String, Value>) -> bool {
+    matches!(options.get("version"), Some(Value::String(text)) if text == "2")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn help_of(kind: &str, options: Value, is_auth: bool) -> Option<&'static str> {
+        find(kind, options.as_object().unwrap(), is_auth).map(|engine| engine.help)
+    }
+
+    #[test]
+    fn a_kind_and_its_options_name_one_engine() {
+        let cases = [
+            ("kv", json!({}), false, Some(&kv1::ENGINE)),
+            ("kv", json!({"version": "1"}), false, Some(&kv1::ENGINE)),
+            ("kv", json!({"version": "2"}), false, Some(&kv2::ENGINE)),
+            ("kv-v2", json!({}), false, Some(&kv2::ENGINE)),
+            ("generic", json!({}), false, Some(&kv1::ENGINE)),
+            ("system", json!({}), false, Some(&sys::ENGINE)),
+            ("token", json!({}), true, Some(&token::ENGINE)),
+            ("token", json!({}), false, None),
+            ("kv", json!({}), true, None),
+            ("quantum", json!({}), false, None),
+        ];
+        for (kind, options, is_auth, expected) in cases {
+            assert_eq!(help_of(kind, options, is_auth), expected.map(|engine| engine.help), "{kind}");
+        }
+    }
+
+    #[test]
+    fn every_path_of_every_engine_says_what_it_is_for() {
+        for engine in ENGINES.iter().chain([&&kv1::ENGINE, &&kv2::ENGINE]) {
+            assert!(!engine.help.is_empty(), "{} lacks help", engine.kind);
+            for path in engine.paths {
+                assert!(!path.help.is_empty(), "{}: {} lacks help", engine.kind, path.pattern);
+                assert!(!path.operations.is_empty(), "{}: {} answers nothing", engine.kind, path.pattern);
+            }
+        }
+    }
+}

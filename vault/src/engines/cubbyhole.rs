@@ -1,0 +1,74 @@
+//! The cubbyhole: documents that belong to one token and end with it.
+//!
+//! They lie below the hash of the token, so no token, not even root, can name another's.
+
+use crate::engine::{Call, Class, Engine, Path};
+use crate::engines::documents::Documents;
+use crate::engines::listing;
+use crate::error::{Error, multi};
+use crate::reply::Reply;
+use crate::request::Operation;
+
+/// The cubbyhole.
+pub static ENGINE: Engine = Engine {
+    kind: "cubbyhole",
+    aliases: &[],
+    class: Class::Secret,
+    help: "Private storage of one token.",
+    paths: &[Path {
+        pattern: "{path..?}",
+        fields: listing::FIELDS,
+        operations: &[
+            (Operation::Read, read),
+            (Operation::Update, write),
+            (Operation::Delete, delete),
+            (Operation::List, list),
+        ],
+        exists: Some(exists),
+        takes_any_field: true,
+        help: "Read, write, delete and list what belongs to the calling token.",
+        ..Path::DEFAULT
+    }],
+    fallback: None,
+};
+
+/// The name of the calling token's tree.
+fn root(call: &Call<'_, '_>) -> Result<String, Error> {
+    let token = call.caller()?;
+    if token.is_batch() {
+        return Err(Error::invalid("cubbyhole operations are only supported by 'service' type tokens"));
+    }
+    Ok(token.hash_hex())
+}
+
+fn exists(call: &mut Call<'_, '_>) -> Result<bool, Error> {
+    let root = root(call)?;
+    Documents::new(call.mount.area.clone(), &root).contains(call.store, call.rest)
+}
+
+fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let root = root(call)?;
+    let document = Documents::new(call.mount.area.clone(), &root).get(call.store, call.rest)?;
+    Ok(Reply { data: Some(document.ok_or_else(Error::not_found)?), ..Reply::default() })
+}
+
+fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let root = root(call)?;
+    if call.request.data.is_empty() {
+        return Err(Error::invalid(multi("missing data fields")));
+    }
+    Documents::new(call.mount.area.clone(), &root).put(call.store, call.rest, &call.request.data)?;
+    Ok(Reply::empty())
+}
+
+fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let root = root(call)?;
+    Documents::new(call.mount.area.clone(), &root).delete(call.store, call.rest)?;
+    Ok(Reply::empty())
+}
+
+fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let root = root(call)?;
+    let names = Documents::new(call.mount.area.clone(), &root).list(call.store, call.rest)?;
+    listing::page(listing::keys(&names), &call.fields)
+}

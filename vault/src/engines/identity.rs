@@ -1,0 +1,10 @@
+//! Identity: who is behind a token.
+//!
+//! The mount is there from the start, because clients list it and its data keeps its keys when the rest arrives. It has
+//! no paths yet: every request below it is an unsupported path.
+
+use crate::engine::{Class, Engine};
+
+/// The engine.
+pub static ENGINE: Engine =
+    Engine { kind: "identity", aliases: &[], class: Class::Secret, help: "Identity store", paths: &[], fallback: None };

@@ -1,0 +1,78 @@
+//! KV version 1: one document per path, replaced as a whole, without history.
+
+use crate::engine::{Call, Class, Engine, Path};
+use crate::engines::documents::Documents;
+use crate::engines::listing;
+use crate::error::Error;
+use crate::field::{Field, Kind, duration, field};
+use crate::reply::Reply;
+use crate::request::Operation;
+
+/// Root of the documents in the mount's area. Version 2 reads it too, for mounts that were upgraded.
+pub const ROOT: &str = "v1";
+
+const FIELDS: &[Field] = &[
+    field("path", Kind::Text, "Where the secret lies."),
+    listing::FIELDS[0],
+    listing::FIELDS[1],
+];
+
+/// KV version 1.
+pub static ENGINE: Engine = Engine {
+    kind: "kv",
+    aliases: &["generic", "kv-v1"],
+    class: Class::Secret,
+    help: "Key and value storage without versions.",
+    paths: &[Path {
+        pattern: "{path..?}",
+        fields: FIELDS,
+        operations: &[
+            (Operation::Read, read),
+            (Operation::Update, write),
+            (Operation::Delete, delete),
+            (Operation::List, list),
+        ],
+        exists: Some(exists),
+        takes_any_field: true,
+        help: "Read, write, delete and list secrets.",
+        ..Path::DEFAULT
+    }],
+    fallback: None,
+};
+
+fn documents(call: &Call<'_, '_>) -> Documents<'static> {
+    Documents::new(call.mount.area.clone(), ROOT)
+}
+
+fn exists(call: &mut Call<'_, '_>) -> Result<bool, Error> {
+    documents(call).contains(call.store, call.rest)
+}
+
+fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let document = documents(call).get(call.store, call.rest)?.ok_or_else(Error::not_found)?;
+    let hint = document.get("ttl").or_else(|| document.get("lease")).and_then(duration).map(|hint| hint.as_secs());
+    let default = match call.mount.record.default_ttl_secs {
+        0 => call.context.system_ttl.default_secs,
+        secs => secs,
+    };
+    let lease_secs = hint.filter(|secs| *secs > 0).unwrap_or(default);
+    Ok(Reply { data: Some(document), lease_secs, ..Reply::default() })
+}
+
+fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    if call.request.data.is_empty() {
+        return Err(Error::invalid("missing data fields"));
+    }
+    documents(call).put(call.store, call.rest, &call.request.data)?;
+    Ok(Reply::empty())
+}
+
+fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    documents(call).delete(call.store, call.rest)?;
+    Ok(Reply::empty())
+}
+
+fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let names = documents(call).list(call.store, call.rest)?;
+    listing::page(listing::keys(&names), &call.fields)
+}

@@ -1,0 +1,96 @@
+use serde_json::{Value, json};
+
+use crate::testing::Harness;
+
+fn put(harness: &mut Harness, body: Value) -> (u16, Value) {
+    harness.request("POST", "secret/data/app/db", body)
+}
+
+#[test]
+fn a_write_demands_the_version_that_it_follows() {
+    let mut harness = Harness::new();
+    assert_eq!(put(&mut harness, json!({"data": {"a": 1}, "options": {"cas": 1}})).0, 400);
+    assert_eq!(put(&mut harness, json!({"data": {"a": 1}, "options": {"cas": 0}})).0, 200);
+    let (status, body) = put(&mut harness, json!({"data": {"a": 2}, "options": {"cas": 0}}));
+    assert_eq!((status, &body["errors"][0]), (400, &json!("check-and-set parameter did not match the current version")));
+    assert_eq!(put(&mut harness, json!({"data": {"a": 2}, "options": {"cas": "1"}})).0, 200);
+}
+
+#[test]
+fn a_destroyed_version_stays_destroyed() {
+    let mut harness = Harness::new();
+    put(&mut harness, json!({"data": {"a": 1}}));
+    harness.request("POST", "secret/destroy/app/db", json!({"versions": [1]}));
+    harness.request("POST", "secret/undelete/app/db", json!({"versions": [1]}));
+    let (status, body) = harness.request("GET", "secret/data/app/db", Value::Null);
+    assert_eq!((status, &body["data"]["data"], &body["data"]["metadata"]["destroyed"]), (404, &Value::Null, &json!(true)));
+}
+
+#[test]
+fn versions_over_the_limit_go() {
+    let mut harness = Harness::new();
+    harness.request("POST", "secret/config", json!({"max_versions": 2}));
+    (1..=3).for_each(|n| assert_eq!(put(&mut harness, json!({"data": {"n": n}})).0, 200));
+    assert_eq!(harness.request("GET", "secret/data/app/db?version=1", Value::Null).0, 404);
+    let (_, body) = harness.request("GET", "secret/metadata/app/db", Value::Null);
+    assert_eq!((&body["data"]["oldest_version"], &body["data"]["current_version"]), (&json!(2), &json!(3)));
+}
+
+#[test]
+fn a_version_ends_when_its_time_has_come() {
+    let mut harness = Harness::new();
+    harness.request("POST", "secret/config", json!({"delete_version_after": "10s"}));
+    put(&mut harness, json!({"data": {"a": 1}}));
+    harness.advance(9);
+    assert_eq!(harness.request("GET", "secret/data/app/db", Value::Null).0, 200);
+    harness.advance(2);
+    assert_eq!(harness.request("GET", "secret/data/app/db", Value::Null).0, 404);
+}
+
+#[test]
+fn a_patch_merges_and_null_removes() {
+    let mut harness = Harness::new();
+    put(&mut harness, json!({"data": {"a": {"b": 1}, "c": 2}}));
+    harness.request("PATCH", "secret/data/app/db", json!({"data": {"a": {"d": 3}, "c": null}}));
+    let (_, body) = harness.request("GET", "secret/data/app/db", Value::Null);
+    assert_eq!(body["data"]["data"], json!({"a": {"b": 1, "d": 3}}));
+}
+
+#[test]
+fn removing_the_metadata_removes_every_version() {
+    let mut harness = Harness::new();
+    put(&mut harness, json!({"data": {"a": 1}}));
+    assert_eq!(harness.request("DELETE", "secret/metadata/app/db", Value::Null).0, 204);
+    assert_eq!(harness.request("LIST", "secret/metadata/app", Value::Null).0, 404);
+    let (_, body) = put(&mut harness, json!({"data": {"a": 2}}));
+    assert_eq!(body["data"]["version"], json!(1));
+}
+
+#[test]
+fn an_upgraded_mount_shows_its_old_documents_as_version_1() {
+    let mut harness = Harness::new();
+    harness.request("POST", "sys/mounts/old", json!({"type": "kv", "options": {"version": "1"}}));
+    harness.request("POST", "old/dir/a", json!({"k": "v"}));
+    harness.request("POST", "sys/mounts/old/tune", json!({"options": {"version": "2"}}));
+    let (status, body) = harness.request("GET", "old/data/dir/a", Value::Null);
+    assert_eq!((status, &body["data"]["data"], &body["data"]["metadata"]["version"]), (200, &json!({"k": "v"}), &json!(1)));
+    harness.request("POST", "old/data/dir/a", json!({"data": {"k": "w"}}));
+    let (_, body) = harness.request("GET", "old/data/dir/a?version=1", Value::Null);
+    assert_eq!(body["data"]["data"], json!({"k": "v"}));
+    let (_, body) = harness.request("LIST", "old/metadata/dir", Value::Null);
+    assert_eq!(body["data"]["keys"], json!(["a"]));
+}
+
+// check 47
+#[test]
+fn a_glob_on_data_opens_nothing_else() {
+    let mut harness = Harness::new();
+    put(&mut harness, json!({"data": {"a": 1}}));
+    let token = harness.token_with(r#"path "secret/data/*" { capabilities = ["read"] }"#);
+    assert_eq!(harness.request_as(&token, "GET", "secret/data/app/db", Value::Null).0, 200);
+    for path in ["secret/metadata/app/db", "secret/subkeys/app/db"] {
+        assert_eq!(harness.request_as(&token, "GET", path, Value::Null).0, 403, "{path}");
+    }
+    let (status, _) = harness.request_as(&token, "POST", "secret/destroy/app/db", json!({"versions": [1]}));
+    assert_eq!(status, 403);
+}

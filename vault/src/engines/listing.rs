@@ -1,0 +1,80 @@
+//! Lists of names as the API shows them: folders end with a slash, and long lists come in pages.
+
+use crate::error::Error;
+use crate::field::{Field, Kind, field};
+use crate::reply::Reply;
+use crate::store::Name;
+
+/// The fields of every list: the last name of the page before, and how many names to return.
+pub const FIELDS: &[Field] = &[
+    field("after", Kind::Text, "Names up to and including this one are left out."),
+    field("limit", Kind::Text, "At most this many names; absent or \"max\" is without limit."),
+];
+
+/// The names of a directory as the API spells them, sorted. A name that is a leaf and a folder stands twice.
+pub fn keys(names: &[Name]) -> Vec<String> {
+    let mut keys = Vec::with_capacity(names.len());
+    for name in names {
+        if name.has_value {
+            keys.push(name.name.clone());
+        }
+        if name.has_children {
+            keys.push(format!("{}/", name.name));
+        }
+    }
+    keys.sort_unstable();
+    keys
+}
+
+/// One page of a sorted list as a reply; "not found" if the page is empty.
+pub fn page(mut keys: Vec<String>, fields: &crate::field::Fields) -> Result<Reply, Error> {
+    if let Some(after) = fields.text("after").filter(|after| !after.is_empty()) {
+        let begin = keys.partition_point(|key| key.as_str() <= after);
+        keys.drain(..begin);
+    }
+    match fields.text("limit") {
+        None | Some("" | "max") => {}
+        Some(text) => match text.parse::<usize>() {
+            Ok(limit) if limit > 0 => keys.truncate(limit),
+            _ => return Err(Error::invalid("limit must be a whole number above 0, or \"max\"")),
+        },
+    }
+    Reply::keys(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::field::Fields;
+
+    fn paged(query: serde_json::Value) -> Result<Vec<String>, Error> {
+        let keys = ["a", "a/", "b", "c"].map(str::to_owned).to_vec();
+        let fields = Fields::decode(FIELDS, query.as_object().expect("an object"), &[])?;
+        let reply = page(keys, &fields)?;
+        let data = reply.data.unwrap_or_default();
+        Ok(data["keys"].as_array().into_iter().flatten().filter_map(|key| key.as_str().map(str::to_owned)).collect())
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_overlap() {
+        assert_eq!(paged(json!({"limit": 2})).unwrap(), ["a", "a/"]);
+        assert_eq!(paged(json!({"limit": "2", "after": "a/"})).unwrap(), ["b", "c"]);
+        assert_eq!(paged(json!({"limit": "max"})).unwrap().len(), 4);
+    }
+
+    // check 58
+    #[test]
+    fn a_limit_that_is_no_positive_number_is_refused() {
+        for limit in [json!(0), json!(-1), json!("many"), json!("99999999999999999999999")] {
+            assert!(paged(json!({ "limit": limit })).is_err(), "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_leaf_that_is_also_a_folder_stands_twice() {
+        let name = |name: &str, has_value, has_children| Name { name: name.into(), has_value, has_children };
+        assert_eq!(keys(&[name("b", true, true), name("a", false, true)]), ["a/", "b", "b/"]);
+    }
+}

@@ -1,0 +1,93 @@
+//! `sys/capabilities`: what a token may do at a path.
+//!
+//! Answered by the same list that decides requests, so it cannot differ from what happens.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::engine::{Call, Path};
+use crate::error::{Error, multi};
+use crate::field::{Kind, field};
+use crate::policy::acl::Acl;
+use crate::policy::records;
+use crate::reply::Reply;
+use crate::request::Operation;
+use crate::token::{self, Token};
+
+/// Most paths that are asked about at once.
+const MAX_PATHS: usize = 1_000;
+
+const PATH: crate::field::Field = field("path", Kind::CommaList, "The path; \"paths\" if there are several");
+const PATHS_FIELD: crate::field::Field = field("paths", Kind::CommaList, "The paths to ask about");
+
+/// The paths.
+pub(super) const PATHS: &[Path] = &[
+    Path {
+        pattern: "capabilities",
+        fields: &[field("token", Kind::Text, "The token to ask about"), PATH, PATHS_FIELD],
+        operations: &[(Operation::Update, of_token)],
+        help: "Read what a token may do at paths",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "capabilities-self",
+        // Clients send the token here too; it is the caller's.
+        fields: &[field("token", Kind::Text, "Accepted, without effect"), PATH, PATHS_FIELD],
+        operations: &[(Operation::Update, of_caller)],
+        help: "Read what the caller's token may do at paths",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "capabilities-accessor",
+        fields: &[field("accessor", Kind::Text, "Accessor of the token to ask about"), PATH, PATHS_FIELD],
+        operations: &[(Operation::Update, of_accessor)],
+        help: "Read what the token of an accessor may do at paths",
+        ..Path::DEFAULT
+    },
+];
+
+fn of_caller(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let acl = call.acl.clone().ok_or_else(Error::bad_token)?;
+    answer(call, &acl)
+}
+
+fn of_token(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let raw = call.fields.text("token").unwrap_or_default();
+    if raw.is_empty() {
+        return Err(Error::invalid(multi("no token found")));
+    }
+    let token = token::find(call.store, call.context, raw)?;
+    of(call, token, "invalid token")
+}
+
+fn of_accessor(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let accessor = call.fields.text("accessor").unwrap_or_default();
+    if accessor.is_empty() {
+        return Err(Error::invalid("missing accessor"));
+    }
+    let token = token::by_accessor(call.store, call.context, accessor)?;
+    of(call, token, "invalid accessor")
+}
+
+fn of(call: &mut Call<'_, '_>, token: Option<Arc<Token>>, if_absent: &str) -> Result<Reply, Error> {
+    let token = token.ok_or_else(|| Error::invalid(multi(if_absent)))?;
+    let acl = records::acl_of(call.store, &token, call.context.now)?;
+    answer(call, &acl)
+}
+
+fn answer(call: &Call<'_, '_>, acl: &Acl) -> Result<Reply, Error> {
+    let list = |name| call.fields.list(name).unwrap_or_default();
+    let paths = if list("paths").is_empty() { list("path") } else { list("paths") };
+    if paths.is_empty() {
+        return Err(Error::invalid("paths must be supplied"));
+    }
+    if paths.len() > MAX_PATHS {
+        return Err(Error::invalid(format!("{} paths are too many, at most {MAX_PATHS} are answered at once", paths.len())));
+    }
+    let mut data: Map<String, Value> = paths.iter().map(|path| (path.clone(), json!(acl.capabilities(path)))).collect();
+    if let [path] = paths {
+        data.insert("capabilities".into(), json!(acl.capabilities(path)));
+    }
+    Ok(Reply::data(data.into()).injected())
+}

@@ -1,0 +1,81 @@
+//! Leadership, membership and sealing. The core decides who may ask, the node does it.
+
+use crate::action::Action;
+use crate::engine::{Call, Path};
+use crate::error::Error;
+use crate::field::{Kind, field};
+use crate::members;
+use crate::reply::Reply;
+use crate::request::Operation;
+
+/// How long a join token can be redeemed where nothing is said, in seconds.
+const DEFAULT_JOIN_TTL_SECS: u64 = 1800;
+/// Longest id of a server, in bytes.
+const MAX_SERVER_ID_BYTES: usize = 256;
+
+/// The paths.
+pub(super) const PATHS: &[Path] = &[
+    Path { pattern: "seal", operations: &[(Operation::Update, seal)], help: "Seal this node", ..Path::DEFAULT },
+    Path {
+        pattern: "step-down",
+        operations: &[(Operation::Update, step_down)],
+        help: "Hand leadership to another node",
+        ..Path::DEFAULT
+    },
+    Path { pattern: "ha-status", operations: &[(Operation::Read, ha_status)], help: "Read the nodes and their state", ..Path::DEFAULT },
+    Path {
+        pattern: "storage/raft/configuration",
+        operations: &[(Operation::Read, configuration)],
+        help: "Read the members of the cluster",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "storage/raft/remove-peer",
+        fields: &[field("server_id", Kind::Text, "Id of the node, as the configuration lists it")],
+        operations: &[(Operation::Update, remove_peer)],
+        help: "Remove a node from the cluster",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "storage/raft/join-token",
+        fields: &[field("ttl", Kind::Duration, "How long it can be redeemed; 30 minutes if not said, at most a day")],
+        operations: &[(Operation::Update, join_token)],
+        help: "Make a token with which one node can join",
+        ..Path::DEFAULT
+    },
+];
+
+fn seal(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    Ok(Reply::empty().with_action(Action::Seal))
+}
+
+fn step_down(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    Ok(Reply::empty().with_action(Action::StepDown))
+}
+
+fn ha_status(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    Ok(Reply::empty().injected().with_action(Action::HaStatus))
+}
+
+fn configuration(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    Ok(Reply::empty().with_action(Action::RaftConfiguration))
+}
+
+fn remove_peer(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let server_id = call.fields.text("server_id").unwrap_or_default();
+    if server_id.is_empty() {
+        return Err(Error::invalid("no server id provided"));
+    }
+    if server_id.len() > MAX_SERVER_ID_BYTES {
+        return Err(Error::invalid(format!("the server id is longer than {MAX_SERVER_ID_BYTES} bytes")));
+    }
+    Ok(Reply::empty().with_action(Action::RemovePeer { server_id: server_id.to_owned() }))
+}
+
+fn join_token(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let ttl_secs = call.fields.duration("ttl").map_or(DEFAULT_JOIN_TTL_SECS, |ttl| ttl.as_secs());
+    if ttl_secs == 0 || ttl_secs > members::MAX_TOKEN_SECS {
+        return Err(Error::invalid(format!("the ttl must be between 1 and {} seconds", members::MAX_TOKEN_SECS)));
+    }
+    Ok(Reply::empty().with_action(Action::JoinToken { ttl_secs }))
+}

@@ -1,0 +1,105 @@
+//! Exactly once, also for a client that asks again on another node.
+//!
+//! The record of an `Idempotency-Key` is written by the batch that did the work, under the guard that it was absent, so
+//! either both are there or neither. It lies under an HMAC of token and key, so nobody sees another's reply, and holds a
+//! digest of the request, so a key cannot stand for two requests. Only writes that did something are recorded: a refusal
+//! is asked again. It expires through the expiry buckets.
+
+use aws_lc_rs::digest::{Context as Digest, SHA256};
+use prost::Message;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::engine::Call;
+use crate::error::{Error, ErrorKind};
+use crate::reply::{Raw, Reply};
+use crate::request::{Operation, Request};
+use crate::store::Store;
+use crate::task;
+use crate::time::Time;
+use crate::token;
+
+/// How long a reply can be asked for again, in seconds.
+pub const KEEP_SECS: u64 = 1800;
+/// Longest idempotency key, in bytes.
+pub const MAX_KEY_BYTES: usize = 256;
+
+/// A reply that was given.
+#[derive(Clone, PartialEq, Message)]
+pub struct IdempotencyRecord {
+    /// SHA-256 over operation, path, data and wrapping.
+    #[prost(bytes = "vec", tag = "1")]
+    pub request_digest: Vec<u8>,
+    /// Status code of the reply.
+    #[prost(uint32, tag = "2")]
+    pub status_code: u32,
+    /// Body of the reply.
+    #[prost(bytes = "vec", tag = "3")]
+    pub body: Vec<u8>,
+    /// Until when it answers, seconds since the Unix epoch.
+    #[prost(int64, tag = "4")]
+    pub expires_secs: i64,
+    /// Whether that very request ended its token, so that the reply needs none.
+    #[prost(bool, tag = "5")]
+    pub ended_token: bool,
+}
+
+/// The name of the record: an HMAC over token and key.
+fn name(store: &Store<'_>, request: &Request) -> Option<String> {
+    let key = request.idempotency_key.as_deref()?;
+    let token = request.token.as_ref().map_or("", |token| token.as_str());
+    // A token holds no NUL, so token and key cannot be cut differently.
+    let joined = Zeroizing::new([token.as_bytes(), b"\0", key.as_bytes()].concat());
+    Some(hex::encode(store.barrier().system_index("idempotency", &joined)))
+}
+
+fn digest_of(request: &Request) -> Vec<u8> {
+    let data = Value::Object(request.data.clone()).to_string();
+    let wrap = request.wrap_ttl.as_deref().unwrap_or("");
+    let mut digest = Digest::new(&SHA256);
+    for part in [request.operation.as_str(), request.path.as_str(), wrap, &data] {
+        digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    digest.finish().as_ref().to_vec()
+}
+
+/// The reply that was given to the same request before. Without a valid token only one that ended its token is.
+pub fn replay(store: &mut Store<'_>, request: &Request, now: Time, has_token: bool) -> Result<Option<Reply>, Error> {
+    let Some(name) = name(store, request) else { return Ok(None) };
+    let system = store.system();
+    let Some(record) = store.get::<IdempotencyRecord>(&system, &["idempotency", &name])? else { return Ok(None) };
+    if record.expires_secs <= now.secs() || !(has_token || record.ended_token) {
+        return Ok(None);
+    }
+    if record.request_digest != digest_of(request) {
+        return Err(Error::new(ErrorKind::IdempotencyMismatch, "the idempotency key was used for another request; use a new one for each write"));
+    }
+    let status_code = u16::try_from(record.status_code).unwrap_or(200);
+    let raw = Raw { status_code, content_type: "application/json".into(), body: record.body };
+    Ok(Some(Reply { raw: Some(raw), ..Reply::default() }))
+}
+
+/// Keeps the reply, if the request wrote something.
+pub fn record(call: &mut Call<'_, '_>, reply: &Reply) -> Result<(), Error> {
+    let is_read = matches!(call.request.operation, Operation::Read | Operation::List | Operation::Scan | Operation::Header);
+    if is_read || !call.store.has_writes() || reply.action.is_some() {
+        return Ok(());
+    }
+    let Some(name) = name(call.store, call.request) else { return Ok(()) };
+    let raw = reply.render(&call.request.id);
+    let expires = call.context.now.plus_secs(KEEP_SECS);
+    let record = IdempotencyRecord {
+        request_digest: digest_of(call.request),
+        status_code: u32::from(raw.status_code),
+        body: raw.body,
+        expires_secs: expires.secs(),
+        ended_token: match &call.token {
+            Some(token) => !token::is_kept(call.store, token)?,
+            None => false,
+        },
+    };
+    let system = call.store.system();
+    call.store.put(&system, &["idempotency", &name], &record)?;
+    task::schedule(call.store, expires, task::Expiring::Idempotency, &name)
+}

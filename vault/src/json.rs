@@ -1,0 +1,149 @@
+//! Bounds on JSON before it becomes values: depth, nodes, and keys that occur twice.
+//!
+//! A small body can become a large tree (`[{},{},…]` grows a hundredfold), and two readers of one body may disagree
+//! about which of two equal keys counts. So the text is walked once without building anything, then parsed.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// Deepest nesting of arrays and objects.
+pub const MAX_DEPTH: usize = 64;
+/// Most values in one document.
+pub const MAX_NODES: usize = 250_000;
+
+/// Why a document is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// No JSON, over a bound, or a key twice; the text holds a position, never content.
+    #[error("failed to decode JSON input: {0}")]
+    Malformed(String),
+    /// JSON, but no object.
+    #[error("failed to decode JSON input: the body must be a JSON object")]
+    NotAnObject,
+}
+
+/// Parses a request body: an object, or `None` for nothing and `null`.
+pub fn parse_object(text: &[u8]) -> Result<Option<Map<String, Value>>, JsonError> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let mut left = MAX_NODES;
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    Guard { depth: 0, left: &mut left }.deserialize(&mut parser).and_then(|()| parser.end()).map_err(|error| described(&error))?;
+    match serde_json::from_slice(text).map_err(|error| described(&error))? {
+        Value::Object(map) => Ok(Some(map)),
+        Value::Null => Ok(None),
+        _ => Err(JsonError::NotAnObject),
+    }
+}
+
+/// Says what is wrong and where. The parser's own message may quote the input, so only our messages pass.
+fn described(error: &serde_json::Error) -> JsonError {
+    let text = error.to_string();
+    let ours = ["nested too deeply", "too many values", "a key occurs twice"].into_iter().find(|ours| text.starts_with(ours));
+    let what = ours.unwrap_or(if error.is_eof() { "unexpected end of JSON input" } else { "invalid character" });
+    JsonError::Malformed(format!("{what} (line {}, column {})", error.line(), error.column()))
+}
+
+/// Walks a document and counts.
+struct Guard<'a> {
+    depth: usize,
+    left: &'a mut usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Guard<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.depth > MAX_DEPTH {
+            return Err(D::Error::custom(format!("nested too deeply, at most {MAX_DEPTH} levels")));
+        }
+        *self.left = self.left.checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?;
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Guard<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Guard { depth: self.depth + 1, left: self.left })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut keys = HashSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if !keys.insert(key) {
+                return Err(A::Error::custom("a key occurs twice"));
+            }
+            entries.next_value_seed(Guard { depth: self.depth + 1, left: self.left })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_or_nothing_is_a_body() {
+        assert!(parse_object(b"").unwrap().is_none());
+        assert!(parse_object(b" null ").unwrap().is_none());
+        assert_eq!(parse_object(br#"{"a":1.10,"b":123456789012345678901234567890}"#).unwrap().unwrap().len(), 2);
+        assert!(matches!(parse_object(b"[1]"), Err(JsonError::NotAnObject)));
+        assert!(matches!(parse_object(b"{} x"), Err(JsonError::Malformed(_))));
+        assert!(matches!(parse_object(b"\xef\xbb\xbf{}"), Err(JsonError::Malformed(_))));
+    }
+
+    #[test]
+    fn numbers_keep_every_digit() {
+        let body = parse_object(br#"{"a":1.10,"b":123456789012345678901234567890}"#).unwrap().unwrap();
+        assert_eq!(serde_json::to_string(&body).unwrap(), r#"{"a":1.10,"b":123456789012345678901234567890}"#);
+    }
+
+    #[test]
+    fn bounds_hold_and_nothing_is_quoted() {
+        // check 57, 193, 214
+        let deep = format!("{}1{}", "{\"k\":[".repeat(40), "]}".repeat(40));
+        let wide = format!("{{\"a\":[{}0]}}", "0,".repeat(MAX_NODES));
+        let twice = br#"{"canary":1,"canary":2}"#.to_vec();
+        let broken = br#"{"a":canary}"#.to_vec();
+        for body in [deep.into_bytes(), wide.into_bytes(), twice, broken, br#"{"a":{"b":1,"b":2}}"#.to_vec()] {
+            let error = parse_object(&body).unwrap_err().to_string();
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Access policies: what a token may do where.
+//!
+//! [`parse::parse`] turns a document into a [`Policy`], [`acl::Acl`] merges the policies of one request and answers
+//! whether it may run. Storing policies, collecting those of a token, and the endpoints are elsewhere; nothing here
+//! keeps state, reads a clock or caches.
+//!
+//! What surprises: a deny wins only against the same pattern. Between patterns the more specific one decides alone, so
+//! a wide deny does not narrow a closer allow. And a deny matches whatever the case of the request's letters, an allow
+//! does not.
+
+pub mod acl;
+pub mod parse;
+
+pub mod capability;
+pub mod filter;
+pub mod grant;
+pub mod hcl;
+pub mod parameters;
+pub mod pattern;
+pub mod template;
+
+pub mod builtin;
+pub mod name;
+pub mod records;
+pub mod sudo;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::policy::grant::Grant;
+use crate::policy::pattern::Pattern;
+use crate::policy::template::Template;
+use crate::time::Time;
+
+/// One parsed policy. Cheap to clone: the rules are shared.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    name: Arc<str>,
+    /// Path of the namespace that owns it, with a slash at the end; empty is the root namespace.
+    namespace: Arc<str>,
+    rules: Arc<[PathRule]>,
+    /// Only [`builtin::root`] sets it: no document and no name can.
+    is_root: bool,
+}
+
+/// One `path` block.
+#[derive(Clone, Debug)]
+pub(in crate::policy) struct PathRule {
+    place: Place,
+    grant: Arc<Grant>,
+    /// From then on the block is as if it were not there.
+    expiration: Option<Time>,
+}
+
+/// Where a block applies.
+#[derive(Clone, Debug)]
+enum Place {
+    /// The same for everybody.
+    Fixed(Arc<Pattern>),
+    /// Filled in for each request's entity.
+    Templated(Template),
+}
+
+impl Policy {
+    fn new(rules: Vec<PathRule>) -> Self {
+        Self { name: Arc::from(""), namespace: Arc::from(""), rules: rules.into(), is_root: false }
+    }
+
+    /// The same policy under a name, which decisions report.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Arc::from(name);
+        self
+    }
+
+    /// The same policy owned by a namespace: every path of it is then below that namespace. Empty is the root
+    /// namespace.
+    #[must_use]
+    pub fn within(mut self, namespace: &str) -> Self {
+        let has_end = namespace.is_empty() || namespace.ends_with('/');
+        self.namespace = if has_end { Arc::from(namespace) } else { Arc::from(format!("{namespace}/")) };
+        self
+    }
+
+    /// The name given by [`Policy::named`]; empty before.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of path blocks.
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+}

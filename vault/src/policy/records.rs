@@ -1,0 +1,157 @@
+//! Stored policies, and the access rules of a token made from them.
+//!
+//! Policies are read at use: what is written here counts for the next request of every token that names it, and a
+//! policy that is gone grants nothing. A parsed policy is kept under its record's revision, a merged [`Acl`] under the
+//! texts it was made of, so neither can be stale. `root` and `response-wrapping` are built in and have no record.
+
+use std::sync::{Arc, LazyLock};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use prost::Message;
+
+use crate::error::Error;
+use crate::policy::acl::Acl;
+use crate::policy::parse::parse;
+use crate::policy::template::TemplateValues;
+use crate::policy::{Policy, builtin, name};
+use crate::store::{Store, decode};
+use crate::time::Time;
+use crate::token::Token;
+
+/// Directory of the records in the system area; a name is one segment, slashes included.
+const FOLDER: [&str; 2] = ["policies", "acl"];
+/// Most policies that are stored.
+pub const MAX_POLICIES: u64 = 10_000;
+/// Begins the cache key of a merged ACL; no encoded storage key begins with a segment of this length.
+const MERGED: &[u8] = &[0xff, 0xff];
+
+/// A policy as it is stored.
+#[derive(Clone, PartialEq, Message)]
+pub struct PolicyRecord {
+    /// The text as it was written, in HCL or JSON.
+    #[prost(string, tag = "1")]
+    pub text: String,
+    /// How often the text was written.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+    /// When it was last written, nanoseconds since the Unix epoch.
+    #[prost(int64, tag = "3")]
+    pub modified_nanos: i64,
+}
+
+/// The policy of wrapping tokens, parsed once.
+static RESPONSE_WRAPPING: LazyLock<Arc<Parsed>> =
+    LazyLock::new(|| Arc::new(Parsed { policy: builtin::response_wrapping(), digest: [0; 32] }));
+/// The policy of root tokens.
+static ROOT: LazyLock<Arc<Parsed>> = LazyLock::new(|| Arc::new(Parsed { policy: builtin::root(), digest: [0; 32] }));
+
+/// A policy that was parsed, with a digest of its text that is zero for built-in ones.
+struct Parsed {
+    policy: Policy,
+    digest: [u8; 32],
+}
+
+impl Parsed {
+    fn new(name: &str, text: &str) -> Result<Self, Error> {
+        // What was stored was parsed before, so this is a newer version's grammar, or damage.
+        let policy = parse(text)
+            .map_err(|error| Error::internal(format!("the stored policy {name} does not parse: {error}")))?;
+        Ok(Self { policy: policy.named(name), digest: sha256(text.as_bytes()) })
+    }
+}
+
+/// A stored policy.
+pub fn get(store: &mut Store<'_>, name: &str) -> Result<Option<PolicyRecord>, Error> {
+    let system = store.system();
+    store.get(&system, &path(name))
+}
+
+/// Whether a policy of this name exists, stored or built in.
+pub fn exists(store: &mut Store<'_>, name: &str) -> Result<bool, Error> {
+    let system = store.system();
+    Ok(built_in(name).is_some() || store.contains(&system, &path(name))?)
+}
+
+/// Stores a policy's text, which must have been parsed by the caller.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Invalid`] if there are [`MAX_POLICIES`] already.
+pub fn put(store: &mut Store<'_>, name: &str, text: &str, now: Time) -> Result<(), Error> {
+    let system = store.system();
+    let before = store.get::<PolicyRecord>(&system, &path(name))?;
+    if before.is_none() && store.count(&system, &FOLDER)? >= MAX_POLICIES {
+        return Err(Error::invalid(format!(
+            "there are {MAX_POLICIES} policies, the most that are stored; delete some first"
+        )));
+    }
+    let version = before.map_or(0, |before| before.version) + 1;
+    store.put(&system, &path(name), &PolicyRecord { text: text.to_owned(), version, modified_nanos: now.nanos() })
+}
+
+/// Deletes a policy; absent is as good.
+pub fn delete(store: &mut Store<'_>, name: &str) {
+    let system = store.system();
+    store.delete(&system, &path(name));
+}
+
+/// All names in the API's order: plain names, then names with a slash, then `root`.
+pub fn list(store: &mut Store<'_>) -> Result<Vec<String>, Error> {
+    let system = store.system();
+    let mut names: Vec<String> = store.list(&system, &FOLDER)?.iter().map(|name| name.name.clone()).collect();
+    names.sort_by(|a, b| (a.contains('/'), a).cmp(&(b.contains('/'), b)));
+    names.push(name::ROOT.to_owned());
+    Ok(names)
+}
+
+/// Writes the policies that a new cluster has.
+pub fn put_initial(store: &mut Store<'_>, now: Time) -> Result<(), Error> {
+    put(store, name::DEFAULT, builtin::DEFAULT_TEXT, now)
+}
+
+/// What a token may do: the merger of its policies as they are now.
+pub fn acl_of(store: &mut Store<'_>, token: &Token, now: Time) -> Result<Arc<Acl>, Error> {
+    let mut policies = Vec::with_capacity(token.policies.len());
+    let mut key = MERGED.to_vec();
+    for name in &token.policies {
+        let Some(parsed) = load(store, name)? else { continue };
+        key.extend_from_slice(&parsed.digest);
+        key.extend_from_slice(name.as_bytes());
+        key.push(0);
+        policies.push(parsed);
+    }
+    let key = Bytes::from(key);
+    let is_valid = |acl: &Arc<Acl>| acl.valid_until().is_none_or(|until| now < until);
+    if let Some(acl) = store.cache().get::<Acl>(&key, 0).filter(is_valid) {
+        return Ok(acl);
+    }
+    let acl = Arc::new(Acl::new(policies.iter().map(|parsed| &parsed.policy), &TemplateValues::default(), now));
+    store.cache().put(&key, 0, Arc::clone(&acl));
+    Ok(acl)
+}
+
+/// A policy, parsed; `None` if there is none of this name.
+fn load(store: &mut Store<'_>, name: &str) -> Result<Option<Arc<Parsed>>, Error> {
+    if let Some(parsed) = built_in(name) {
+        return Ok(Some(Arc::clone(parsed)));
+    }
+    let system = store.system();
+    store.get_cached(&system, &path(name), |bytes| Parsed::new(name, &decode::<PolicyRecord>(bytes)?.text))
+}
+
+/// A policy without a record.
+fn built_in(name: &str) -> Option<&'static Arc<Parsed>> {
+    match name {
+        name::ROOT => Some(&ROOT),
+        name::RESPONSE_WRAPPING => Some(&RESPONSE_WRAPPING),
+        _ => None,
+    }
+}
+
+fn path(name: &str) -> [&str; 3] {
+    [FOLDER[0], FOLDER[1], name]
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}

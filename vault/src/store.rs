@@ -1,0 +1,358 @@
+//! One request's window on the store: plaintext paths in, guards and operations out.
+//!
+//! Every key that is read is recorded with the revision it had and becomes a guard; every write waits until the request
+//! ends and becomes an operation, encrypted under the batch's id. A read sees the request's own writes. Listing reads
+//! the directory as it was, because no request lists what it just wrote.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+use zeroize::Zeroizing;
+
+use crate::barrier::Barrier;
+use crate::barrier::name::NameCipher;
+use crate::batch::{Batch, Guard, MAX_BATCH_BYTES, MAX_OPS, MAX_VALUE_BYTES, Op, Proposal};
+use crate::cache::Cache;
+use crate::context::Context;
+use crate::error::{Error, ErrorKind};
+use crate::view::View;
+
+/// Identifies a namespace: 16 random bytes; all zero is the root namespace.
+pub type NamespaceId = [u8; 16];
+/// Identifies a mount: 16 random bytes; all zero is the system area.
+pub type MountId = [u8; 16];
+
+/// The root namespace.
+pub const ROOT_NAMESPACE: NamespaceId = [0; 16];
+/// The system area's place of a mount id.
+pub const SYSTEM: MountId = [0; 16];
+/// First segment of keys outside the barrier; no namespace id has its length.
+const OPEN: &[u8] = b"open";
+/// Names read from a directory at once.
+const NAMES_PAGE: usize = 1024;
+/// Longest segment of a path, in bytes, before encryption.
+pub const MAX_SEGMENT_BYTES: usize = 1024;
+
+/// Where a mount's (or the system's) records lie, and the cipher of their names.
+#[derive(Clone)]
+pub struct Area {
+    namespace: NamespaceId,
+    prefix: Bytes,
+    names: Arc<NameCipher>,
+}
+
+impl Area {
+    /// The area of a mount.
+    pub fn new(namespace: NamespaceId, mount: MountId, names: Arc<NameCipher>) -> Self {
+        let mut prefix = Vec::with_capacity(36);
+        push_segment(&mut prefix, &namespace);
+        push_segment(&mut prefix, &mount);
+        Self { namespace, prefix: prefix.into(), names }
+    }
+
+    /// The encrypted key of a path; each segment is bound to its parent.
+    pub fn key(&self, path: &[&str]) -> Bytes {
+        let mut key = self.prefix.to_vec();
+        for segment in path {
+            let encrypted = self.names.encrypt(segment, &key);
+            push_segment(&mut key, &encrypted);
+        }
+        key.into()
+    }
+}
+
+/// The key of a record outside the barrier.
+pub fn open_key(name: &str) -> Bytes {
+    let mut key = Vec::with_capacity(8 + name.len());
+    push_segment(&mut key, OPEN);
+    push_segment(&mut key, name.as_bytes());
+    key.into()
+}
+
+/// Appends a segment to an encoded key: a big-endian length and the bytes (`docs/internals/table.md`).
+fn push_segment(key: &mut Vec<u8>, segment: &[u8]) {
+    let length = u16::try_from(segment.len()).expect("segments are bounded by MAX_SEGMENT_BYTES");
+    key.extend_from_slice(&length.to_be_bytes());
+    key.extend_from_slice(segment);
+}
+
+/// One name of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// The segment, decrypted.
+    pub name: String,
+    /// Whether a record lies under it.
+    pub has_value: bool,
+    /// Whether names lie below it.
+    pub has_children: bool,
+}
+
+/// A state of a request's writes.
+pub struct Mark(BTreeMap<Bytes, Write>);
+
+/// A write that waits for the request to end.
+#[derive(Clone)]
+enum Write {
+    Put { namespace: NamespaceId, plaintext: Zeroizing<Vec<u8>>, is_open: bool },
+    Delete,
+}
+
+/// One request's reads and writes.
+pub struct Store<'a> {
+    view: &'a dyn View,
+    barrier: &'a Barrier,
+    cache: &'a Cache,
+    system: Area,
+    reads: BTreeMap<(Bytes, bool), u64>,
+    writes: BTreeMap<Bytes, Write>,
+}
+
+impl<'a> Store<'a> {
+    /// A window on a view.
+    pub fn new(view: &'a dyn View, barrier: &'a Barrier, cache: &'a Cache) -> Self {
+        let system = Area::new(ROOT_NAMESPACE, SYSTEM, barrier.system_names());
+        Self { view, barrier, cache, system, reads: BTreeMap::new(), writes: BTreeMap::new() }
+    }
+
+    /// The system's area of the root namespace.
+    pub fn system(&self) -> Area {
+        self.system.clone()
+    }
+
+    /// The keys behind it.
+    pub fn barrier(&self) -> &'a Barrier {
+        self.barrier
+    }
+
+    /// Decoded objects, for what is made from several records.
+    pub fn cache(&self) -> &'a Cache {
+        self.cache
+    }
+
+    /// Log index of the view.
+    pub fn index(&self) -> u64 {
+        self.view.index()
+    }
+
+    /// Whether the request wrote anything.
+    pub fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// The writes so far, to go back to with [`Store::discard_since`].
+    pub fn mark(&mut self) -> Mark {
+        Mark(self.writes.clone())
+    }
+
+    /// Forgets the writes since the mark; the reads stay guards.
+    pub fn discard_since(&mut self, mark: Mark) {
+        self.writes = mark.0;
+    }
+
+    /// A record's plaintext.
+    pub fn get_bytes(&mut self, area: &Area, path: &[&str]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        self.get_key(area, &area.key(path))
+    }
+
+    fn get_key(&mut self, area: &Area, key: &Bytes) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        if let Some(write) = self.writes.get(key) {
+            return Ok(match write {
+                Write::Put { plaintext, .. } => Some(plaintext.clone()),
+                Write::Delete => None,
+            });
+        }
+        let record = self.view.get(key)?;
+        self.reads.insert((key.clone(), false), record.as_ref().map_or(0, |record| record.revision));
+        record.map(|record| self.open(area.namespace, key, &record.value)).transpose()
+    }
+
+    fn open(&self, namespace: NamespaceId, key: &Bytes, value: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.barrier.open_value(&namespace, key, value).map_err(|error| Error::internal(format!("a record does not open: {error}")))
+    }
+
+    /// A record, decoded.
+    pub fn get<T: Message + Default>(&mut self, area: &Area, path: &[&str]) -> Result<Option<T>, Error> {
+        self.get_bytes(area, path)?.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    /// A record, made into an object that is kept under its revision. For what many requests need; never for users' secrets.
+    pub fn get_cached<T, F>(&mut self, area: &Area, path: &[&str], make: F) -> Result<Option<Arc<T>>, Error>
+    where
+        T: Send + Sync + 'static,
+        F: FnOnce(&[u8]) -> Result<T, Error>,
+    {
+        let key = area.key(path);
+        if self.writes.contains_key(&key) {
+            return self.get_key(area, &key)?.map(|bytes| make(&bytes).map(Arc::new)).transpose();
+        }
+        let record = self.view.get(&key)?;
+        self.reads.insert((key.clone(), false), record.as_ref().map_or(0, |record| record.revision));
+        let Some(record) = record else { return Ok(None) };
+        if let Some(object) = self.cache.get(&key, record.revision) {
+            return Ok(Some(object));
+        }
+        let object = Arc::new(make(&self.open(area.namespace, &key, &record.value)?)?);
+        self.cache.put(&key, record.revision, Arc::clone(&object));
+        Ok(Some(object))
+    }
+
+    /// Whether a record is there.
+    pub fn contains(&mut self, area: &Area, path: &[&str]) -> Result<bool, Error> {
+        let key = area.key(path);
+        if let Some(write) = self.writes.get(&key) {
+            return Ok(matches!(write, Write::Put { .. }));
+        }
+        let revision = self.view.get(&key)?.map_or(0, |record| record.revision);
+        self.reads.insert((key, false), revision);
+        Ok(revision != 0)
+    }
+
+    /// The revision of a record as the view holds it; 0 if absent.
+    pub fn revision(&mut self, area: &Area, path: &[&str]) -> Result<u64, Error> {
+        let key = area.key(path);
+        let revision = self.view.get(&key)?.map_or(0, |record| record.revision);
+        self.reads.insert((key, false), revision);
+        Ok(revision)
+    }
+
+    /// Writes a record.
+    pub fn put<T: Message>(&mut self, area: &Area, path: &[&str], record: &T) -> Result<(), Error> {
+        self.put_bytes(area, path, Zeroizing::new(record.encode_to_vec()))
+    }
+
+    /// Writes a record's plaintext.
+    pub fn put_bytes(&mut self, area: &Area, path: &[&str], plaintext: Zeroizing<Vec<u8>>) -> Result<(), Error> {
+        if plaintext.len() > MAX_VALUE_BYTES {
+            let message = format!("the value is too large: {} bytes, at most {MAX_VALUE_BYTES} are stored in one record", plaintext.len());
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        if path.iter().any(|segment| segment.len() > MAX_SEGMENT_BYTES) {
+            return Err(Error::invalid(format!("a name in the path is longer than {MAX_SEGMENT_BYTES} bytes")));
+        }
+        self.writes.insert(area.key(path), Write::Put { namespace: area.namespace, plaintext, is_open: false });
+        Ok(())
+    }
+
+    /// Deletes a record; absent is as good.
+    pub fn delete(&mut self, area: &Area, path: &[&str]) {
+        self.writes.insert(area.key(path), Write::Delete);
+    }
+
+    /// A record outside the barrier.
+    pub fn get_open(&mut self, name: &str) -> Result<Option<Bytes>, Error> {
+        let key = open_key(name);
+        let record = self.view.get(&key)?;
+        self.reads.insert((key, false), record.as_ref().map_or(0, |record| record.revision));
+        Ok(record.map(|record| record.value))
+    }
+
+    /// Writes a record outside the barrier. The list of those is closed: see [`crate::seal`].
+    pub fn put_open(&mut self, name: &str, bytes: Vec<u8>) {
+        let plaintext = Zeroizing::new(bytes);
+        self.writes.insert(open_key(name), Write::Put { namespace: ROOT_NAMESPACE, plaintext, is_open: true });
+    }
+
+    /// Makes a record's present revision a guard without reading its content.
+    pub fn guard_open(&mut self, name: &str) -> Result<(), Error> {
+        self.get_open(name).map(|_| ())
+    }
+
+    /// How many names a directory holds.
+    pub fn count(&mut self, area: &Area, path: &[&str]) -> Result<u64, Error> {
+        let key = area.key(path);
+        let directory = self.view.directory(&key)?;
+        self.reads.insert((key, true), directory.revision);
+        Ok(directory.count)
+    }
+
+    /// All names of a directory, sorted. The sorted list is kept under the directory's revision.
+    pub fn list(&mut self, area: &Area, path: &[&str]) -> Result<Arc<Vec<Name>>, Error> {
+        let key = area.key(path);
+        let directory = self.view.directory(&key)?;
+        self.reads.insert((key.clone(), true), directory.revision);
+        if directory.count == 0 {
+            return Ok(Arc::default());
+        }
+        if let Some(names) = self.cache.get::<Vec<Name>>(&key, directory.revision) {
+            return Ok(names);
+        }
+        let mut names = Vec::with_capacity(usize::try_from(directory.count).unwrap_or(0).min(1 << 20));
+        let mut after: Option<Bytes> = None;
+        loop {
+            let page = self.view.names(&key, after.as_deref(), NAMES_PAGE)?;
+            for name in &page {
+                names.push(self.open_name(area, &key, name)?);
+            }
+            after = page.last().map(|name| name.segment.clone());
+            if page.len() < NAMES_PAGE {
+                break;
+            }
+        }
+        names.sort_unstable();
+        let names = Arc::new(names);
+        self.cache.put(&key, directory.revision, Arc::clone(&names));
+        Ok(names)
+    }
+
+    /// Up to `limit` names of a directory in no particular order, not a guard: for work in the background.
+    pub fn sample(&self, area: &Area, path: &[&str], limit: usize) -> Result<Vec<Name>, Error> {
+        let key = area.key(path);
+        let page = self.view.names(&key, None, limit)?;
+        page.iter().map(|name| self.open_name(area, &key, name)).collect()
+    }
+
+    fn open_name(&self, area: &Area, parent: &[u8], name: &crate::view::Name) -> Result<Name, Error> {
+        let text = area
+            .names
+            .decrypt(&name.segment, parent)
+            .map_err(|error| Error::internal(format!("a name does not open: {error}")))?;
+        Ok(Name { name: text, has_value: name.has_value, has_children: name.has_children })
+    }
+
+    /// Ends the request: `None` if it wrote nothing, else a tagged batch with all reads as guards.
+    pub fn finish(self, context: &mut Context<'_>) -> Result<Option<Proposal>, Error> {
+        if self.writes.is_empty() {
+            return Ok(None);
+        }
+        if self.writes.len() > MAX_OPS {
+            let message = format!("the request changes {} records, at most {MAX_OPS} at once", self.writes.len());
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        let id = context.bytes::<16>();
+        let mut ops = Vec::with_capacity(self.writes.len());
+        for (key, write) in &self.writes {
+            let value = match write {
+                Write::Delete => None,
+                Write::Put { plaintext, is_open: true, .. } => Some(Bytes::copy_from_slice(plaintext)),
+                Write::Put { namespace, plaintext, is_open: false } => {
+                    let sealed = self.barrier.seal_value(namespace, key, &id, plaintext, context.random);
+                    Some(Bytes::from(sealed.map_err(|error| Error::new(ErrorKind::Unavailable, error.to_string()))?))
+                }
+            };
+            ops.push(Op { key: key.clone(), value });
+        }
+        let guard = |((key, is_directory), revision)| Guard { key, is_directory, revision };
+        let batch = Batch {
+            id: Bytes::copy_from_slice(&id),
+            epoch: context.epoch,
+            base: self.view.index(),
+            time_millis: context.now.millis(),
+            guards: self.reads.into_iter().map(guard).collect(),
+            ops,
+            checkpoint: None,
+        };
+        let proposal = batch.sign(self.barrier);
+        if proposal.bytes.len() > MAX_BATCH_BYTES {
+            let message = format!("the request's changes take {} bytes, at most {MAX_BATCH_BYTES} at once", proposal.bytes.len());
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(Some(proposal))
+    }
+}
+
+/// Decodes a record; one that opened but does not decode was written by a newer version.
+pub fn decode<T: Message + Default>(bytes: &[u8]) -> Result<T, Error> {
+    T::decode(bytes).map_err(|error| Error::internal(format!("a record does not decode: {error}")))
+}

@@ -1,0 +1,230 @@
+//! Tokens: who a request comes from, and whether that token still counts.
+//!
+//! A service token lies in the store under an HMAC of its id; a batch token is its own encrypted record and lies
+//! nowhere. Nothing here knows paths or the API: issuing is in [`issue`], ending in [`revoke`], times in [`lifetime`].
+//!
+//! What surprises: the tree is not stored as a tree of deaths. A token counts only while every ancestor does, and each
+//! request walks up and looks. So revoking is one small batch however many descendants there are: they are dead the
+//! moment their ancestor's record is gone, on every node, and the leader removes what is left of them later.
+
+pub mod cidr;
+pub mod issue;
+pub mod lifetime;
+pub mod record;
+pub mod revoke;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+pub use self::issue::create_root;
+use crate::barrier::Barrier;
+use crate::context::Context;
+use crate::error::Error;
+use crate::policy::name;
+use crate::store::{Store, decode};
+use crate::time::Time;
+use crate::token::cidr::Cidr;
+use crate::token::record::{AccessorRecord, TokenRecord};
+
+/// What a service token's id begins with.
+pub const SERVICE_PREFIX: &str = "hvs.";
+/// What a batch token begins with.
+pub const BATCH_PREFIX: &str = "hvb.";
+/// Longest token that is looked at, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// Most ancestors of a token.
+pub const MAX_DEPTH: u32 = 64;
+
+/// A token that was found. Has no `Debug`: its accessor and metadata are confidential.
+pub struct Token {
+    /// As stored.
+    pub record: TokenRecord,
+    /// Names of its policies, sorted, each once.
+    pub policies: Vec<String>,
+    hash: String,
+    is_batch: bool,
+    cidrs: Vec<Cidr>,
+}
+
+impl Token {
+    fn new(record: TokenRecord, hash: &str, is_batch: bool) -> Result<Self, Error> {
+        let mut policies = record.policies.clone();
+        policies.sort_unstable();
+        policies.dedup();
+        let parse =
+            |text: &String| Cidr::parse(text).ok_or_else(|| Error::internal("a token's address range is damaged"));
+        let cidrs = record.bound_cidrs.iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(Self { record, policies, hash: hash.to_owned(), is_batch, cidrs })
+    }
+
+    /// Hexadecimal HMAC of the id: the name of everything that belongs to the token, such as its cubbyhole.
+    pub fn hash_hex(&self) -> String {
+        self.hash.clone()
+    }
+
+    /// The accessor; empty for batch tokens.
+    pub fn accessor(&self) -> &str {
+        &self.record.accessor
+    }
+
+    /// Whether it is a batch token, which has no record.
+    pub fn is_batch(&self) -> bool {
+        self.is_batch
+    }
+
+    /// Whether it may do everything.
+    pub fn is_root(&self) -> bool {
+        self.policies == [name::ROOT]
+    }
+
+    /// Whether it holds a wrapped reply and is good for nothing else.
+    pub fn is_wrapping(&self) -> bool {
+        self.policies == [name::RESPONSE_WRAPPING]
+    }
+
+    /// When it expires; `None` is never.
+    pub fn expires(&self) -> Option<Time> {
+        (self.record.expires_nanos != 0).then(|| Time::from_nanos(self.record.expires_nanos))
+    }
+
+    fn is_expired(&self, now: Time) -> bool {
+        self.expires().is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether it may be used from an address. A bound token without a known address may not; root is bound nowhere.
+    fn permits(&self, remote: Option<IpAddr>) -> bool {
+        if self.cidrs.is_empty() || self.is_root() {
+            return true;
+        }
+        remote.is_some_and(|remote| self.cidrs.iter().any(|cidr| cidr.contains(remote)))
+    }
+}
+
+/// The token that a request was sent with.
+///
+/// # Errors
+/// [`Error::bad_token`] if there is none, it expired, it or an ancestor was revoked, or the address is not permitted.
+pub fn authenticate(
+    store: &mut Store<'_>,
+    context: &Context<'_>,
+    raw: &str,
+    remote: Option<IpAddr>,
+) -> Result<Arc<Token>, Error> {
+    let token = find(store, context, raw)?.filter(|token| token.permits(remote));
+    token.ok_or_else(Error::bad_token)
+}
+
+/// The live token with an id. The id counts as it is: no white space is trimmed and no letter folded.
+pub fn find(store: &mut Store<'_>, context: &Context<'_>, raw: &str) -> Result<Option<Arc<Token>>, Error> {
+    if raw.is_empty() || raw.len() > MAX_TOKEN_BYTES {
+        return Ok(None);
+    }
+    let hash = hash_of(store.barrier(), raw);
+    match raw.strip_prefix(BATCH_PREFIX) {
+        Some(sealed) => match open_batch(store.barrier(), sealed, &hash)? {
+            Some(token) => live(store, context.now, token),
+            None => Ok(None),
+        },
+        None => by_hash(store, context, &hash),
+    }
+}
+
+/// The live service token with a hash.
+pub fn by_hash(store: &mut Store<'_>, context: &Context<'_>, hash: &str) -> Result<Option<Arc<Token>>, Error> {
+    match stored(store, hash)? {
+        Some(token) => live(store, context.now, token),
+        None => Ok(None),
+    }
+}
+
+/// The live service token with an accessor.
+pub fn by_accessor(store: &mut Store<'_>, context: &Context<'_>, accessor: &str) -> Result<Option<Arc<Token>>, Error> {
+    if accessor.is_empty() || accessor.len() > crate::store::MAX_SEGMENT_BYTES {
+        return Ok(None);
+    }
+    let system = store.system();
+    match store.get::<AccessorRecord>(&system, &record::accessor_path(accessor))? {
+        Some(record) => by_hash(store, context, &record.token),
+        None => Ok(None),
+    }
+}
+
+/// Counts one use of a token whose uses are limited. The last one ends it. The read is a guard, so that of two requests
+/// with one use left only one is served, wherever they run.
+pub fn count_use(store: &mut Store<'_>, context: &Context<'_>, token: &Token) -> Result<(), Error> {
+    if token.record.uses_left == 0 {
+        return Ok(());
+    }
+    let system = store.system();
+    let path = record::token_path(&token.hash);
+    let mut record: TokenRecord = store.get(&system, &path)?.ok_or_else(Error::bad_token)?;
+    if record.uses_left <= 1 {
+        return revoke::end(store, context.now, token);
+    }
+    record.uses_left -= 1;
+    store.put(&system, &path, &record)
+}
+
+/// Whether a token is still there, after what the request did so far; a batch token always is.
+pub fn is_kept(store: &mut Store<'_>, token: &Token) -> Result<bool, Error> {
+    if token.is_batch {
+        return Ok(true);
+    }
+    Ok(stored(store, &token.hash)?.is_some_and(|token| !token.record.is_tombstone))
+}
+
+/// Whether a token has no parent, or one whose end it outlived.
+pub fn is_orphan(store: &mut Store<'_>, token: &Token) -> Result<bool, Error> {
+    if token.record.parent.is_empty() {
+        return Ok(true);
+    }
+    Ok(stored(store, &token.record.parent)?.is_some_and(|parent| parent.record.is_tombstone))
+}
+
+/// What stands for a token's id in the store: hexadecimal HMAC-SHA256 under the system's index key.
+pub fn hash_of(barrier: &Barrier, raw: &str) -> String {
+    hex::encode(barrier.system_index("token", raw.as_bytes()))
+}
+
+/// What is stored for a token, dead or alive.
+pub(crate) fn stored(store: &mut Store<'_>, hash: &str) -> Result<Option<Arc<Token>>, Error> {
+    let system = store.system();
+    store.get_cached(&system, &record::token_path(hash), |bytes| Token::new(decode(bytes)?, hash, false))
+}
+
+/// The content of a batch token, if it is one of this cluster and epoch.
+fn open_batch(barrier: &Barrier, sealed: &str, hash: &str) -> Result<Option<Arc<Token>>, Error> {
+    let Some(content) = URL_SAFE_NO_PAD.decode(sealed).ok().and_then(|sealed| barrier.open_token(&sealed).ok()) else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Token::new(decode(&content)?, hash, true)?)))
+}
+
+/// The token, if it and all its ancestors count.
+fn live(store: &mut Store<'_>, now: Time, token: Arc<Token>) -> Result<Option<Arc<Token>>, Error> {
+    if token.record.is_tombstone || token.is_expired(now) {
+        return Ok(None);
+    }
+    let mut current = Arc::clone(&token);
+    for _ in 0..=MAX_DEPTH {
+        if current.record.parent.is_empty() {
+            return Ok(Some(token));
+        }
+        let Some(parent) = stored(store, &current.record.parent)? else { return Ok(None) };
+        if parent.record.is_tombstone {
+            // A batch token has no record in which it could be made an orphan for good, so it ends with its parent.
+            return Ok((!current.is_batch).then_some(token));
+        }
+        if parent.is_expired(now) {
+            return Ok(None);
+        }
+        current = parent;
+    }
+    Ok(None)
+}

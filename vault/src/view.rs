@@ -1,0 +1,49 @@
+//! The store as the core sees it: one point in time of the revisioned table, ciphertext in and out.
+
+use bytes::Bytes;
+
+/// A stored value and the log index of its last change.
+#[derive(Clone)]
+pub struct Record {
+    /// Log index of the entry that wrote it.
+    pub revision: u64,
+    /// The value, as it lies in the table.
+    pub value: Bytes,
+}
+
+/// A directory's revision (0 if it never held a name) and its number of names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Directory {
+    /// Log index at which a name was last added or removed.
+    pub revision: u64,
+    /// Names in it.
+    pub count: u64,
+}
+
+/// One encrypted name in a directory.
+#[derive(Clone)]
+pub struct Name {
+    /// The segment, as it lies in the table.
+    pub segment: Bytes,
+    /// Whether a value lies under it.
+    pub has_value: bool,
+    /// Whether names lie below it.
+    pub has_children: bool,
+}
+
+/// The table could not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the store could not be read: {0}")]
+pub struct ViewError(pub String);
+
+/// One point in time of the table. Keys are encoded segments (`docs/internals/table.md`).
+pub trait View: Send + Sync {
+    /// Log index of this point in time.
+    fn index(&self) -> u64;
+    /// The value under a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError>;
+    /// A directory's revision and count.
+    fn directory(&self, key: &[u8]) -> Result<Directory, ViewError>;
+    /// Up to `limit` names of a directory, in the order of their bytes, behind `after`.
+    fn names(&self, key: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Name>, ViewError>;
+}

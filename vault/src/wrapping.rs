@@ -1,0 +1,283 @@
+//! Response wrapping: a reply kept under a token that opens it exactly once.
+//!
+//! The reply is stored as the very bytes that would have left, so unwrapping answers what was answered. The token's one
+//! use is spent by whatever it is used for, a refused request elsewhere included; the guard on its record lets one of
+//! many racing callers win, wherever they run.
+//!
+//! What surprises: opening, looking up and wrapping anew need no caller, because whoever holds a wrapping token may use
+//! it. So these paths are public and check a caller themselves when the token comes in the body.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message;
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::action::Action;
+use crate::context::Context;
+use crate::engine::{Call, Path};
+use crate::error::{Error, ErrorKind};
+use crate::field::{Field, Kind, field, parse_duration};
+use crate::idempotency;
+use crate::policy::acl::AclRequest;
+use crate::policy::{name, records};
+use crate::reply::{Raw, Reply, Status, WrapInfo};
+use crate::request::Operation;
+use crate::store::Store;
+use crate::time::Time;
+use crate::token::record::TokenRecord;
+use crate::token::{self, Token, issue, revoke};
+
+#[cfg(test)]
+mod tests;
+
+/// A reply that waits under a wrapping token.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+pub struct WrapRecord {
+    /// The path whose reply it is.
+    #[prost(string, tag = "1")]
+    pub creation_path: String,
+    /// When the token was made, nanoseconds since the Unix epoch.
+    #[prost(int64, tag = "2")]
+    pub created_nanos: i64,
+    /// Time to live of the token, in seconds.
+    #[prost(uint64, tag = "3")]
+    pub ttl_secs: u64,
+    /// Status code of the reply.
+    #[prost(uint32, tag = "4")]
+    pub status_code: u32,
+    /// Media type of the reply.
+    #[prost(string, tag = "5")]
+    pub content_type: String,
+    /// Body of the reply; secret.
+    #[prost(bytes = "vec", tag = "6")]
+    pub body: Vec<u8>,
+    /// Accessor of a token or secret id inside; empty if none.
+    #[prost(string, tag = "7")]
+    pub wrapped_accessor: String,
+}
+
+impl Drop for WrapRecord {
+    fn drop(&mut self) {
+        self.body.zeroize();
+    }
+}
+
+const TOKEN: &[Field] = &[field("token", Kind::Text, "The wrapping token; absent is the token of the request.")];
+
+/// The paths, for the system engine.
+pub const PATHS: &[Path] = &[
+    Path {
+        pattern: "wrapping/wrap",
+        operations: &[(Operation::Update, wrap)],
+        takes_any_field: true,
+        help: "Wrap the fields that are sent.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "wrapping/unwrap",
+        fields: TOKEN,
+        operations: &[(Operation::Update, unwrap)],
+        is_public: true,
+        help: "Open a wrapped reply and spend its token.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "wrapping/lookup",
+        fields: TOKEN,
+        operations: &[(Operation::Read, lookup), (Operation::Update, lookup)],
+        is_public: true,
+        help: "Show what a wrapping token was made for, without spending it.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "wrapping/rewrap",
+        fields: TOKEN,
+        operations: &[(Operation::Update, rewrap)],
+        is_public: true,
+        help: "Move a wrapped reply to a new token and spend the old one.",
+        ..Path::DEFAULT
+    },
+];
+
+/// Puts a reply into a wrapping token if the client (`wrap`) or the engine wants it; the shorter time counts. A reply
+/// that says nothing, or says what went wrong, is not wrapped.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a reply that only the node can fill in, which must not leave unwrapped.
+pub fn wrap_if_wanted(call: &mut Call<'_, '_>, reply: Reply, wrap: Option<Duration>) -> Result<Reply, Error> {
+    let engine = reply.wrap_secs.filter(|secs| *secs > 0).map(Duration::from_secs);
+    let Some(ttl) = wrap.into_iter().chain(engine).min() else { return Ok(reply) };
+    let is_silent = matches!(reply.action, None | Some(Action::Seal | Action::StepDown | Action::RemovePeer { .. }));
+    if !is_silent {
+        return Err(Error::invalid("the reply of this path cannot be wrapped; ask without a wrap TTL"));
+    }
+    let says_nothing = reply.is_empty() && reply.raw.as_ref().is_none_or(|raw| raw.body.is_empty());
+    if says_nothing || reply.status != Status::Done || reply.wrap_info.is_some() {
+        return Ok(reply);
+    }
+    let raw = reply.render(&call.request.id);
+    let record = WrapRecord {
+        creation_path: call.request.path.as_str().to_owned(),
+        created_nanos: call.context.now.nanos(),
+        ttl_secs: (ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0)).min(call.context.system_ttl.max_secs),
+        status_code: u32::from(raw.status_code),
+        content_type: raw.content_type,
+        body: raw.body,
+        wrapped_accessor: accessor_inside(&reply).unwrap_or_default().to_owned(),
+    };
+    keep(call.store, call.context, record)
+}
+
+/// The accessor of a token or of a secret id that the reply hands out.
+fn accessor_inside(reply: &Reply) -> Option<&str> {
+    match &reply.auth {
+        Some(auth) => Some(&auth.accessor),
+        None => reply.data.as_ref()?.get("secret_id_accessor")?.as_str(),
+    }
+}
+
+/// Stores a reply under a new wrapping token.
+fn keep(store: &mut Store<'_>, context: &mut Context<'_>, record: WrapRecord) -> Result<Reply, Error> {
+    let token = TokenRecord {
+        policies: vec![name::RESPONSE_WRAPPING.to_owned()],
+        path: record.creation_path.clone(),
+        issued_nanos: record.created_nanos,
+        ttl_secs: record.ttl_secs,
+        explicit_max_secs: record.ttl_secs,
+        expires_nanos: Time::from_nanos(record.created_nanos).plus_secs(record.ttl_secs).nanos(),
+        uses_left: 1,
+        ..TokenRecord::default()
+    };
+    let issued = issue::issue(store, context, token, None)?;
+    let system = store.system();
+    let hash = token::hash_of(store.barrier(), &issued.id);
+    store.put(&system, &place(&hash), &record)?;
+    let info = WrapInfo {
+        token: issued.id.to_string(),
+        accessor: issued.record.accessor.clone(),
+        ttl_secs: record.ttl_secs,
+        creation_time: Time::from_nanos(record.created_nanos),
+        creation_path: record.creation_path.clone(),
+        wrapped_accessor: (!record.wrapped_accessor.is_empty()).then(|| record.wrapped_accessor.clone()),
+    };
+    Ok(Reply { wrap_info: Some(info), ..Reply::default() })
+}
+
+/// Where the reply under a wrapping token lies.
+fn place(hash: &str) -> [&str; 2] {
+    ["wrapping", hash]
+}
+
+/// Deletes the reply under a wrapping token, which ends.
+pub(crate) fn forget(store: &mut Store<'_>, hash: &str) {
+    let system = store.system();
+    store.delete(&system, &place(hash));
+}
+
+/// `sys/wrapping/wrap`: answers what was sent, which the request must have asked to be wrapped.
+pub fn wrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let ttl = call.request.wrap_ttl.as_deref().and_then(parse_duration);
+    if ttl.is_none_or(|ttl| ttl.is_zero()) {
+        return Err(Error::invalid("endpoint requires response wrapping to be used"));
+    }
+    Ok(Reply { data: Some(call.request.data.clone()), ..Reply::default() })
+}
+
+/// `sys/wrapping/unwrap`: the reply as it was, and the end of its token.
+pub fn unwrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let id = presented(call)?;
+    if let Some(reply) = idempotency::replay(call.store, call.request, call.context.now, true)? {
+        return Ok(reply);
+    }
+    let mut record = spend(call, &id)?;
+    let raw = Raw {
+        status_code: u16::try_from(record.status_code).unwrap_or(200),
+        content_type: std::mem::take(&mut record.content_type),
+        body: std::mem::take(&mut record.body),
+    };
+    Ok(Reply { raw: Some(raw), ..Reply::default() })
+}
+
+/// `sys/wrapping/rewrap`: the same reply under a new token with the same path and time to live.
+pub fn rewrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let id = presented(call)?;
+    if let Some(reply) = idempotency::replay(call.store, call.request, call.context.now, true)? {
+        return Ok(reply);
+    }
+    let mut record = spend(call, &id)?;
+    record.created_nanos = call.context.now.nanos();
+    keep(call.store, call.context, record)
+}
+
+/// `sys/wrapping/lookup`: what a wrapping token was made for. Spends nothing.
+pub fn lookup(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let (own, sent) = tokens(call);
+    let id = sent.or(own).ok_or_else(no_token)?;
+    let (_, record) = open(call.store, call.context, &id)?;
+    Ok(Reply::data(json!({
+        "creation_path": record.creation_path,
+        "creation_time": Time::from_nanos(record.created_nanos).to_string(),
+        "creation_ttl": record.ttl_secs,
+    })))
+}
+
+/// The wrapping token that a request is about. If it is not the request's own token, that one must be valid and must
+/// have the right to this path.
+fn presented(call: &mut Call<'_, '_>) -> Result<Zeroizing<String>, Error> {
+    match tokens(call) {
+        (None, None) => Err(no_token()),
+        (Some(own), None) => Ok(own),
+        (Some(own), Some(sent)) if bool::from(own.as_bytes().ct_eq(sent.as_bytes())) => Ok(sent),
+        (own, Some(sent)) => {
+            authorise(call, &own.ok_or_else(Error::bad_token)?)?;
+            Ok(sent)
+        }
+    }
+}
+
+/// The request's own token, and the one in its body.
+fn tokens(call: &Call<'_, '_>) -> (Option<Zeroizing<String>>, Option<Zeroizing<String>>) {
+    let own = call.raw_token().filter(|token| !token.is_empty()).cloned();
+    let sent = call.fields.text("token").filter(|token| !token.is_empty());
+    (own, sent.map(|token| Zeroizing::new(token.to_owned())))
+}
+
+/// What the core does for paths that are not public.
+fn authorise(call: &mut Call<'_, '_>, raw: &str) -> Result<(), Error> {
+    let caller = token::authenticate(call.store, call.context, raw, call.request.remote_address)?;
+    token::count_use(call.store, call.context, &caller)?;
+    let acl = records::acl_of(call.store, &caller, call.context.now)?;
+    let decision = acl.check(&AclRequest {
+        path: call.request.path.as_str(),
+        operation: call.request.operation,
+        data: Some(&call.request.data),
+        wrap_ttl: call.request.wrap_ttl.as_deref().and_then(parse_duration),
+        is_sudo_path: false,
+    });
+    if decision.allowed { Ok(()) } else { Err(Error::denied()) }
+}
+
+/// Takes the reply from under its token, which ends.
+fn spend(call: &mut Call<'_, '_>, id: &str) -> Result<WrapRecord, Error> {
+    let (token, record) = open(call.store, call.context, id)?;
+    revoke::end(call.store, call.context.now, &token)?;
+    Ok(record)
+}
+
+/// A live wrapping token and the reply under it.
+fn open(store: &mut Store<'_>, context: &Context<'_>, id: &str) -> Result<(Arc<Token>, WrapRecord), Error> {
+    let invalid = || Error::invalid("wrapping token is not valid or does not exist");
+    let token = token::find(store, context, id)?.filter(|token| token.is_wrapping()).ok_or_else(invalid)?;
+    let system = store.system();
+    let hash = token.hash_hex();
+    let record = store.get::<WrapRecord>(&system, &place(&hash))?.ok_or_else(invalid)?;
+    Ok((token, record))
+}
+
+fn no_token() -> Error {
+    Error::new(ErrorKind::Denied, "error validating wrapping token: token is empty")
+}
