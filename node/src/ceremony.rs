@@ -6,7 +6,7 @@ use conclave_vault::seal::handover::BootKey;
 use crate::view::SystemRandomness;
 
 /// What a node keeps for ceremonies, in memory only.
-pub struct Ceremonies {
+pub(crate) struct Ceremonies {
     /// Unseals this node.
     pub(crate) unseal: Ceremony,
     /// Whether the ceremony under way is for every member, as each of its shares said.

@@ -14,14 +14,14 @@ const MAC_BYTES: usize = 16;
 
 /// A position in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
+pub(crate) struct Position {
     /// Log index.
     pub index: u64,
 }
 
 impl Position {
     /// The header's value.
-    pub fn to_text(self, core: &Core) -> String {
+    pub(crate) fn to_text(self, core: &Core) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend_from_slice(&self.index.to_be_bytes());
         bytes.extend_from_slice(&self.mac(core));
@@ -29,7 +29,7 @@ impl Position {
     }
 
     /// Reads a header's value; `None` if this cluster did not make it.
-    pub fn parse(core: &Core, text: &str) -> Option<Self> {
+    pub(crate) fn parse(core: &Core, text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok()?;
         let (head, mac) = bytes.split_at_checked(9)?;
         let (version, index) = head.split_first()?;

@@ -13,3 +13,23 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod version;
+
+pub mod app;
+pub mod opening;
+
+pub mod fresh;
+pub mod shared;
+pub mod unsealing;
+
+mod actions;
+mod ceremony;
+mod cluster;
+mod endpoint;
+mod forward;
+mod index;
+mod serve;
+mod turns;
+mod view;
+
+pub mod dev;
+pub mod server;

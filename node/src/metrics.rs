@@ -160,13 +160,13 @@ impl Metrics {
                 let labels: Map<String, Value> =
                     metric.get_label().iter().map(|label| (label.name().to_owned(), label.value().into())).collect();
                 match family.get_field_type() {
-                    MetricType::GAUGE => gauges.push(json!({ "Name": name, "Value": metric.get_gauge().value(), "Labels": labels })),
+                    MetricType::GAUGE => gauges.push(json!({ "Name": name, "Value": metric.get_gauge().get_value(), "Labels": labels })),
                     MetricType::HISTOGRAM => {
                         let histogram = metric.get_histogram();
                         samples.push(aggregate(&name, histogram.get_sample_count(), histogram.get_sample_sum(), labels));
                     }
                     _ => {
-                        let sum = metric.get_counter().value();
+                        let sum = metric.get_counter().get_value();
                         counters.push(aggregate(&name, sum as u64, sum, labels));
                     }
                 }

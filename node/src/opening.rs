@@ -1,7 +1,6 @@
 //! Opening what the configuration names: identity, log, table, and consensus over them.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +18,6 @@ const PROMOTE_AFTER: Duration = Duration::from_secs(1);
 /// Why the node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data folder cannot be used.
-    #[error("the data folder {path} cannot be used: {reason}")]
-    Folder {
-        /// As configured.
-        path: String,
-        /// What is in the way.
-        reason: String,
-    },
     /// The log does not open.
     #[error("the Raft log does not open")]
     Log(#[from] LogError),
@@ -64,10 +55,12 @@ pub(crate) async fn open(config: &Config, hooks: Arc<NodeHooks>) -> Result<Opene
             (identity, Arc::new(MemoryLog::default()), Arc::new(MemoryTable::new()))
         }
         Storage::File { path } | Storage::Raft(config::Raft { path, .. }) => {
-            prepare(path)?;
+            if path.as_os_str().is_empty() {
+                return Err(StartError::Config("the storage needs a path".into()));
+            }
+            let log = DurableLog::open(path)?;
+            let table = DurableTable::open(path)?;
             let identity = Identity::load_or_create(&path.join("node")).map_err(|error| identity_error(&error))?;
-            let log = DurableLog::open(&path.join("log"))?;
-            let table = DurableTable::open(&path.join("table"))?;
             (identity, Arc::new(log), Arc::new(table))
         }
     };
@@ -76,14 +69,6 @@ pub(crate) async fn open(config: &Config, hooks: Arc<NodeHooks>) -> Result<Opene
     let raft_config = raft_config(config)?;
     let raft = Raft::start(raft_config, Arc::clone(&identity), Arc::clone(&log), table.clone(), hooks).await?;
     Ok(Opened { identity, log, table, raft })
-}
-
-fn prepare(path: &Path) -> Result<(), StartError> {
-    let failed = |reason: String| StartError::Folder { path: path.display().to_string(), reason };
-    if path.as_os_str().is_empty() {
-        return Err(StartError::Config("the storage needs a path".into()));
-    }
-    conclave_storage::layout::prepare_folder(path).map_err(|error| failed(error.to_string()))
 }
 
 fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {

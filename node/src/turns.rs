@@ -13,19 +13,19 @@ use tokio::sync::{Mutex as Fair, OwnedMutexGuard};
 
 /// Hands out turns.
 #[derive(Default)]
-pub struct Turns {
+pub(crate) struct Turns {
     hasher: RandomState,
     queues: Mutex<HashMap<u64, Weak<Fair<()>>>>,
 }
 
 /// A turn; the next one begins when it is dropped.
-pub struct Turn {
+pub(crate) struct Turn {
     _held: Vec<OwnedMutexGuard<()>>,
 }
 
 impl Turns {
     /// Waits for the request's turn.
-    pub async fn take(&self, request: &Request) -> Turn {
+    pub(crate) async fn take(&self, request: &Request) -> Turn {
         let token = request.token.as_ref().map_or("", |token| token.as_str());
         // In one order for all, so that two requests never wait for each other.
         let mut keys = [self.hasher.hash_one(("token", token)), self.hasher.hash_one(("path", request.path.as_str()))];

@@ -9,7 +9,7 @@ use conclave_vault::time::Time;
 use conclave_vault::view::{Directory, Name, Record, View, ViewError};
 
 /// A point in time of the table, as the core reads it.
-pub struct TableView(pub Box<dyn table::View>);
+pub(crate) struct TableView(pub(crate) Box<dyn table::View>);
 
 impl View for TableView {
     fn index(&self) -> u64 {
@@ -42,7 +42,7 @@ fn failed(error: table::TableError) -> ViewError {
 }
 
 /// The operating system's randomness.
-pub struct SystemRandomness(SystemRandom);
+pub(crate) struct SystemRandomness(SystemRandom);
 
 impl Default for SystemRandomness {
     fn default() -> Self {
@@ -57,7 +57,7 @@ impl Random for SystemRandomness {
 }
 
 /// The node's clock.
-pub fn now() -> Time {
+pub(crate) fn now() -> Time {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use conclave_storage::batch::MAX_BATCH_BYTES;
+
 /// How fast a cluster notices a dead leader. All nodes of a cluster should have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -72,7 +74,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            batch_bytes: 4 << 20,
+            batch_bytes: MAX_BATCH_BYTES,
             waiting_bytes: 64 << 20,
             read_bytes: 1 << 20,
             message_bytes: 8 << 20,
@@ -146,6 +148,9 @@ impl Config {
     /// openraft's view of this, or why it makes no sense.
     pub(crate) fn consensus(&self) -> Result<openraft::Config, String> {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        if self.limits.batch_bytes > MAX_BATCH_BYTES {
+            return Err(format!("batch_bytes may be at most {MAX_BATCH_BYTES}"));
+        }
         if self.limits.batch_bytes + self.limits.read_bytes >= self.limits.message_bytes {
             return Err("message_bytes must exceed batch_bytes and read_bytes together".into());
         }
@@ -186,7 +191,7 @@ mod tests {
     #[test]
     fn a_batch_that_would_not_fit_a_message_is_refused_as_configuration() {
         let mut config = Config::single("http://127.0.0.1:8200");
-        config.limits.batch_bytes = config.limits.message_bytes;
+        config.limits.message_bytes = config.limits.batch_bytes;
         assert!(config.consensus().is_err());
     }
 }

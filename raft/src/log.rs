@@ -8,6 +8,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use conclave_storage::log::{Log, LogError};
 use futures::Stream;
@@ -21,28 +22,27 @@ use crate::wire;
 /// Entries this close to the end of the log are in memory, so reading them may happen on the caller's thread.
 const RECENT_ENTRIES: u64 = 1_024;
 
+/// How long to wait for news of a sync before looking at the log itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// Wakes whoever waits for entries to be synced.
 pub(crate) struct Durability {
     log: Arc<dyn Log>,
-    /// What was in the log when it was opened is on disk.
-    opened: Option<u64>,
     synced: watch::Sender<()>,
 }
 
 impl Durability {
     pub(crate) fn new(log: Arc<dyn Log>) -> Self {
-        let opened = log.state().last.map(|id| id.index);
-        Self { log, opened, synced: watch::Sender::new(()) }
+        Self { log, synced: watch::Sender::new(()) }
     }
 
     /// Returns once the entry at `index`, which must be in the log, is on disk.
     pub(crate) async fn wait(&self, index: u64) {
         let mut synced = self.synced.subscribe();
-        // A failed sync ends consensus, and with it whoever waits here.
-        while self.opened.max(self.log.synced_index()) < Some(index) {
-            if synced.changed().await.is_err() {
-                return;
-            }
+        // A failed sync ends consensus, and with it whoever waits here. Looking again now and then covers a sync that
+        // raised the mark for no append of ours, as after a truncation.
+        while self.log.synced_index() < Some(index) {
+            let _ = tokio::time::timeout(LOOK_AGAIN, synced.changed()).await;
         }
     }
 }

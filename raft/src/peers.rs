@@ -108,16 +108,20 @@ impl Peers {
         self.save(&known)
     }
 
-    /// Takes what a known member says of a membership that is newer than ours.
+    /// Takes what a known member says of a membership that is newer than ours. A node that is still joining adds it to what
+    /// it learned then, since nothing else is certain to be reachable.
     pub(crate) fn vouch(&self, id: LogId, members: BTreeMap<u64, Endpoint>) {
         let mut known = self.known.write();
-        let is_news = Some(id) > known.members_id && Some(id) > known.hints_id;
-        // Hints from a join stay beside it: they are all that is certain to be reachable.
-        if is_news && known.members.contains_key(&self.own_id) {
+        if Some(id) <= known.members_id || Some(id) <= known.hints_id {
+            return;
+        }
+        if known.members.contains_key(&self.own_id) {
             known.hints = members;
             known.hints_id = Some(id);
-            known.index_keys(&self.own_key);
+        } else {
+            known.hints.extend(members);
         }
+        known.index_keys(&self.own_key);
     }
 
     /// Takes the membership that this node follows now. Keys that it no longer names are refused from here on.
@@ -137,6 +141,17 @@ impl Peers {
         let gone =
             |id: &u64, endpoint: &Endpoint| known.endpoint(*id).is_none_or(|present| !same_place(present, endpoint));
         self.links.lock().retain(|(id, _), (endpoint, _)| !gone(id, endpoint));
+    }
+
+    /// Dials every other member for what this node may have to say to it as follower, candidate or leader, so that the
+    /// first word does not wait for a handshake. Not for snapshots, which are rare.
+    pub(crate) fn warm(&self) {
+        let members: Vec<_> = self.known.read().members.iter().map(|(id, at)| (*id, at.clone())).collect();
+        for (id, endpoint) in members.into_iter().filter(|(id, _)| *id != self.own_id) {
+            for lane in [Lane::Replication, Lane::Heartbeat, Lane::Calls] {
+                self.link_to(id, &endpoint, lane);
+            }
+        }
     }
 
     /// The member that holds a key.

@@ -367,6 +367,7 @@ async fn follow(raft: Consensus, inner: Arc<Inner>, view: watch::Sender<View>) {
         };
         if now.membership.nodes().next().is_some() {
             inner.peers.follow(&now.membership);
+            inner.peers.warm();
         }
         if now.leader != view.borrow().leader {
             inner.counters.leader_changes.add(1);

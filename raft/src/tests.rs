@@ -84,6 +84,10 @@ impl Table for WithoutGaps {
         self.0.rewind()
     }
 
+    fn rewind_index(&self) -> u64 {
+        self.0.rewind_index()
+    }
+
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError> {
         self.0.digest_at(index)
     }

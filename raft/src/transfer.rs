@@ -11,7 +11,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ChangeError;
-use crate::raft::{Inner, Raft};
+use crate::raft::{Inner, Raft, View};
 
 /// Entries that the chosen node may lack; it gets them before it campaigns.
 const CLOSE_ENTRIES: u64 = 256;
@@ -31,8 +31,9 @@ impl Raft {
             }
         }
         let chosen = chosen.ok_or(ChangeError::NoSuccessor)?;
+        let term = inner.view.borrow().vote.leader_id.term;
         inner.raft.trigger().transfer_leader(chosen).await.map_err(|_| ChangeError::Stopped)?;
-        inner.another_leader().await
+        inner.next_leader(term).await
     }
 }
 
@@ -62,15 +63,20 @@ impl Inner {
         Ok(fit.into_iter().map(|(_, id)| id).collect())
     }
 
-    async fn another_leader(&self) -> Result<u64, ChangeError> {
+    /// Waits for the leader of a later term than `term`.
+    async fn next_leader(&self, term: u64) -> Result<u64, ChangeError> {
         let limit = Instant::now() + self.config.timing.election_max * 4 + Duration::from_secs(1);
         let mut view = self.view.clone();
-        let changed = timeout_at(limit, view.wait_for(|view| view.leader.is_some_and(|id| id != self.id))).await;
-        let leader = match changed {
+        let later = |view: &View| view.leader.is_some() && view.vote.leader_id.term > term;
+        let leader = match timeout_at(limit, view.wait_for(later)).await {
             Ok(Ok(view)) => view.leader,
             Ok(Err(_)) => return Err(ChangeError::Stopped),
             Err(_) => None,
         };
-        leader.ok_or_else(|| ChangeError::Unknown("no other node leads yet".into()))
+        match leader {
+            Some(id) if id != self.id => Ok(id),
+            Some(_) => Err(ChangeError::Unknown("the chosen node failed, and this one was elected again".into())),
+            None => Err(ChangeError::Unknown("no other node leads yet".into())),
+        }
     }
 }

@@ -131,7 +131,8 @@ impl Inner {
 
     /// Purges what no one needs: it is in a snapshot, a confirmed checkpoint covers it, and it is old enough for followers.
     async fn purge(&self, metrics: &RaftMetrics<Types>) {
-        let Some((_, confirmed)) = self.table.applied().checkpoint else { return };
+        // Before the first confirmed checkpoint this is 0, and nothing is purged.
+        let confirmed = self.table.rewind_index();
         let applied = metrics.last_applied.map_or(0, |id| id.index);
         let snapshot = metrics.snapshot.map_or(0, |id| id.index);
         let old = applied.saturating_sub(self.config.limits.keep_entries);

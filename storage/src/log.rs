@@ -9,7 +9,7 @@ mod tail;
 mod wal;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use durable::DurableLog;
 pub use memory::MemoryLog;

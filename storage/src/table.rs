@@ -14,6 +14,9 @@ mod transaction;
 mod treap;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub use durable::DurableTable;
 pub use memory::MemoryTable;
 pub use revisioned::RevisionedTable;

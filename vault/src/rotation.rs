@@ -85,7 +85,11 @@ pub fn rotate(store: &mut Store<'_>, context: &mut Context<'_>) -> Result<(), Er
 }
 
 /// The batch that rotates the term, if its age or its number of encryptions asks for it. For the leader, now and then.
-pub fn rotate_if_due<'a>(core: &'a Core, context: &mut Context<'a>, view: &'a dyn View) -> Result<Option<Proposal>, Error> {
+pub fn rotate_if_due<'a>(
+    core: &'a Core,
+    context: &mut Context<'a>,
+    view: &'a dyn View,
+) -> Result<Option<Proposal>, Error> {
     let mut store = core.store(view);
     let (settings, encryptions) = (settings(&mut store)?, encryptions(&mut store)?);
     if !settings.is_due(encryptions, core.barrier().active_term_made_at(), context.now) {
@@ -120,7 +124,11 @@ mod tests {
             (&off, DEFAULT_ROTATION_LIMIT, 0, true),
         ];
         for (settings, encryptions, age_secs, expected) in cases {
-            assert_eq!(settings.is_due(encryptions, made_at, made_at.plus_secs(age_secs)), expected, "{encryptions} {age_secs}");
+            assert_eq!(
+                settings.is_due(encryptions, made_at, made_at.plus_secs(age_secs)),
+                expected,
+                "{encryptions} {age_secs}"
+            );
         }
     }
 

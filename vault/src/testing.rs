@@ -233,8 +233,9 @@ impl Harness {
         let core = Core::new(initialized.barrier);
         let mut table = MemoryTable::default();
         let mut context = context(&mut random, now);
-        let (proposal, _) = bootstrap::first_batch(&core, &mut context, &table.clone(), initialized.records, Some(ROOT), true)
-            .expect("the first batch fits an empty table");
+        let (proposal, _) =
+            bootstrap::first_batch(&core, &mut context, &table.clone(), initialized.records, Some(ROOT), true)
+                .expect("the first batch fits an empty table");
         assert_eq!(table.apply(&proposal), Outcome::Applied(1));
         let mut harness = Self { core, table, random, now, remote_address: None, requests: 0 };
         harness.follow_keyring();
@@ -252,7 +253,9 @@ impl Harness {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut operation = operation_of(verb);
         let mut data = body.as_object().cloned().unwrap_or_default();
-        for (name, value) in query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
+        for (name, value) in
+            query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        {
             if name == "list" && value == "true" {
                 operation = Operation::List;
             } else {
@@ -288,7 +291,14 @@ impl Harness {
     }
 
     /// Runs a request whose reply is wrapped for a time such as `60s`.
-    pub(crate) fn request_wrapped(&mut self, token: &str, verb: &str, target: &str, body: Value, ttl: &str) -> (u16, Value) {
+    pub(crate) fn request_wrapped(
+        &mut self,
+        token: &str,
+        verb: &str,
+        target: &str,
+        body: Value,
+        ttl: &str,
+    ) -> (u16, Value) {
         let mut request = self.build(token, verb, target, body);
         request.wrap_ttl = Some(ttl.to_owned());
         let answer = self.send(&request);

@@ -101,6 +101,13 @@ pub const PATHS: &[Path] = &[
         help: "Move a wrapped reply to a new token and spend the old one.",
         ..Path::DEFAULT
     },
+    Path {
+        pattern: "wrapping/pubkey",
+        operations: &[(Operation::Read, public_key)],
+        is_public: true,
+        help: "The key that verifies wrapping tokens; there is none, because they are not signed.",
+        ..Path::DEFAULT
+    },
 ];
 
 /// Puts a reply into a wrapping token if the client (`wrap`) or the engine wants it; the shorter time counts. A reply
@@ -223,6 +230,11 @@ pub fn lookup(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         "creation_time": Time::from_nanos(record.created_nanos).to_string(),
         "creation_ttl": record.ttl_secs,
     })))
+}
+
+/// `sys/wrapping/pubkey`: wrapping tokens are random, so nothing is signed and there is no key to tell.
+pub fn public_key(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    Err(Error::not_found())
 }
 
 /// The wrapping token that a request is about. If it is not the request's own token, that one must be valid and must

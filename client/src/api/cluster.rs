@@ -55,10 +55,25 @@ pub struct Leader {
 
 /// The cluster's nodes.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(from = "HaStatusDocument")]
 pub struct HaStatus {
     /// One for each node.
-    #[serde(rename = "Nodes", default, deserialize_with = "null_is_default")]
     pub nodes: Vec<Member>,
+}
+
+/// Servers differ in the name's first letter, and one that writes both must not be refused as a serde alias would.
+#[derive(Deserialize)]
+struct HaStatusDocument {
+    #[serde(rename = "Nodes", default, deserialize_with = "null_is_default")]
+    upper: Vec<Member>,
+    #[serde(rename = "nodes", default, deserialize_with = "null_is_default")]
+    lower: Vec<Member>,
+}
+
+impl From<HaStatusDocument> for HaStatus {
+    fn from(document: HaStatusDocument) -> Self {
+        Self { nodes: if document.upper.is_empty() { document.lower } else { document.upper } }
+    }
 }
 
 /// One node of the cluster.
@@ -191,5 +206,23 @@ impl Cluster<'_> {
     /// As [`Client::send`].
     pub async fn rotate(&self) -> Result<(), Error> {
         self.client.order(Request::post("sys/rotate", &json!({}))).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        let status: HaStatus = serde_json::from_str(text).unwrap();
+        status.nodes.into_iter().map(|node| node.api_address).collect()
+    }
+
+    #[test]
+    fn nodes_are_read_under_either_name_and_under_both() {
+        assert_eq!(names(r#"{"Nodes": [{"api_address": "a"}]}"#), ["a"]);
+        assert_eq!(names(r#"{"nodes": [{"api_address": "a"}]}"#), ["a"]);
+        assert_eq!(names(r#"{"nodes": [{"api_address": "a"}], "Nodes": [{"api_address": "a"}]}"#), ["a"]);
+        assert!(names(r#"{"nodes": null}"#).is_empty());
     }
 }

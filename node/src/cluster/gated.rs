@@ -9,7 +9,7 @@ use conclave_storage::table::{Applied, Export, Import, Table, TableError, View};
 use parking_lot::Mutex;
 
 /// A table whose apply waits while the gate is held.
-pub struct GatedTable {
+pub(crate) struct GatedTable {
     inner: Arc<dyn Table>,
     gate: Arc<Mutex<()>>,
 }
@@ -33,12 +33,12 @@ impl Import for GatedImport {
 
 impl GatedTable {
     /// Puts a gate in front of a table.
-    pub fn new(inner: Arc<dyn Table>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Table>) -> Self {
         Self { inner, gate: Arc::default() }
     }
 
     /// Runs something while no entry is applied and no snapshot installed; it gets the table behind the gate.
-    pub fn hold<T>(&self, run: impl FnOnce(&dyn Table) -> T) -> T {
+    pub(crate) fn hold<T>(&self, run: impl FnOnce(&dyn Table) -> T) -> T {
         let _held = self.gate.lock();
         run(self.inner.as_ref())
     }

@@ -10,19 +10,19 @@ use crate::app::App;
 use crate::shared::Shared;
 
 /// The node's hooks. The application is set once it exists; calls that come earlier are refused.
-pub struct NodeHooks {
+pub(crate) struct NodeHooks {
     shared: Arc<Shared>,
     app: OnceLock<Weak<App>>,
 }
 
 impl NodeHooks {
     /// Hooks over the seal state.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, app: OnceLock::new() }
     }
 
     /// Makes calls from peers reach the application.
-    pub fn attach(&self, app: &Arc<App>) {
+    pub(crate) fn attach(&self, app: &Arc<App>) {
         // A second call would name the same application, so its refusal means nothing.
         let _ = self.app.set(Arc::downgrade(app));
     }
@@ -72,8 +72,8 @@ impl Hooks for NodeHooks {
         let app = self.app.get().and_then(Weak::upgrade);
         let method = method.to_owned();
         Box::pin(async move {
-            let Some(app) = app else { return Err(CallError::Refused("the node is starting".into())) };
-            crate::cluster::peer::answer(&app, from, &method, body).await
+            let Some(app) = app else { return Err(CallError::Unreachable("the node is starting".into())) };
+            crate::cluster::peer::answer(&app, from, &method, &body).await
         })
     }
 }

@@ -205,3 +205,6 @@ async fn silence(time: Duration, has_asked: &AtomicBool) {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,15 @@ fn a_newer_membership_that_a_member_vouches_for_lets_its_leader_speak() {
 }
 
 #[test]
+fn a_joining_node_believes_a_leader_that_came_after_its_join_token() {
+    let identity = Identity::ephemeral().expect("an identity");
+    let peers = open(&identity);
+    peers.set_pins(members(&[7])).expect("nothing to write");
+    peers.vouch(id(9), members(&[7, 8]));
+    assert_eq!((peers.id_of(&[7; 32]), peers.id_of(&[8; 32])), (Some(7), Some(8)));
+}
+
+#[test]
 fn an_older_membership_that_a_member_vouches_for_changes_nothing() {
     let identity = Identity::ephemeral().expect("an identity");
     let peers = open(&identity);

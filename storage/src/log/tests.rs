@@ -2,7 +2,7 @@
 
 mod crash;
 mod damage;
-mod format;
+pub(crate) mod format;
 mod model;
 
 use std::path::{Path, PathBuf};

@@ -194,6 +194,12 @@ impl DurableRows {
         Ok(Self { tree: Arc::new(Tree { open: Some((database, keyspace)), path, is_doomed }) })
     }
 
+    /// Moves what is in memory into sorted files, for tests that damage those.
+    #[cfg(test)]
+    pub(super) fn flush(&self) {
+        self.tree.parts().1.rotate_memtable_and_wait().expect("the files can be written");
+    }
+
     fn name(&self) -> String {
         self.tree.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }

@@ -3,8 +3,8 @@
 //! This is the API over [`crate::token`]; the paths are here, one file holds each group of handlers. It is always
 //! mounted, and has no login: a token comes from a token.
 //!
-//! What surprises: some paths that need `sudo` answer 400 without it, not 403, because the right is asked for by a field
-//! and not by the path.
+//! What surprises: some requests that need `sudo` answer 400 without it, not 403, because a field asks for the right
+//! and not the path.
 
 mod create;
 mod lookup;

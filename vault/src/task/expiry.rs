@@ -1,8 +1,8 @@
 //! What ends by itself, found by the minute in which it ends.
 //!
-//! An entry lies at `expiry / hour / minute / kind.name`, hours and minutes counted from the Unix epoch. Encrypted names
-//! have no order, so what is due is found by listing hours, then minutes; each of them is few. An entry is only a hint:
-//! the record it names says when it really ends.
+//! An entry lies at `expiry / hour / minute / kind.name`, hours and minutes counted from the Unix epoch. Encrypted
+//! names have no order, so what is due is found by listing hours, then minutes; each of them is few. An entry is only a
+//! hint: the record it names says when it really ends.
 //!
 //! A minute is due once it is over, and every minute before it stays due while it has entries. So an entry that was
 //! committed late into a past minute is found too, and so is what expired while the cluster was sealed, oldest first.

@@ -80,7 +80,8 @@ pub fn issue_batch(store: &Store<'_>, context: &mut Context<'_>, record: TokenRe
     let id = Zeroizing::new(format!("{BATCH_PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)));
     if id.len() > MAX_TOKEN_BYTES {
         let message = format!(
-            "the batch token would take {} bytes, at most {MAX_TOKEN_BYTES} are accepted; use fewer policies or less metadata",
+            "the batch token would take {} bytes, at most {MAX_TOKEN_BYTES} are accepted; \
+             use fewer policies or less metadata",
             id.len()
         );
         return Err(Error::new(ErrorKind::TooLarge, message));

@@ -6,6 +6,7 @@ use prost::Message;
 
 /// A service token as it is stored, and the content of a batch token. The id is in neither.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct TokenRecord {
     /// 24 letters and digits; empty for batch tokens.
     #[prost(string, tag = "1")]

@@ -15,7 +15,12 @@ const DISABLE: Handler = |call| disable(call, Class::Auth);
 
 /// The paths.
 pub(super) const PATHS: &[Path] = &[
-    Path { pattern: "auth", operations: &[(Operation::Read, READ_ALL)], help: "List the enabled auth methods", ..Path::DEFAULT },
+    Path {
+        pattern: "auth",
+        operations: &[(Operation::Read, READ_ALL)],
+        help: "List the enabled auth methods",
+        ..Path::DEFAULT
+    },
     Path {
         pattern: "auth/{path..}/tune",
         fields: TUNE_FIELDS,

@@ -83,7 +83,10 @@ fn answer(call: &Call<'_, '_>, acl: &Acl) -> Result<Reply, Error> {
         return Err(Error::invalid("paths must be supplied"));
     }
     if paths.len() > MAX_PATHS {
-        return Err(Error::invalid(format!("{} paths are too many, at most {MAX_PATHS} are answered at once", paths.len())));
+        return Err(Error::invalid(format!(
+            "{} paths are too many, at most {MAX_PATHS} are answered at once",
+            paths.len()
+        )));
     }
     let mut data: Map<String, Value> = paths.iter().map(|path| (path.clone(), json!(acl.capabilities(path)))).collect();
     if let [path] = paths {

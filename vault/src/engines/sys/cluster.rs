@@ -22,7 +22,12 @@ pub(super) const PATHS: &[Path] = &[
         help: "Hand leadership to another node",
         ..Path::DEFAULT
     },
-    Path { pattern: "ha-status", operations: &[(Operation::Read, ha_status)], help: "Read the nodes and their state", ..Path::DEFAULT },
+    Path {
+        pattern: "ha-status",
+        operations: &[(Operation::Read, ha_status)],
+        help: "Read the nodes and their state",
+        ..Path::DEFAULT
+    },
     Path {
         pattern: "storage/raft/configuration",
         operations: &[(Operation::Read, configuration)],

@@ -71,7 +71,9 @@ fn mounts(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     for mount in table.iter() {
         let path = mount.record.path.as_str();
         let shown = match &rights {
-            Some(acl) if is_for_everybody(mount) || acl.has_mount_access(path) => description::whole(mount, call.context).into(),
+            Some(acl) if is_for_everybody(mount) || acl.has_mount_access(path) => {
+                description::whole(mount, call.context).into()
+            }
             None if is_for_everybody(mount) => description::public(mount),
             _ => continue,
         };

@@ -25,8 +25,18 @@ pub(super) const PATHS: &[Path] = &[
         help: "Read the number and age of the barrier's key term",
         ..Path::DEFAULT
     },
-    Path { pattern: "rotate", operations: &[(Operation::Update, rotate)], help: "Begin a new key term", ..Path::DEFAULT },
-    Path { pattern: "rotate/keyring", operations: &[(Operation::Update, rotate)], help: "Begin a new key term", ..Path::DEFAULT },
+    Path {
+        pattern: "rotate",
+        operations: &[(Operation::Update, rotate)],
+        help: "Begin a new key term",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "rotate/keyring",
+        operations: &[(Operation::Update, rotate)],
+        help: "Begin a new key term",
+        ..Path::DEFAULT
+    },
     Path {
         pattern: "rotate/config",
         fields: SETTINGS,
@@ -65,7 +75,9 @@ fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         0 => Value::from(0),
         secs => format_duration(std::time::Duration::from_secs(secs)).into(),
     };
-    Ok(Reply::data(json!({ "enabled": !settings.is_disabled, "interval": interval, "max_operations": settings.limit() })))
+    Ok(Reply::data(
+        json!({ "enabled": !settings.is_disabled, "interval": interval, "max_operations": settings.limit() }),
+    ))
 }
 
 fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
@@ -73,7 +85,9 @@ fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if let Some(limit) = call.fields.int("max_operations") {
         let limit = u64::try_from(limit).ok().filter(|limit| is_valid_rotation_limit(*limit));
         settings.max_operations = limit.ok_or_else(|| {
-            Error::invalid(format!("max_operations must be in the range [{MIN_ROTATION_LIMIT},{DEFAULT_ROTATION_LIMIT}]"))
+            Error::invalid(format!(
+                "max_operations must be in the range [{MIN_ROTATION_LIMIT},{DEFAULT_ROTATION_LIMIT}]"
+            ))
         })?;
     }
     if let Some(interval) = call.fields.duration("interval") {

@@ -150,7 +150,9 @@ fn below(call: &mut Call<'_, '_>, prefix: &str) -> Result<Vec<Arc<Token>>, Error
     let directory = &token_path("")[..2];
     let count = call.store.count(&system, directory)?;
     if count > MAX_SCANNED {
-        let message = format!("there are {count} tokens, more than the {MAX_SCANNED} that one request looks through; use accessors instead");
+        let message = format!(
+            "there are {count} tokens, more than the {MAX_SCANNED} that one request looks through; use accessors instead"
+        );
         return Err(Error::new(ErrorKind::TooMany, message));
     }
     let names = call.store.list(&system, directory)?;
@@ -184,7 +186,10 @@ fn revoke_prefix(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let prefix = prefix_of(call);
     let tokens = below(call, &prefix)?;
     if tokens.len() > MAX_REVOKED {
-        let message = format!("{} leases lie below that path, at most {MAX_REVOKED} are revoked at once; name a longer path", tokens.len());
+        let message = format!(
+            "{} leases lie below that path, at most {MAX_REVOKED} are revoked at once; name a longer path",
+            tokens.len()
+        );
         return Err(Error::invalid(message));
     }
     for token in tokens {

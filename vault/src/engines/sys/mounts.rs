@@ -73,7 +73,12 @@ const DISABLE: Handler = |call| disable(call, Class::Secret);
 
 /// The paths.
 pub(super) const PATHS: &[Path] = &[
-    Path { pattern: "mounts", operations: &[(Operation::Read, READ_ALL)], help: "List the mounted secret engines", ..Path::DEFAULT },
+    Path {
+        pattern: "mounts",
+        operations: &[(Operation::Read, READ_ALL)],
+        help: "List the mounted secret engines",
+        ..Path::DEFAULT
+    },
     Path {
         pattern: "mounts/{path..}/tune",
         fields: TUNE_FIELDS,
@@ -202,7 +207,11 @@ fn kind_and_options(kind: &str, mut options: Map<String, Value>) -> Result<(&str
         (None, "" | "1" | "2") => {}
         (Some(named), "") => _ = options.insert("version".into(), named.into()),
         (Some(named), version) if named == version => {}
-        _ => return Err(Error::invalid(format!("the version {version:?} does not fit the type {kind}; kv has version 1 or 2"))),
+        _ => {
+            return Err(Error::invalid(format!(
+                "the version {version:?} does not fit the type {kind}; kv has version 1 or 2"
+            )));
+        }
     }
     Ok(("kv", options))
 }
@@ -210,7 +219,9 @@ fn kind_and_options(kind: &str, mut options: Map<String, Value>) -> Result<(&str
 /// Writes the table, within its limits.
 pub(super) fn save(call: &mut Call<'_, '_>, mounts: Vec<MountRecord>) -> Result<(), Error> {
     if mounts.len() > MAX_MOUNTS {
-        return Err(Error::invalid(format!("there are {MAX_MOUNTS} mounts, the most that a namespace has; disable some first")));
+        return Err(Error::invalid(format!(
+            "there are {MAX_MOUNTS} mounts, the most that a namespace has; disable some first"
+        )));
     }
     if mounts.iter().any(|mount| mount.encoded_len() > MAX_RECORD_BYTES) {
         return Err(Error::invalid(format!(
@@ -276,12 +287,15 @@ pub(super) fn tune(call: &mut Call<'_, '_>, prefix: &str) -> Result<Reply, Error
 fn set_options(record: &mut MountRecord, sent: &Map<String, Value>) -> Result<Option<String>, Error> {
     let mut options: Map<String, Value> = serde_json::from_str(&record.options_json).unwrap_or_default();
     let mut warning = None;
-    if record.kind == "kv" && let Some(version) = sent.get("version").and_then(Value::as_str) {
+    if record.kind == "kv"
+        && let Some(version) = sent.get("version").and_then(Value::as_str)
+    {
         match (engines::is_second(&options), version) {
             (false, "1") | (true, "2") => {}
             (true, "1") => return Err(Error::invalid("cannot downgrade mount from version 2")),
             (false, "2") => {
-                let text = "The mount was upgraded from version 1 to version 2: each old value is now version 1 of its key.";
+                let text =
+                    "The mount was upgraded from version 1 to version 2: each old value is now version 1 of its key.";
                 warning = Some(text.to_owned());
             }
             _ => return Err(Error::invalid(format!("the version {version:?} is none; kv has version 1 or 2"))),

@@ -27,7 +27,12 @@ const READ_OLD: Handler = |call| Ok(read(call, "rules")?.injected());
 
 /// The paths.
 pub(super) const PATHS: &[Path] = &[
-    Path { pattern: "policies/acl/?", operations: &[(Operation::List, list)], help: "List the policies", ..Path::DEFAULT },
+    Path {
+        pattern: "policies/acl/?",
+        operations: &[(Operation::List, list)],
+        help: "List the policies",
+        ..Path::DEFAULT
+    },
     Path {
         pattern: "policies/acl/{name..}",
         fields: FIELDS,

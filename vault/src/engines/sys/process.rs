@@ -18,7 +18,12 @@ pub(super) const PATHS: &[Path] = &[
         help: "Read the metrics of this node",
         ..Path::DEFAULT
     },
-    Path { pattern: "host-info", operations: &[(Operation::Read, host_info)], help: "Read facts about the host", ..Path::DEFAULT },
+    Path {
+        pattern: "host-info",
+        operations: &[(Operation::Read, host_info)],
+        help: "Read facts about the host",
+        ..Path::DEFAULT
+    },
     Path {
         pattern: "in-flight-req",
         operations: &[(Operation::Read, in_flight)],

@@ -44,10 +44,7 @@ struct Moves {
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "remount",
-        fields: &[
-            field("from", Kind::Text, "Path of the mount"),
-            field("to", Kind::Text, "Path it moves to"),
-        ],
+        fields: &[field("from", Kind::Text, "Path of the mount"), field("to", Kind::Text, "Path it moves to")],
         operations: &[(Operation::Update, remount)],
         help: "Move a mount to another path",
         ..Path::DEFAULT
@@ -83,7 +80,9 @@ fn remount(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     }
     mounts::save(call, records)?;
     let id = remember(call, from, to)?;
-    Ok(Reply::data(json!({ "migration_id": id })).injected().warn("The mount was moved. Its policies, which name paths, were not changed."))
+    Ok(Reply::data(json!({ "migration_id": id }))
+        .injected()
+        .warn("The mount was moved. Its policies, which name paths, were not changed."))
 }
 
 fn check(from: &str, to: &str) -> Result<(), Error> {
@@ -97,7 +96,10 @@ fn check(from: &str, to: &str) -> Result<(), Error> {
         return Err(Error::invalid("an auth method moves only below auth/, a secret engine only outside of it"));
     }
     if to.len() > mounts::MAX_PATH_BYTES {
-        return Err(Error::invalid(format!("the path is too long: a mount's path has at most {} bytes", mounts::MAX_PATH_BYTES)));
+        return Err(Error::invalid(format!(
+            "the path is too long: a mount's path has at most {} bytes",
+            mounts::MAX_PATH_BYTES
+        )));
     }
     // What a request could not name would be out of reach.
     crate::path::CanonicalPath::new(to).map_err(|error| Error::invalid(error.to_string())).map(|_| ())

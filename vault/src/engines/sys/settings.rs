@@ -62,7 +62,9 @@ pub(super) fn apply(record: &mut MountRecord, sent: &Map<String, Value>, system:
     }
     if let Some(word) = text(sent, "listing_visibility")? {
         if !VISIBILITIES.contains(&word.as_str()) {
-            return Err(Error::invalid(format!("invalid listing_visibility {word}; expected \"unauth\", \"hidden\" or nothing")));
+            return Err(Error::invalid(format!(
+                "invalid listing_visibility {word}; expected \"unauth\", \"hidden\" or nothing"
+            )));
         }
         set_text(&mut config, "listing_visibility", word);
     }
@@ -106,7 +108,9 @@ fn lease_time(sent: &Map<String, Value>, name: &str, word: &str) -> Result<Optio
             Some(duration) => Ok(Some(duration.as_secs())),
             None => {
                 let shown = field::scalar_text(value).unwrap_or_default();
-                Err(Error::invalid(format!("unable to parse {word} TTL of {shown}: a duration such as 3600, \"90m\" or \"system\" is expected")))
+                Err(Error::invalid(format!(
+                    "unable to parse {word} TTL of {shown}: a duration such as 3600, \"90m\" or \"system\" is expected"
+                )))
             }
         },
     }
@@ -133,7 +137,9 @@ fn set_text(config: &mut Map<String, Value>, name: &str, word: String) {
 fn text(sent: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
     match sent.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => field::scalar_text(value).map(Some).ok_or_else(|| Error::invalid(format!("{name} must be text"))),
+        Some(value) => {
+            field::scalar_text(value).map(Some).ok_or_else(|| Error::invalid(format!("{name} must be text")))
+        }
     }
 }
 
@@ -143,7 +149,10 @@ fn token_type(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<
         return Err(Error::invalid("'token_type' can only be modified on auth mounts"));
     }
     if !TOKEN_TYPES.contains(&word.as_str()) {
-        return Err(Error::invalid(format!("invalid value for 'token_type'; expected one of {}", TOKEN_TYPES.join(", "))));
+        return Err(Error::invalid(format!(
+            "invalid value for 'token_type'; expected one of {}",
+            TOKEN_TYPES.join(", ")
+        )));
     }
     if record.kind == "token" {
         return Err(Error::invalid("'token_type' cannot be set for 'token' or 'ns_token' auth mounts"));
@@ -163,7 +172,10 @@ fn lockout(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<Str
     let before = config.get("user_lockout_config").cloned().unwrap_or_default();
     let secs = |name: &str, stored: &str| match sent.get(name) {
         None | Some(Value::Null) => Ok(before[stored].as_u64().unwrap_or(0)),
-        Some(value) => field::duration(value).as_ref().map(Duration::as_secs).ok_or_else(|| Error::invalid(format!("{name} must be a duration"))),
+        Some(value) => field::duration(value)
+            .as_ref()
+            .map(Duration::as_secs)
+            .ok_or_else(|| Error::invalid(format!("{name} must be a duration"))),
     };
     let threshold = match sent.get("lockout_threshold") {
         None | Some(Value::Null) => before["user_lockout_threshold"].as_i64().unwrap_or(0),

@@ -19,7 +19,8 @@ fn capabilities_are_told_for_one_or_many_paths() {
     let policy = r#"path "secret/data/a" { capabilities = ["read", "list", "sudo"] }
         path "secret/data/b" { capabilities = ["deny"] }"#;
     let token = harness.token_with(policy);
-    let (status, body) = harness.request_as(&token, "POST", "sys/capabilities-self", json!({ "path": "/secret/data/a" }));
+    let (status, body) =
+        harness.request_as(&token, "POST", "sys/capabilities-self", json!({ "path": "/secret/data/a" }));
     assert_eq!(status, 200);
     assert_eq!(body["capabilities"], json!(["list", "read", "sudo"]));
     assert_eq!(body["data"]["/secret/data/a"], json!(["list", "read", "sudo"]));
@@ -56,7 +57,11 @@ fn capabilities_of_nobody_are_refused() {
         ("sys/capabilities-self", json!({ "paths": [] }), "paths must be supplied"),
         ("sys/capabilities", json!({ "token": "nope", "path": "a" }), "1 error occurred:\n\t* invalid token\n\n"),
         ("sys/capabilities", json!({ "path": "a" }), "1 error occurred:\n\t* no token found\n\n"),
-        ("sys/capabilities-accessor", json!({ "accessor": "nope", "path": "a" }), "1 error occurred:\n\t* invalid accessor\n\n"),
+        (
+            "sys/capabilities-accessor",
+            json!({ "accessor": "nope", "path": "a" }),
+            "1 error occurred:\n\t* invalid accessor\n\n",
+        ),
         ("sys/capabilities-accessor", json!({ "path": "a" }), "missing accessor"),
     ];
     for (path, body, text) in cases {
@@ -100,7 +105,8 @@ fn rotation_settings_have_bounds() {
     assert_eq!(harness.request("POST", "sys/rotate/config", sent).0, 204);
     let (_, body) = harness.request("GET", "sys/rotate/config", Value::Null);
     assert_eq!(body["data"], json!({ "enabled": true, "interval": "48h0m0s", "max_operations": 2_000_000 }));
-    for sent in [json!({ "max_operations": 5 }), json!({ "max_operations": 1_u64 << 32 }), json!({ "interval": "1s" })] {
+    for sent in [json!({ "max_operations": 5 }), json!({ "max_operations": 1_u64 << 32 }), json!({ "interval": "1s" })]
+    {
         assert_eq!(harness.request("POST", "sys/rotate/config", sent).0, 400);
     }
 }
@@ -142,10 +148,16 @@ fn hashes_are_those_of_the_standards() {
         body
     };
     assert_eq!(sum("sys/tools/hash", json!({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    assert_eq!(sum("sys/tools/hash/sha3-224", abc(json!({}))), "e642824c3f8cf24ad09234ee7d3c766fc9a3a5168d0c94ad73b46fdf");
+    assert_eq!(
+        sum("sys/tools/hash/sha3-224", abc(json!({}))),
+        "e642824c3f8cf24ad09234ee7d3c766fc9a3a5168d0c94ad73b46fdf"
+    );
     let in_base64 = abc(json!({ "format": "base64" }));
     assert_eq!(sum("sys/tools/hash/sha3-256", in_base64), "Ophdp0/iJbIEXBcta9OQvYVfCG4+nVJbRr/iRRFDFTI=");
-    assert_eq!(sum("sys/tools/hash", abc(json!({ "algorithm": "sha2-224" }))), "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7");
+    assert_eq!(
+        sum("sys/tools/hash", abc(json!({ "algorithm": "sha2-224" }))),
+        "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"
+    );
     for (path, body) in [
         ("sys/tools/hash/SHA2-256", abc(json!({}))),
         ("sys/tools/hash", json!({ "input": "***" })),
@@ -164,7 +176,12 @@ fn what_only_the_node_can_do_is_handed_to_it() {
         ("POST", "sys/step-down", json!({}), Action::StepDown),
         ("GET", "sys/ha-status", Value::Null, Action::HaStatus),
         ("GET", "sys/storage/raft/configuration", Value::Null, Action::RaftConfiguration),
-        ("POST", "sys/storage/raft/remove-peer", json!({ "server_id": "x" }), Action::RemovePeer { server_id: "x".into() }),
+        (
+            "POST",
+            "sys/storage/raft/remove-peer",
+            json!({ "server_id": "x" }),
+            Action::RemovePeer { server_id: "x".into() },
+        ),
         ("POST", "sys/storage/raft/join-token", json!({ "ttl": "5m" }), Action::JoinToken { ttl_secs: 300 }),
         ("GET", "sys/metrics?format=prometheus", Value::Null, Action::Metrics { format: "prometheus".into() }),
         ("GET", "sys/host-info", Value::Null, Action::HostInfo),
@@ -228,7 +245,9 @@ fn only_listed_paths_answer_without_a_token() {
     ];
     assert_eq!(public, expected);
     let mut harness = Harness::new();
-    for (verb, path) in [("GET", "sys/internal/ui/mounts/secret"), ("GET", "sys/internal/ui/namespaces"), ("GET", "sys/mounts")] {
+    for (verb, path) in
+        [("GET", "sys/internal/ui/mounts/secret"), ("GET", "sys/internal/ui/namespaces"), ("GET", "sys/mounts")]
+    {
         let (status, body) = harness.request_as("", verb, path, Value::Null);
         assert_eq!((status, errors(&body)), (403, vec!["permission denied"]), "{path}");
     }

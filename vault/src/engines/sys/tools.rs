@@ -75,10 +75,14 @@ fn random(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     };
     // There is one source, the operating system's; the others are accepted because clients ask for them.
     if let Some(source) = source.filter(|source| !matches!(*source, "platform" | "seal" | "all")) {
-        return Err(Error::invalid(format!("unsupported entropy source {source:?}; must be \"platform\" or \"seal\", or \"all\"")));
+        return Err(Error::invalid(format!(
+            "unsupported entropy source {source:?}; must be \"platform\" or \"seal\", or \"all\""
+        )));
     }
     let count = match in_path {
-        Some(text) => text.parse().map_err(|_| Error::invalid("error parsing url-set byte count: a whole number is expected"))?,
+        Some(text) => {
+            text.parse().map_err(|_| Error::invalid("error parsing url-set byte count: a whole number is expected"))?
+        }
         None => call.fields.int("bytes").unwrap_or(DEFAULT_RANDOM_BYTES),
     };
     if count < 1 {
@@ -99,7 +103,10 @@ fn random(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 fn hash(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let fields = &call.fields;
     let input = STANDARD.decode(fields.text("input").unwrap_or_default());
-    let input = Zeroizing::new(input.map_err(|_| Error::invalid("unable to decode input as base64: it must be standard base64 with padding"))?);
+    let input =
+        Zeroizing::new(input.map_err(|_| {
+            Error::invalid("unable to decode input as base64: it must be standard base64 with padding")
+        })?);
     let name = fields.text("url_algorithm").or(fields.text("algorithm")).unwrap_or("sha2-256");
     let sum = sum(name, &input).ok_or_else(|| Error::invalid(format!("unsupported algorithm {name}")))?;
     let format = fields.text("format").unwrap_or("hex");

@@ -93,7 +93,7 @@ fn create(call: &mut Call<'_, '_>, role: Option<(&str, &RoleRecord)>, is_orphan_
         record.entity_id.clone_from(&parent.record.entity_id);
     }
     if is_batch {
-        check_batch(&record)?;
+        check_batch(call, &record)?;
     }
     let mut warnings = give_time(call, &mut record, role_record, &parent)?;
     warnings.extend(missing_policies(call, &record)?);
@@ -111,7 +111,10 @@ fn issue(call: &mut Call<'_, '_>, record: TokenRecord, is_batch: bool) -> Result
     };
     let reply = Reply::auth(issued.auth(call.context.now));
     Ok(match chosen {
-        Some(_) => reply.warn("A custom ID for the token is only as hard to guess as the text that was chosen; IDs that the server makes are random."),
+        Some(_) => reply.warn(
+            "A custom ID for the token is only as hard to guess as the text that was chosen; \
+             IDs that the server makes are random.",
+        ),
         None => reply,
     })
 }
@@ -173,8 +176,9 @@ fn is_batch(call: &Call<'_, '_>, role: Option<&RoleRecord>) -> Result<bool, Erro
     })
 }
 
-fn check_batch(record: &TokenRecord) -> Result<(), Error> {
+fn check_batch(call: &Call<'_, '_>, record: &TokenRecord) -> Result<(), Error> {
     let refused = [
+        (!call.fields.text_or_empty("id").is_empty(), "id"),
         (record.uses_left > 0, "num_uses"),
         (record.period_secs > 0, "period"),
         (record.explicit_max_secs > 0, "explicit_max_ttl"),

@@ -134,7 +134,9 @@ fn some_tokens_have_no_children() {
 #[test]
 fn what_a_batch_token_cannot_have_is_refused() {
     let mut harness = Harness::new();
-    for (field, value) in [("num_uses", json!(2)), ("period", json!("10m")), ("explicit_max_ttl", json!("10m"))] {
+    let fields =
+        [("num_uses", json!(2)), ("period", json!("10m")), ("explicit_max_ttl", json!("10m")), ("id", json!("own"))];
+    for (field, value) in fields {
         let (status, body) =
             create(&mut harness, "root", "create", json!({ "policies": ["p"], "type": "batch", field: value }));
         assert_eq!((status, first_error(&body)), (400, format!("batch tokens cannot have \"{field}\" set").as_str()));
@@ -196,7 +198,10 @@ fn a_chosen_id_is_a_plain_new_text() {
 #[test]
 fn a_lookup_shows_the_token() {
     let mut harness = Harness::new();
-    let wish = json!({ "policies": ["default"], "ttl": "1h", "meta": { "k": "v" }, "display_name": "Batch Job #7", "explicit_max_ttl": "4h" });
+    let wish = json!({
+        "policies": ["default"], "ttl": "1h", "meta": { "k": "v" }, "display_name": "Batch Job #7",
+        "explicit_max_ttl": "4h",
+    });
     let auth = created(&mut harness, "create", wish);
     harness.advance(10);
     let data = looked_up(&mut harness, &auth["client_token"]);
@@ -308,7 +313,10 @@ fn a_role_bounds_renewals_as_it_is_now() {
 #[test]
 fn a_role_gives_what_it_allows() {
     let mut harness = Harness::new();
-    let role = json!({ "allowed_policies": ["dev", "qa"], "allowed_policies_glob": "team-*", "disallowed_policies": "qa", "orphan": true, "path_suffix": "v1-ci", "token_num_uses": 30 });
+    let role = json!({
+        "allowed_policies": ["dev", "qa"], "allowed_policies_glob": "team-*", "disallowed_policies": "qa",
+        "orphan": true, "path_suffix": "v1-ci", "token_num_uses": 30,
+    });
     assert_eq!(harness.request("POST", "auth/token/roles/ci", role).0, 204);
     let maker = maker(&mut harness);
     let (status, body) = create(&mut harness, &maker, "create/ci", json!({ "policies": ["dev", "team-red"] }));

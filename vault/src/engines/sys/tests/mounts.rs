@@ -77,7 +77,11 @@ fn what_cannot_be_mounted_is_refused_with_a_reason() {
         ("identity", json!({ "type": "kv" }), "cannot mount \"identity/\""),
         ("sys2", json!({ "type": "system" }), "mount type of \"system\" is not mountable"),
         ("cub2", json!({ "type": "cubbyhole" }), "mount type of \"cubbyhole\" is not mountable"),
-        ("x", config(json!({ "default_lease_ttl": "2h", "max_lease_ttl": "1h" })), "the default lease TTL of 7200 seconds"),
+        (
+            "x",
+            config(json!({ "default_lease_ttl": "2h", "max_lease_ttl": "1h" })),
+            "the default lease TTL of 7200 seconds",
+        ),
         ("x", config(json!({ "default_lease_ttl": "x" })), "unable to parse default TTL of x"),
         ("x", config(json!({ "listing_visibility": "loud" })), "invalid listing_visibility loud"),
         ("x", json!({ "type": "kv", "description": "d".repeat(20_000) }), "the mount's description"),
@@ -117,11 +121,13 @@ fn tuning_changes_what_was_sent_and_keeps_the_rest() {
         "passthrough_request_headers": ["X-A"], "listing_visibility": "hidden",
     });
     assert_eq!(harness.request("POST", "sys/mounts/kv/tune", sent).0, 204);
-    let shown = |default_secs: u64, max_secs: u64| json!({
-        "audit_non_hmac_request_keys": ["a"], "audit_non_hmac_response_keys": ["x", "y"], "description": "two",
-        "default_lease_ttl": default_secs, "max_lease_ttl": max_secs, "force_no_cache": false,
-        "listing_visibility": "hidden", "passthrough_request_headers": ["X-A"],
-    });
+    let shown = |default_secs: u64, max_secs: u64| {
+        json!({
+            "audit_non_hmac_request_keys": ["a"], "audit_non_hmac_response_keys": ["x", "y"], "description": "two",
+            "default_lease_ttl": default_secs, "max_lease_ttl": max_secs, "force_no_cache": false,
+            "listing_visibility": "hidden", "passthrough_request_headers": ["X-A"],
+        })
+    };
     assert_eq!(harness.request("GET", "sys/mounts/kv/tune", Value::Null).1["data"], shown(1800, 5400));
     assert_eq!(harness.request("POST", "sys/mounts/kv/tune", json!({ "default_lease_ttl": "5h" })).0, 400);
     assert_eq!(harness.request("GET", "sys/mounts/kv/tune", Value::Null).1["data"], shown(1800, 5400));
@@ -185,7 +191,10 @@ fn moves_that_cannot_be_are_refused() {
         (json!({ "from": "sys", "to": "other" }), "cannot remount \"sys/\""),
         (json!({ "from": "cubbyhole", "to": "other" }), "cannot remount \"cubbyhole/\""),
         (json!({ "from": "kv", "to": "sys/kv" }), "cannot remount to \"sys/kv/\""),
-        (json!({ "from": "kv", "to": "auth/kv" }), "an auth method moves only below auth/, a secret engine only outside of it"),
+        (
+            json!({ "from": "kv", "to": "auth/kv" }),
+            "an auth method moves only below auth/, a secret engine only outside of it",
+        ),
         (json!({ "from": "kv", "to": "a/../b" }), "relative paths not supported"),
     ] {
         let (status, body) = harness.request("POST", "sys/remount", sent);

@@ -47,7 +47,9 @@ fn base64_is_stored_decoded_and_json_as_it_came() {
     let mut harness = Harness::new();
     let encoded = "cGF0aCAiYiIgeyBjYXBhYmlsaXRpZXMgPSBbInJlYWQiXSB9";
     let json_text = r#"{"path":{"c/*":{"capabilities":["read"]}}}"#;
-    for (sent, stored) in [(encoded, r#"path "b" { capabilities = ["read"] }"#), (json_text, json_text), ("# nothing", "# nothing")] {
+    for (sent, stored) in
+        [(encoded, r#"path "b" { capabilities = ["read"] }"#), (json_text, json_text), ("# nothing", "# nothing")]
+    {
         assert_eq!(harness.request("POST", "sys/policies/acl/p", json!({ "policy": sent })).0, 204);
         assert_eq!(harness.request("GET", "sys/policies/acl/p", Value::Null).1["data"]["policy"], stored);
     }

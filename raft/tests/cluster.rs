@@ -1,0 +1,255 @@
+//! A cluster that replicates, loses its leader, and reads what was written.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use conclave_raft::{ChangeError, Config, ProposeError, ReadError, Stop};
+use conclave_storage::batch::Outcome;
+use support::{Node, add, clustered, deadline, eventually, first, key, leader_of, retry, three};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_node_writes_and_reads_without_a_network() {
+    let node = first(Config::single("http://127.0.0.1:8200")).await;
+    let index = node.put_surely("a", "1").await;
+    assert!(node.raft.read_point(deadline()).await.expect("it leads itself") >= index);
+    assert_eq!(node.get("a").as_deref(), Some("1"));
+    node.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_node_leads_again_after_a_restart() {
+    let node = first(Config::single("http://127.0.0.1:8200")).await;
+    node.put_surely("a", "1").await;
+    let cluster = node.raft.cluster_id().expect("it has one");
+    node.raft.shutdown().await;
+    let node = node.restart(cluster, Vec::new()).await;
+    assert!(node.raft.is_initialized());
+    node.put_surely("b", "2").await;
+    assert_eq!(node.get("a").as_deref(), Some("1"));
+    node.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_bootstraps_once() {
+    let node = first(Config::single("http://127.0.0.1:8200")).await;
+    assert_eq!(node.raft.bootstrap().await, Err(ChangeError::AlreadyInitialized));
+    node.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_any_node_writes_every_node_reads() {
+    let nodes = three().await;
+    for (number, writer) in nodes.iter().enumerate() {
+        let name = format!("from/{number}");
+        writer.put_surely(&name, "x").await;
+        for reader in &nodes {
+            reader.raft.read_point(deadline()).await.expect("there is a leader");
+            assert_eq!(reader.get(&name).as_deref(), Some("x"));
+        }
+    }
+    for node in nodes {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_reads_what_the_leader_has_just_acknowledged() {
+    let nodes = three().await;
+    for round in 0..100 {
+        nodes[0].put_surely("k", &round.to_string()).await;
+        nodes[1].raft.read_point(deadline()).await.expect("there is a leader");
+        assert_eq!(nodes[1].get("k"), Some(round.to_string()));
+    }
+    for node in nodes {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writers_on_all_nodes_lose_nothing() {
+    let nodes: Vec<_> = three().await.into_iter().map(Arc::new).collect();
+    let mut writers = Vec::new();
+    for writer in 0..30 {
+        let node = nodes[writer % 3].clone();
+        writers.push(tokio::spawn(async move {
+            for number in 0..20 {
+                node.put_surely(&format!("{writer}/{number}"), "x").await;
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.expect("every write succeeds");
+    }
+    for node in &nodes {
+        node.raft.read_point(deadline()).await.expect("there is a leader");
+        for writer in 0..30 {
+            for number in 0..20 {
+                assert!(node.get(&format!("{writer}/{number}")).is_some());
+            }
+        }
+    }
+    for node in nodes {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_others_go_on_when_the_leader_is_gone() {
+    let [a, b, c] = three().await;
+    a.put_surely("before", "1").await;
+    a.raft.shutdown().await;
+    let leader = leader_of(&[&b, &c]).await;
+    leader.put_surely("after", "2").await;
+    let follower = if leader.id() == b.id() { &c } else { &b };
+    follower.raft.read_point(deadline()).await.expect("there is a leader");
+    assert_eq!((follower.get("before").as_deref(), follower.get("after").as_deref()), (Some("1"), Some("2")));
+    for node in [b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_away_catches_up() {
+    let [a, b, c] = three().await;
+    let cluster = a.raft.cluster_id().expect("it has one");
+    c.raft.shutdown().await;
+    let index = a.put_surely("meanwhile", "1").await;
+    let c = c.restart(cluster, Vec::new()).await;
+    c.raft.wait_applied(index, deadline()).await.expect("it catches up");
+    assert_eq!(c.get("meanwhile").as_deref(), Some("1"));
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_id_proposed_on_two_nodes_takes_effect_once() {
+    let [a, b, c] = three().await;
+    let batch = a.batch(&[("k", 0)], &[("k", "1")]);
+    let (one, two) = tokio::join!(a.raft.propose(batch.clone(), deadline()), b.raft.propose(batch, deadline()));
+    assert!(matches!(one, Ok(Outcome::Applied { .. })), "got {one:?}");
+    assert_eq!(one, two);
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_guard_from_a_follower_is_a_conflict_and_makes_no_entry() {
+    let [a, b, c] = three().await;
+    a.put_surely("k", "1").await;
+    let before = a.raft.status().last_log;
+    let outcome = b.raft.propose(b.batch(&[("k", 0)], &[("k", "2")]), deadline()).await;
+    assert!(matches!(outcome, Ok(Outcome::Conflict { .. })), "got {outcome:?}");
+    assert_eq!(a.raft.status().last_log, before);
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+// check 243
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_above_the_limit_is_refused_and_one_at_the_limit_is_replicated() {
+    let [a, b, c] = three().await;
+    let limit = Config::single("").limits.batch_bytes;
+    assert_eq!(b.put("large", &"x".repeat(limit)).await, Err(ProposeError::TooLarge));
+    let half = "x".repeat(limit / 2 - 1_024);
+    let outcome = b.raft.propose(b.batch(&[], &[("large/1", &half), ("large/2", &half)]), deadline()).await;
+    let Ok(Outcome::Applied { index }) = outcome else { panic!("it fits, but got {outcome:?}") };
+    c.raft.wait_applied(index, deadline()).await.expect("it is replicated");
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caches_are_told_before_the_index_is_published() {
+    let node = first(Config::single("http://127.0.0.1:8200")).await;
+    let mut applied = node.raft.subscribe_applied();
+    let shell = node.shell.clone();
+    let next = node.raft.applied_index() + 1;
+    let seen = tokio::spawn(async move {
+        applied.wait_for(|index| *index >= next).await.expect("the node runs");
+        shell.invalidated.lock().contains(&key("a"))
+    });
+    node.put_surely("a", "1").await;
+    assert!(seen.await.expect("no panic"));
+    node.raft.shutdown().await;
+}
+
+// check 246
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_does_not_verify_stops_consensus_and_is_named() {
+    let node = first(Config::single("http://127.0.0.1:8200")).await;
+    let bad = node.put_surely("a", "1").await + 1;
+    node.shell.rejects_at.store(bad, Ordering::SeqCst);
+    assert!(node.put("b", "2").await.is_err());
+    assert_eq!(node.raft.stopped().await, Stop::Halted(bad));
+    assert_eq!(node.raft.status().halted, Some(bad));
+    assert_eq!(node.raft.read_point(deadline()).await, Err(ReadError::Halted));
+    assert_eq!(node.get("b"), None, "the table was not touched");
+    node.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_without_a_quorum_gives_no_read_point_and_no_answer() {
+    let [a, b, c] = three().await;
+    b.raft.shutdown().await;
+    c.raft.shutdown().await;
+    let soon = || tokio::time::Instant::now() + std::time::Duration::from_millis(1_500);
+    assert_eq!(a.raft.read_point(soon()).await, Err(ReadError::NoLeader));
+    let outcome = a.raft.propose(a.batch(&[], &[("k", "1")]), soon()).await;
+    assert!(matches!(outcome, Err(ProposeError::Unknown | ProposeError::NotAppended { .. })), "got {outcome:?}");
+    a.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_shutdown_nothing_is_accepted() {
+    let node = first(Config::single("http://127.0.0.1:8200")).await;
+    node.raft.shutdown().await;
+    assert_eq!(node.put("a", "1").await, Err(ProposeError::Stopped));
+    assert_eq!(node.raft.read_point(deadline()).await, Err(ReadError::Stopped));
+    assert_eq!(node.raft.stopped().await, Stop::Shutdown);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fresh_learner_gets_a_snapshot_once_the_log_is_purged() {
+    let mut config = clustered();
+    config.limits.snapshot_entries = 20;
+    config.limits.keep_entries = 5;
+    let a = first(config.clone()).await;
+    for number in 0..50 {
+        a.put_surely(&format!("n/{number}"), &"x".repeat(1_000)).await;
+    }
+    a.confirm_checkpoint().await;
+    for number in 50..100 {
+        a.put_surely(&format!("n/{number}"), "x").await;
+    }
+    eventually("the log is purged", async || a.raft.status().purged > 0).await;
+    let b = Node::start(config).await;
+    add(&a, &b).await;
+    assert!(b.shell.installed.load(Ordering::SeqCst) > 0, "it came by snapshot");
+    b.raft.read_point(deadline()).await.expect("there is a leader");
+    for number in 0..100 {
+        assert!(b.get(&format!("n/{number}")).is_some(), "entry {number} is there");
+    }
+    retry(async || a.raft.promote(b.id()).await).await;
+    b.put_surely("after", "1").await;
+    for node in [a, b] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[cfg(feature = "mutants")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_read_points_a_cut_off_node_answers_with_what_it_has() {
+    let mut config = clustered();
+    config.unsafe_skip_read_point = true;
+    let [a, b, c] = support::three_with(config).await;
+    b.raft.shutdown().await;
+    c.raft.shutdown().await;
+    assert!(a.raft.read_point(deadline()).await.is_ok(), "a checker must find this");
+    a.raft.shutdown().await;
+}

@@ -1,0 +1,289 @@
+//! Who may lead, who may join, and who is refused.
+
+mod support;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use conclave_raft::{CallError, ChangeError, Role};
+use support::{Node, add, clustered, deadline, eventually, first, leader_of, retry, three, three_with};
+
+fn body() -> Bytes {
+    Bytes::from_static(b"hello")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leadership_is_handed_over_on_request() {
+    let [a, b, c] = three().await;
+    assert_eq!(a.raft.transfer_leadership(Some(b.id())).await, Ok(b.id()));
+    eventually("the other node leads", async || b.leads()).await;
+    a.put_surely("k", "1").await;
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+// check 246
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sealed_node_is_not_chosen_to_lead() {
+    let [a, b, c] = three().await;
+    b.raft.set_campaign(false);
+    assert_eq!(a.raft.transfer_leadership(None).await, Ok(c.id()));
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_unsealed_successor_the_leader_stays() {
+    let [a, b, c] = three().await;
+    b.raft.set_campaign(false);
+    c.raft.set_campaign(false);
+    assert_eq!(a.raft.transfer_leadership(None).await, Err(ChangeError::NoSuccessor));
+    assert_eq!(a.raft.transfer_leadership(Some(b.id())).await, Err(ChangeError::NoSuccessor));
+    a.put_surely("k", "1").await;
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_cannot_hand_leadership_over() {
+    let [a, b, c] = three().await;
+    let refused = b.raft.transfer_leadership(None).await;
+    assert_eq!(refused, Err(ChangeError::NotLeader { leader: Some(a.id()) }));
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_may_not_lead_any_more_hands_over() {
+    let [a, b, c] = three().await;
+    a.raft.set_campaign(false);
+    leader_of(&[&b, &c]).await;
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+// check 189
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sealed_survivors_elect_the_one_that_is_unsealed() {
+    let [a, b, c] = three().await;
+    b.raft.set_campaign(false);
+    c.raft.set_campaign(false);
+    a.raft.shutdown().await;
+    c.raft.set_campaign(true);
+    leader_of(&[&b, &c]).await;
+    assert!(c.leads());
+    let index = c.put_surely("k", "1").await;
+    b.raft.wait_applied(index, deadline()).await.expect("a sealed node replicates");
+    for node in [b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_that_keeps_up_becomes_a_voter() {
+    let mut config = clustered();
+    config.promote_after = Some(Duration::from_millis(200));
+    let a = first(config.clone()).await;
+    let b = Node::start(config).await;
+    add(&a, &b).await;
+    eventually("it votes", async || b.raft.status().role == Role::Follower).await;
+    for node in [a, b] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_that_is_not_to_vote_stays_one() {
+    let mut config = clustered();
+    config.promote_after = Some(Duration::ZERO);
+    let a = first(config.clone()).await;
+    let b = Node::start(config.clone()).await;
+    let c = Node::start(config).await;
+    b.raft.set_cluster_id(a.raft.cluster_id().expect("it has one")).expect("a fresh node has none");
+    b.raft.set_pins(a.raft.status().members).expect("nothing to write");
+    let mut member = b.raft.member();
+    member.voter = false;
+    retry(async || a.raft.add_learner(member.clone()).await).await;
+    add(&a, &c).await;
+    eventually("the other one votes", async || c.raft.status().role == Role::Follower).await;
+    let voters: Vec<_> =
+        a.raft.status().members.into_iter().filter(|member| member.voter).map(|member| member.id).collect();
+    assert!(!voters.contains(&b.id()));
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_added_once() {
+    let a = first(clustered()).await;
+    let b = Node::start(clustered()).await;
+    add(&a, &b).await;
+    let mut copy = b.raft.member();
+    copy.id += 1;
+    assert!(matches!(a.raft.add_learner(copy).await, Err(ChangeError::Invalid(_))));
+    for node in [a, b] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_call_one_another_and_know_who_calls() {
+    let [a, b, c] = three().await;
+    assert_eq!(c.raft.call(b.id(), "echo", body(), deadline()).await, Ok(body()));
+    let caller = *b.shell.callers.lock().last().expect("it was called");
+    assert_eq!((caller.id, caller.public_key), (Some(c.id()), c.identity.public_key()));
+    let failed = CallError::Failed { code: 409, message: "on purpose".into() };
+    assert_eq!(c.raft.call(b.id(), "fail", body(), deadline()).await, Err(failed));
+    assert_eq!(c.raft.call(b.id(), "nothing", body(), deadline()).await, Err(CallError::UnknownMethod));
+    assert_eq!(c.raft.call(1, "echo", body(), deadline()).await, Err(CallError::NotAMember(1)));
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+// check 227
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_node_is_refused() {
+    let [a, b, c] = three().await;
+    assert_eq!(c.raft.call(a.id(), "echo", body(), deadline()).await, Ok(body()));
+    retry(async || a.raft.remove(c.id()).await).await;
+    eventually("its requests are denied, over connections that were open too", async || {
+        matches!(c.raft.call(a.id(), "echo", body(), deadline()).await, Err(CallError::Denied(_)))
+    })
+    .await;
+    a.put_surely("k", "1").await;
+    assert!(!a.raft.status().members.iter().any(|member| member.id == c.id()));
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+// check 226
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_may_ask_to_join_and_nothing_else() {
+    let a = first(clustered()).await;
+    let stranger = Node::start(clustered()).await;
+    let address = a.raft.member().cluster_addr;
+    let key = Some(a.identity.public_key());
+    let join = stranger.raft.call_address(&address, key, "join", body(), deadline()).await;
+    assert_eq!(join, Ok(body()));
+    let caller = *a.shell.callers.lock().last().expect("it was called");
+    assert_eq!((caller.id, caller.public_key), (None, stranger.identity.public_key()));
+    let echo = stranger.raft.call_address(&address, key, "echo", body(), deadline()).await;
+    assert!(matches!(echo, Err(CallError::Denied(_))), "got {echo:?}");
+    // It knows where the member is and claims to be of the cluster, and is no member all the same.
+    stranger.raft.set_cluster_id(a.raft.cluster_id().expect("it has one")).expect("a fresh node has none");
+    stranger.raft.set_pins(vec![a.raft.member()]).expect("nothing to write");
+    let call = stranger.raft.call(a.id(), "echo", body(), deadline()).await;
+    assert!(matches!(call, Err(CallError::Denied(_))), "got {call:?}");
+    for node in [a, stranger] {
+        node.raft.shutdown().await;
+    }
+}
+
+// check 226
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_another_cluster_is_refused_at_the_door() {
+    let a = first(clustered()).await;
+    let other = first(clustered()).await;
+    let address = a.raft.member().cluster_addr;
+    let refused = other.raft.call_address(&address, None, "join", body(), deadline()).await;
+    assert!(matches!(refused, Err(CallError::Denied(_))), "got {refused:?}");
+    for node in [a, other] {
+        node.raft.shutdown().await;
+    }
+}
+
+// check 226
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_another_key_than_the_pinned_one_is_not_spoken_to() {
+    let a = first(clustered()).await;
+    let b = Node::start(clustered()).await;
+    let address = a.raft.member().cluster_addr;
+    let refused = b.raft.call_address(&address, Some([7; 32]), "join", body(), deadline()).await;
+    assert!(matches!(refused, Err(CallError::Unreachable(_))), "got {refused:?}");
+    assert!(a.shell.callers.lock().is_empty());
+    for node in [a, b] {
+        node.raft.shutdown().await;
+    }
+}
+
+// check 226
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_http_gets_no_answer_from_the_cluster_port() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let a = first(clustered()).await;
+    let mut stream = tokio::net::TcpStream::connect(a.raft.member().cluster_addr).await.expect("it listens");
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it can be sent");
+    let mut answer = Vec::new();
+    // Whether it is closed or reset is the same to a stranger.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "only a TLS alert comes back");
+    a.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_slept_through_a_change_of_members_believes_the_new_leader() {
+    let [a, b, c] = three().await;
+    let cluster = a.raft.cluster_id().expect("it has one");
+    c.raft.shutdown().await;
+    let d = Node::start(clustered()).await;
+    add(&a, &d).await;
+    retry(async || a.raft.promote(d.id()).await).await;
+    assert_eq!(a.raft.transfer_leadership(Some(d.id())).await, Ok(d.id()));
+    eventually("the new node leads", async || d.leads()).await;
+    let index = d.put_surely("k", "1").await;
+    let c = c.restart(cluster, Vec::new()).await;
+    c.raft.wait_applied(index, deadline()).await.expect("it believes a leader it had never heard of");
+    assert_eq!(c.get("k").as_deref(), Some("1"));
+    for node in [a, b, c, d] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_address_is_replicated() {
+    let [a, b, c] = three().await;
+    let cluster_addr = b.raft.member().cluster_addr;
+    retry(async || a.raft.update(b.id(), cluster_addr.clone(), "https://elsewhere:8200".into()).await).await;
+    eventually("the others know", async || {
+        let members = c.raft.status().members;
+        members.iter().any(|member| member.id == b.id() && member.api_addr == "https://elsewhere:8200")
+    })
+    .await;
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_heartbeat_that_is_short_for_the_round_trip_is_warned_of() {
+    let mut config = clustered();
+    // Loopback takes longer than a third of this on any machine that is busy; the rule is what matters.
+    config.timing.heartbeat = Duration::from_millis(100);
+    let [a, b, c] = three_with(config).await;
+    eventually("the others were probed", async || a.raft.status().peers.iter().all(|peer| peer.round_trip.is_some()))
+        .await;
+    let status = a.raft.status();
+    let slow =
+        status.peers.iter().filter(|peer| peer.round_trip.is_some_and(|time| time.as_millis() * 3 > 100)).count();
+    assert_eq!(status.warnings.len(), slow);
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sealed_leader_refuses_what_is_proposed() {
+    let a = first(clustered()).await;
+    a.shell.sealed.store(true, Ordering::SeqCst);
+    assert_eq!(a.put("k", "1").await, Err(conclave_raft::ProposeError::Refused("sealed".into())));
+    a.raft.shutdown().await;
+}
