@@ -59,7 +59,9 @@ pub(crate) fn learn(shared: &Shared, reply: &Reply) -> Result<usize, Error> {
             "nodes named over plaintext are not trusted; use an https address, or list all addresses".to_owned(),
         ));
     }
-    let members = reply.json().pointer("/data/Nodes").or_else(|| reply.json().get("Nodes"));
+    // Servers differ in whether the name's first letter is upper case.
+    let places = ["/data/Nodes", "/data/nodes", "/Nodes", "/nodes"];
+    let members = places.iter().find_map(|place| reply.json().pointer(place));
     let named: Vec<Address> = members
         .and_then(|members| members.as_array())
         .into_iter()

@@ -113,6 +113,7 @@ impl App {
         match self.raft.stopped().await {
             // The node stays up, sealed, and says why: an operator must look at it.
             Stop::Halted(index) => {
+                self.shared.seal();
                 tracing::error!(index, "consensus stopped at an entry that does not verify; see `operator recover` in the documentation");
                 std::future::pending().await
             }

@@ -7,3 +7,6 @@ pub(crate) mod join;
 pub(crate) mod peer;
 pub(crate) mod table_check;
 pub(crate) mod upkeep;
+
+#[cfg(test)]
+mod tests;

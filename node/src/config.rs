@@ -13,6 +13,7 @@ pub mod syntax;
 
 mod merge;
 mod sanitized;
+mod vocabulary;
 
 use std::path::PathBuf;
 use std::time::Duration;

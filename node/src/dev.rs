@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
 
 use crate::config::{ClientCertificate, Config, Tls, TlsVersion, address};
 use crate::fresh::DevSecrets;
@@ -24,12 +27,12 @@ pub enum DevError {
     #[error("certificates for -dev-tls could not be made")]
     Certificate(#[from] rcgen::Error),
     /// Files cannot be written.
-    #[error("{path} cannot be written: {reason}")]
+    #[error("{path} cannot be written")]
     File {
         /// Which.
         path: PathBuf,
         /// What the system says.
-        reason: io::Error,
+        source: io::Error,
     },
 }
 
@@ -65,10 +68,10 @@ fn write_certificates(folder: &Path, given: &str) -> Result<Tls, DevError> {
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let key = KeyPair::generate()?;
     let certificate = server.signed_by(&key, &authority)?;
-    fs::create_dir_all(folder).map_err(|reason| DevError::File { path: folder.to_owned(), reason })?;
+    fs::create_dir_all(folder).map_err(|source| DevError::File { path: folder.to_owned(), source })?;
     let write = |name: &str, text: &str, mode: u32| {
         let path = folder.join(name);
-        write_file(&path, text, mode).map_err(|reason| DevError::File { path: path.clone(), reason }).map(|()| path)
+        write_file(&path, text, mode).map_err(|source| DevError::File { path: path.clone(), source }).map(|()| path)
     };
     write("vault-ca.pem", &authority.pem(), 0o644)?;
     Ok(Tls {
@@ -84,7 +87,8 @@ fn write_certificates(folder: &Path, given: &str) -> Result<Tls, DevError> {
 /// Writes a file that is nobody's link, with the wanted rights from the start.
 fn write_file(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let flags = libc::O_NOFOLLOW;
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).custom_flags(flags).open(path)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(mode).custom_flags(flags).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())
 }

@@ -48,7 +48,10 @@ fn host() -> Value {
     let uptime: f64 = read("/proc/uptime").split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
     let boot = read("/proc/stat").lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u64>().ok());
     let processes = fs::read_dir("/proc").map_or(0, |entries| {
-        entries.flatten().filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit())).count()
+        entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))
+            .count()
     });
     let release = read("/etc/os-release");
     let field = |name: &str| {

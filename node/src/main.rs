@@ -1,12 +1,26 @@
 //! The binary `conclave`: a server, or the command line that talks to one.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
+
+use conclave_node::{server, version};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "server") {
-        return conclave_node::server::run(arguments[1..].to_vec());
+        return server::run(arguments[1..].to_vec());
     }
-    ExitCode::FAILURE
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            // Whoever closed standard error has the exit code.
+            let _ = writeln!(io::stderr(), "Error: the system refuses what the command needs: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(conclave_cli::run(arguments, &version::line()));
+    // A thread that waits for the terminal must not keep the process.
+    runtime.shutdown_background();
+    code
 }

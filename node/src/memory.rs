@@ -31,7 +31,8 @@ pub fn harden() -> Vec<String> {
 pub fn swap_warning(is_accepted: bool) -> Option<&'static str> {
     let has_swap = fs::read_to_string("/proc/swaps").is_ok_and(|text| has_swap(&text));
     (has_swap && !is_accepted).then_some(
-        "swap is on: pages of keys are locked, but buffers of requests may be written to disk; turn swap off, or set disable_mlock = true to accept it",
+        "swap is on: pages of keys are locked, but buffers of requests may be written to disk; \
+         turn swap off, or set disable_mlock = true to accept it",
     )
 }
 

@@ -29,7 +29,9 @@ const RAFT_COUNTERS: [RaftCounter; 19] = [
     ("conclave_raft_not_appended_total", "Proposals that were certainly not appended", |m| m.not_appended),
     ("conclave_raft_unknown_total", "Proposals whose fate is not known", |m| m.unknown),
     ("conclave_raft_refused_total", "Proposals that the leader refused", |m| m.refused),
-    ("conclave_raft_doomed_entries_total", "Entries that met a conflict although the leader had checked", |m| m.doomed_entries),
+    ("conclave_raft_doomed_entries_total", "Entries that met a conflict although the leader had checked", |m| {
+        m.doomed_entries
+    }),
     ("conclave_raft_votes_total", "Votes written and synced", |m| m.votes),
     ("conclave_raft_appends_total", "Synced writes to the log", |m| m.appends),
     ("conclave_raft_appended_entries_total", "Entries written to the log", |m| m.appended_entries),
@@ -93,14 +95,18 @@ impl Metrics {
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
         let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
         let requests = Opts::new("conclave_http_requests_total", "Requests answered, by operation and status code");
-        let millis = HistogramOpts::new("vault_core_handle_request", "Time of a request in milliseconds").buckets(MILLIS.to_vec());
+        let millis = HistogramOpts::new("vault_core_handle_request", "Time of a request in milliseconds")
+            .buckets(MILLIS.to_vec());
         Self {
             requests: register(&registry, IntCounterVec::new(requests, &["operation", "status"])),
             request_millis: register(&registry, Histogram::with_opts(millis)),
             unsealed: gauge("vault_core_unsealed", "1 if this node is unsealed"),
             raft_counters: RAFT_COUNTERS.iter().map(|(name, help, _)| counter(name, help)).collect(),
             raft_gauges: RAFT_GAUGES.iter().map(|(name, help, _)| gauge(name, help)).collect(),
-            waiting_bytes: gauge("conclave_raft_waiting_bytes", "Bytes of batches that wait to be appended and applied"),
+            waiting_bytes: gauge(
+                "conclave_raft_waiting_bytes",
+                "Bytes of batches that wait to be appended and applied",
+            ),
             last_contact_millis: gauge(
                 "vault_raft_leader_lastContact",
                 "Longest time since a member acknowledged a heartbeat, in milliseconds; on the leader only",
@@ -160,10 +166,17 @@ impl Metrics {
                 let labels: Map<String, Value> =
                     metric.get_label().iter().map(|label| (label.name().to_owned(), label.value().into())).collect();
                 match family.get_field_type() {
-                    MetricType::GAUGE => gauges.push(json!({ "Name": name, "Value": metric.get_gauge().get_value(), "Labels": labels })),
+                    MetricType::GAUGE => {
+                        gauges.push(json!({ "Name": name, "Value": metric.get_gauge().get_value(), "Labels": labels }))
+                    }
                     MetricType::HISTOGRAM => {
                         let histogram = metric.get_histogram();
-                        samples.push(aggregate(&name, histogram.get_sample_count(), histogram.get_sample_sum(), labels));
+                        samples.push(aggregate(
+                            &name,
+                            histogram.get_sample_count(),
+                            histogram.get_sample_sum(),
+                            labels,
+                        ));
                     }
                     _ => {
                         let sum = metric.get_counter().get_value();

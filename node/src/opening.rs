@@ -88,7 +88,15 @@ fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {
     // A node starts sealed, and a sealed node does not campaign.
     raft.campaign = false;
     raft.promote_after = Some(PROMOTE_AFTER);
+    #[cfg(feature = "mutants")]
+    mutate(&mut raft);
     Ok(raft)
+}
+
+/// Plants the fault that `CONCLAVE_MUTANT` names, for showing that a checker finds it.
+#[cfg(feature = "mutants")]
+fn mutate(raft: &mut conclave_raft::Config) {
+    raft.unsafe_skip_read_point = std::env::var("CONCLAVE_MUTANT").is_ok_and(|name| name == "skip-read-point");
 }
 
 /// Where to listen for other nodes: what the first listener says, its name resolved.

@@ -84,6 +84,10 @@ impl App {
         if is_read {
             self.read_point(incoming).await?;
         }
+        if core.barrier().is_out_of_uses() {
+            // Just unsealed, or just rotated. If it fails, whatever must be encrypted says so.
+            let _ = self.reserve_uses(core).await;
+        }
         let mut done = self.run_core(core, incoming)?;
         if done.batch.is_none() && !is_read {
             // Nothing is committed that could find out about a stale view, so the view must not be one.

@@ -46,16 +46,16 @@ pub enum ServerError {
     #[error(transparent)]
     Dev(#[from] DevError),
     /// The log file.
-    #[error("the log file cannot be opened: {0}")]
-    Log(io::Error),
+    #[error("the log file cannot be opened")]
+    Log(#[source] io::Error),
     /// The process id file.
-    #[error("the pid_file cannot be written: {0}")]
-    PidFile(io::Error),
+    #[error("the pid_file cannot be written")]
+    PidFile(#[source] io::Error),
     /// The runtime or the signals.
-    #[error("the system refuses what a server needs: {0}")]
+    #[error("the system refuses what a server needs")]
     System(#[from] io::Error),
     /// Storage or consensus.
-    #[error("{}", chain(.0))]
+    #[error("the node does not start")]
     Start(#[from] StartError),
     /// A listener.
     #[error(transparent)]
@@ -83,7 +83,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Whoever does not read this has the exit code.
-            let _ = writeln!(io::stderr(), "Error: {error}");
+            let _ = writeln!(io::stderr(), "Error: {}", chain(&error));
             ExitCode::FAILURE
         }
     }
@@ -111,7 +111,7 @@ fn start(arguments: Vec<OsString>) -> Result<(), ServerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve(&flags, config, &logging));
     if let Err(error) = &result {
-        tracing::error!("{error}");
+        tracing::error!("{}", chain(error));
     }
     logging.flush(LOG_PATIENCE);
     runtime.shutdown_background();
@@ -122,7 +122,9 @@ fn read_config(flags: &Flags) -> Result<(Config, Vec<Problem>), ServerError> {
     let variable = |name: &str| std::env::var(name).ok();
     let base = if flags.is_dev { Some(dev::config(flags)?) } else { None };
     if base.is_none() && flags.configs.is_empty() && variable("VAULT_LOCAL_CONFIG").is_none() {
-        return Err(ServerError::Config("name a file or a folder with -config, or start a dev server with -dev".into()));
+        return Err(ServerError::Config(
+            "name a file or a folder with -config, or start a dev server with -dev".into(),
+        ));
     }
     let (mut config, warnings) =
         config::load(&flags.configs, &variable, base).map_err(|error| ServerError::Config(error.to_string()))?;
@@ -180,7 +182,13 @@ async fn bind(app: &Arc<App>, config: &Config) -> Result<Vec<Bound>, ListenError
         let app = app.clone();
         Box::new(move || app.publish_metrics())
     };
-    let services = Services::new(Arc::new(app.clone()), app.metrics.clone(), app.in_flight.clone(), config.limits.clone(), refresh);
+    let services = Services::new(
+        Arc::new(app.clone()),
+        app.metrics.clone(),
+        app.in_flight.clone(),
+        config.limits.clone(),
+        refresh,
+    );
     let connections = Connections::new(&config.limits);
     let mut bound = Vec::new();
     for listener in &config.listeners {
@@ -196,13 +204,18 @@ async fn bind(app: &Arc<App>, config: &Config) -> Result<Vec<Bound>, ListenError
 /// Says that the server is ready. Nobody may be reading, so it is said from a thread that nobody waits for.
 fn announce(flags: &Flags, config: &Config, secrets: Option<&DevSecrets>) {
     let mut text = format!(
-        "==> Conclave server configuration:\n\n             Api Address: {}\n         Cluster Address: {}\n               \
-         Log Level: {}\n                 Storage: {}\n                 Version: {}\n\n==> Server started! Log data \
-         follows on standard error.\n\n",
+        "==> Conclave server configuration:\n\n\
+         {:>24} {}\n{:>24} {}\n{:>24} {}\n{:>24} {}\n{:>24} {}\n\n\
+         ==> Server started! Log data follows on standard error.\n\n",
+        "Api Address:",
         config.api_addr,
+        "Cluster Address:",
         config.cluster_addr,
+        "Log Level:",
         config.log.level.as_str(),
+        "Storage:",
         config.storage.name(),
+        "Version:",
         version::line(),
     );
     if let Some(secrets) = secrets {

@@ -50,7 +50,7 @@ impl App {
         self.shared.unseal(Arc::clone(&core));
         let verdict = self.check_table(&core).await.inspect_err(|_| self.shared.seal())?;
         // A rotation that was applied between reading the keyring and now is caught up with.
-        self.reload_keyring(self.raft.applied_index());
+        self.reload_keyring();
         match verdict {
             Verdict::Confirmed => self.begin_serving(),
             Verdict::Unconfirmed { since } => {
@@ -148,9 +148,9 @@ impl App {
         }
     }
 
-    /// Takes over the keyring that was applied up to an index.
-    pub(crate) fn reload_keyring(&self, index: u64) {
-        let (Some(core), Some((_, sealed))) = (self.shared.unsealed(), self.open_record(record::KEYRING)) else { return };
+    /// Takes over the keyring as the table has it.
+    pub(crate) fn reload_keyring(&self) {
+        let (Some(core), Some((index, sealed))) = (self.shared.unsealed(), self.open_record(record::KEYRING)) else { return };
         if let Err(error) = core.barrier().load_keyring(&sealed, index) {
             tracing::error!(%error, "the cluster's keyring does not open with this node's root key: the node seals itself");
             self.shared.seal();
@@ -164,7 +164,7 @@ impl App {
             self.shared.withdraw();
             self.raft.set_campaign(false);
             *self.confirmation.lock() = Some(self.table.rewind_index());
-            self.reload_keyring(self.table.applied().last.map_or(0, |last| last.index));
+            self.reload_keyring();
             self.wake_upkeep();
         }
     }

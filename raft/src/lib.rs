@@ -4,7 +4,7 @@
 //! has the table apply them, and says at which index a read is linearizable. It knows no keys of the barrier and no
 //! plaintext: what needs them is asked of the node through [`Hooks`].
 //!
-//! Read in this order: `raft` puts everything together, `propose`, `gate` and `queue` are the way of a write, `read` that
+//! Read in this order: `raft` and `start` put everything together, `propose`, `gate` and `queue` are the way of a write, `read` that
 //! of a read, `log` and `machine` are storage as openraft sees it, the rest is the network.
 
 mod config;
@@ -12,6 +12,7 @@ mod error;
 mod hooks;
 mod identity;
 mod raft;
+mod start;
 mod status;
 
 mod gate;

@@ -73,14 +73,42 @@ impl Machine {
         Ok(Self { parts, durability, hooks, progress })
     }
 
-    /// Applies entries in one atomic write.
-    async fn apply_together(&self, waiting: Vec<Waiting>) -> io::Result<()> {
+    /// Applies entries, those whose tags hold together in one atomic write.
+    async fn apply_together(&self, mut waiting: Vec<Waiting>) -> io::Result<()> {
+        if let (Some(durability), Some((last, _))) = (&self.durability, waiting.last()) {
+            durability.wait(last.id.index).await;
+        }
+        while !waiting.is_empty() {
+            let rest = waiting.split_off(self.verified(&waiting)?);
+            self.write(waiting).await?;
+            waiting = rest;
+        }
+        Ok(())
+    }
+
+    /// How many of the entries, from the first on, have tags that hold. One may need what an earlier one brings (a new
+    /// key term), so it stops consensus only when nothing stands before it.
+    fn verified(&self, waiting: &[Waiting]) -> io::Result<usize> {
+        for (place, (entry, _)) in waiting.iter().enumerate() {
+            let disk::Payload::Batch(signed) = &entry.payload else { continue };
+            let index = entry.id.index;
+            match self.hooks.before_apply(index, signed) {
+                Ok(()) => {}
+                Err(_) if place > 0 => return Ok(place),
+                Err(reason) => {
+                    let (term, leader) = (entry.id.term, entry.id.leader);
+                    tracing::error!(index, term, leader, reason, "an entry does not verify");
+                    self.progress.halt(index);
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, format!("entry {index} does not verify")));
+                }
+            }
+        }
+        Ok(waiting.len())
+    }
+
+    async fn write(&self, waiting: Vec<Waiting>) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
         let Some(last) = entries.last().map(|entry| wire::from_disk_id(&entry.id)) else { return Ok(()) };
-        if let Some(durability) = &self.durability {
-            durability.wait(last.index).await;
-        }
-        self.verify(&entries)?;
         let entries = Arc::new(entries);
         let shared = entries.clone();
         let outcomes = self.parts.blocking(move |table| table.apply(&shared)).await?;
@@ -96,26 +124,6 @@ impl Machine {
         for (responder, outcome) in responders.into_iter().zip(outcomes) {
             if let Some(responder) = responder {
                 responder.send(outcome);
-            }
-        }
-        Ok(())
-    }
-
-    /// Has the node check every tag. The first one that does not hold stops consensus here.
-    fn verify(&self, entries: &[disk::Entry]) -> io::Result<()> {
-        for entry in entries {
-            let disk::Payload::Batch(signed) = &entry.payload else { continue };
-            let index = entry.id.index;
-            if let Err(reason) = self.hooks.before_apply(index, signed) {
-                tracing::error!(
-                    index,
-                    term = entry.id.term,
-                    leader = entry.id.leader,
-                    reason,
-                    "an entry does not verify"
-                );
-                self.progress.halt(index);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("entry {index} does not verify")));
             }
         }
         Ok(())

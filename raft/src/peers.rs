@@ -35,10 +35,13 @@ pub(crate) struct Peers {
     tls: Arc<Tls>,
     timing: Timing,
     known: RwLock<Known>,
-    links: Mutex<HashMap<(u64, Lane), (Endpoint, Arc<Link>)>>,
+    links: Mutex<Links>,
     /// Told the id of each node whose replication lane came up.
     opened: mpsc::Sender<u64>,
 }
+
+/// Each connection with the place it was dialled to.
+type Links = HashMap<(u64, Lane), (Endpoint, Arc<Link>)>;
 
 /// `keys` is always the keys of `members` and `hints` together, without this node's own.
 #[derive(Default)]

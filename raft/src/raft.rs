@@ -1,50 +1,40 @@
-//! A node's consensus: everything put together, started and stopped.
+//! A node's consensus: what it holds, and what its owner may ask of it as a whole.
+//!
+//! Proposals, reads, requests to other nodes, changes of members and the status have files of their own.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use conclave_storage::log::Log;
 use conclave_storage::table::Table;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsAcceptor;
 use tonic::Status;
 
-use crate::answer::Answers;
 use crate::config::Config;
-use crate::error::{ChangeError, ReadError, StartError, Stop};
+use crate::error::{ChangeError, ReadError, Stop};
 use crate::gate::Gate;
 use crate::hooks::Hooks;
-use crate::identity::Identity;
-use crate::log::{Durability, LogStore};
-use crate::machine::Machine;
 use crate::metrics::{Counters, Metrics};
 use crate::network::Factory;
 use crate::peers::Peers;
 use crate::progress::Progress;
-use crate::propose::Lead;
 use crate::read::Coalescer;
 use crate::snapshot::Received;
 use crate::status::Member;
-use crate::tls::Tls;
 use crate::types::{Consensus, Endpoint, StoredMembership, Vote};
 use crate::upkeep::Probe;
-use crate::{call, server, wire};
 
 /// How long a bootstrap waits for its single voter to lead.
 const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(10);
 
-/// A node's consensus. A handle; clones are the same node.
+/// A node's consensus. A handle; clones are the same node. It runs until [`Raft::shutdown`], handle or not.
 #[derive(Clone)]
 pub struct Raft(Arc<Inner>);
 
@@ -57,6 +47,7 @@ pub(crate) struct View {
     pub(crate) membership: Arc<StoredMembership>,
 }
 
+/// A node's parts. Its tasks hold it, so it lives until [`Raft::shutdown`].
 pub(crate) struct Inner {
     pub(crate) id: u64,
     pub(crate) own: Endpoint,
@@ -77,52 +68,16 @@ pub(crate) struct Inner {
     pub(crate) probes: Mutex<HashMap<u64, Probe>>,
     /// Whether this node may lead. openraft knows it too, except where it does not look.
     pub(crate) campaign: AtomicBool,
-    had_state: AtomicBool,
-    stopping: watch::Sender<bool>,
-    stopped: watch::Sender<Option<Stop>>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Whether there was a log or a table already when this node started, or it has bootstrapped since.
+    pub(crate) had_state: AtomicBool,
+    /// Turns true once, when this node is to stop.
+    pub(crate) stopping: watch::Sender<bool>,
+    /// Why consensus ended; the first reason stays.
+    pub(crate) stopped: watch::Sender<Option<Stop>>,
+    pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Raft {
-    /// Starts consensus over a log and a table that belong together.
-    pub async fn start(
-        mut config: Config,
-        identity: Arc<Identity>,
-        log: Arc<dyn Log>,
-        table: Arc<dyn Table>,
-        hooks: Arc<dyn Hooks>,
-    ) -> Result<Self, StartError> {
-        let consensus = Arc::new(config.consensus().map_err(StartError::Config)?);
-        compare(&log, &table)?;
-        make_durable(&table).await?;
-        let tls = Arc::new(Tls::new(&identity).map_err(tls_failed)?);
-        let listener = listen(&mut config).await?;
-        let (opened, reopened) = mpsc::channel(64);
-        let peers = Peers::open(&identity, tls.clone(), config.timing, opened).map_err(StartError::ClusterFile)?;
-        if let Some(id) = config.cluster_id
-            && !peers.set_cluster_id(id).map_err(StartError::ClusterFile)?
-        {
-            return Err(StartError::OtherCluster);
-        }
-        let parts = Parts::new(&config, identity.id(), &log, &table, Arc::new(peers));
-        let raft = parts.run(consensus, &hooks).await?;
-        let (view, followed) = watch::channel(first_view(&raft));
-        let inner =
-            Arc::new_cyclic(|this| parts.into_inner(config, &identity, raft.clone(), hooks, followed, this.clone()));
-        let mut tasks = vec![
-            tokio::spawn(follow(raft, inner.clone(), view)),
-            tokio::spawn(crate::upkeep::run(inner.clone(), reopened, inner.stopping.subscribe())),
-        ];
-        if let Some(listener) = listener {
-            let acceptor = TlsAcceptor::from(Arc::new(tls.server().map_err(tls_failed)?));
-            let (timing, limits) = (inner.config.timing, inner.config.limits.clone());
-            let stop = inner.stopping.subscribe();
-            tasks.push(tokio::spawn(server::serve(listener, acceptor, Answers(inner.clone()), timing, limits, stop)));
-        }
-        *inner.tasks.lock() = tasks;
-        Ok(Self(inner))
-    }
-
     /// Makes a fresh cluster of which this node is the only voter, and waits until it leads.
     pub async fn bootstrap(&self) -> Result<(), ChangeError> {
         let inner = &self.0;
@@ -241,89 +196,6 @@ impl Raft {
     }
 }
 
-/// What is made before consensus runs.
-struct Parts {
-    store: LogStore,
-    log: Arc<dyn Log>,
-    table: Arc<dyn Table>,
-    durability: Arc<Durability>,
-    counters: Arc<Counters>,
-    progress: Arc<Progress>,
-    factory: Factory,
-}
-
-impl Parts {
-    fn new(config: &Config, id: u64, log: &Arc<dyn Log>, table: &Arc<dyn Table>, peers: Arc<Peers>) -> Self {
-        let counters = Arc::new(Counters::default());
-        let durability = Arc::new(Durability::new(log.clone()));
-        let last = table.applied().last.as_ref().map(wire::from_disk_id);
-        let message_bytes = config.limits.message_bytes;
-        Self {
-            store: LogStore::new(log.clone(), durability.clone(), counters.clone(), config.limits.read_bytes),
-            log: log.clone(),
-            table: table.clone(),
-            durability,
-            progress: Arc::new(Progress::new(last)),
-            factory: Factory { from: id, peers, counters: counters.clone(), message_bytes },
-            counters,
-        }
-    }
-
-    async fn run(&self, config: Arc<openraft::Config>, hooks: &Arc<dyn Hooks>) -> Result<Consensus, StartError> {
-        let (table, progress) = (self.table.clone(), self.progress.clone());
-        let durability = Some(self.durability.clone());
-        let machine = Machine::new(table, durability, hooks.clone(), progress, self.counters.clone())
-            .map_err(|error| StartError::Diverged(error.to_string()))?;
-        let (id, network) = (self.factory.from, self.factory.clone());
-        let raft = Consensus::new(id, config, network, self.store.clone(), machine).await;
-        raft.map_err(|error| StartError::Consensus(error.to_string()))
-    }
-
-    fn into_inner(
-        self,
-        config: Config,
-        identity: &Identity,
-        raft: Consensus,
-        hooks: Arc<dyn Hooks>,
-        view: watch::Receiver<View>,
-        this: std::sync::Weak<Inner>,
-    ) -> Inner {
-        let lead = Lead { id: identity.id(), raft: raft.clone(), view: view.clone(), progress: self.progress.clone() };
-        let limits = &config.limits;
-        let gate =
-            Gate::new(self.table.clone(), hooks.clone(), Arc::new(lead), limits.waiting_bytes, limits.batch_bytes);
-        let state = self.log.state();
-        let own = Endpoint {
-            cluster_addr: config.cluster_addr.clone(),
-            api_addr: config.api_addr.clone(),
-            public_key: identity.public_key(),
-            promote: true,
-        };
-        Inner {
-            id: identity.id(),
-            own,
-            confirm: Arc::new(Coalescer::new(limits.read_rounds, call::leader_rounds(this.clone()))),
-            reads: Arc::new(Coalescer::new(limits.read_rounds, call::rounds(this))),
-            campaign: AtomicBool::new(config.campaign),
-            had_state: AtomicBool::new(state.last.is_some() || self.table.applied().last.is_some()),
-            config,
-            raft,
-            table: self.table,
-            hooks,
-            peers: self.factory.peers.clone(),
-            factory: self.factory,
-            progress: self.progress,
-            counters: self.counters,
-            view,
-            gate: Arc::new(gate),
-            probes: Mutex::default(),
-            stopping: watch::Sender::new(false),
-            stopped: watch::Sender::new(None),
-            tasks: Mutex::default(),
-        }
-    }
-}
-
 impl Inner {
     /// Hands a received snapshot to consensus, which would panic on one that contradicts what is committed here.
     pub(crate) async fn install(&self, from: u64, received: Received) -> Result<Vote, Status> {
@@ -340,7 +212,8 @@ impl Inner {
         reply.map(|reply| reply.vote).map_err(|_| Status::unavailable("consensus has stopped here"))
     }
 
-    fn stop(&self, stop: Stop) {
+    /// Notes why consensus ended, and tells everyone who waits.
+    pub(crate) fn stop(&self, stop: Stop) {
         self.progress.end();
         self.stopped.send_if_modified(|present| {
             let is_first = present.is_none();
@@ -350,98 +223,6 @@ impl Inner {
             is_first
         });
     }
-}
-
-/// Follows openraft's view of leader and members, and its end.
-async fn follow(raft: Consensus, inner: Arc<Inner>, view: watch::Sender<View>) {
-    let mut changes = raft.server_metrics();
-    loop {
-        let now = {
-            let metrics = changes.borrow_watched();
-            View {
-                state: metrics.state,
-                vote: metrics.vote,
-                leader: metrics.current_leader,
-                membership: metrics.membership_config.clone(),
-            }
-        };
-        if now.membership.nodes().next().is_some() {
-            inner.peers.follow(&now.membership);
-            inner.peers.warm();
-        }
-        if now.leader != view.borrow().leader {
-            inner.counters.leader_changes.add(1);
-        }
-        view.send_replace(now);
-        if changes.changed().await.is_err() {
-            break;
-        }
-    }
-    // The sender is gone, so consensus has ended. After a shutdown the reason is recorded already.
-    let ended = raft.metrics().borrow_watched().running_state.clone();
-    match (inner.progress.halted(), ended) {
-        (Some(index), _) => inner.stop(Stop::Halted(index)),
-        (None, Err(error)) => inner.stop(Stop::Fatal(error.to_string())),
-        (None, Ok(())) => inner.stop(Stop::Fatal("consensus ended without a reason".into())),
-    }
-}
-
-fn first_view(raft: &Consensus) -> View {
-    let metrics = raft.server_metrics();
-    let metrics = metrics.borrow_watched();
-    View {
-        state: metrics.state,
-        vote: metrics.vote,
-        leader: metrics.current_leader,
-        membership: metrics.membership_config.clone(),
-    }
-}
-
-/// The table must not be behind what the log still holds, nor contradict it.
-fn compare(log: &Arc<dyn Log>, table: &Arc<dyn Table>) -> Result<(), StartError> {
-    let state = log.state();
-    let applied = table.applied().last;
-    if state.purged.map(|id| id.index) > applied.map(|id| id.index) {
-        return Err(StartError::Diverged("the log no longer holds entries that the table lacks".into()));
-    }
-    let Some(applied) = applied else { return Ok(()) };
-    let is_held = state.last.is_some_and(|last| last.index >= applied.index)
-        && state.purged.is_none_or(|purged| purged.index < applied.index);
-    if is_held {
-        let range = applied.index..applied.index + 1;
-        let entries = log.read(range, 1).map_err(|error| StartError::Diverged(error.to_string()))?;
-        if entries.first().is_none_or(|entry| entry.id != applied) {
-            return Err(StartError::Diverged(format!("they differ at index {}", applied.index)));
-        }
-    }
-    Ok(())
-}
-
-/// What was applied before the last crash becomes durable before it counts as a snapshot.
-async fn make_durable(table: &Arc<dyn Table>) -> Result<(), StartError> {
-    if table.applied().last.is_none() {
-        return Ok(());
-    }
-    let table = table.clone();
-    let synced = tokio::task::spawn_blocking(move || table.sync()).await;
-    synced.map_err(|error| StartError::Diverged(error.to_string()))??;
-    Ok(())
-}
-
-/// Binds the configured address and replaces port 0 by the port that was bound.
-async fn listen(config: &mut Config) -> Result<Option<TcpListener>, StartError> {
-    let Some(address) = config.cluster_listen else { return Ok(None) };
-    let failed = |source: io::Error| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound: SocketAddr = listener.local_addr().map_err(failed)?;
-    if let Some(host) = config.cluster_addr.strip_suffix(":0") {
-        config.cluster_addr = format!("{host}:{}", bound.port());
-    }
-    Ok(Some(listener))
-}
-
-fn tls_failed(error: rustls::Error) -> StartError {
-    StartError::Tls(error.to_string())
 }
 
 impl From<Arc<Inner>> for Raft {

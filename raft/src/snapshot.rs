@@ -153,3 +153,6 @@ fn read_head(head: &proto::SnapshotHead) -> Result<(Vote, SnapshotMeta), Status>
     let last_membership = StoredMembership::new(membership_id, membership);
     Ok((vote, SnapshotMeta { last_log_id: Some(last), last_membership }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,20 +180,21 @@ impl Inner {
         if let Some(index) = self.progress.halted() {
             warnings.push(format!("The entry at index {index} does not verify; this node applies nothing any more."));
         }
-        let heartbeat = self.config.timing.heartbeat;
-        for peer in peers {
-            if let Some(round_trip) = peer.round_trip.filter(|time| *time * 3 > heartbeat) {
-                warnings.push(format!(
-                    "A round trip to node {} takes {} ms, and the heartbeat of {} ms should be at least three times \
-                     that; use the multi-region timing on all nodes.",
-                    peer.id,
-                    round_trip.as_millis(),
-                    heartbeat.as_millis()
-                ));
-            }
-        }
+        warnings.extend(peers.iter().filter_map(|peer| slow_peer(peer, self.config.timing.heartbeat)));
         warnings
     }
+}
+
+/// What to say of a peer whose heartbeats may not come back in time. openraft gives each a deadline of its own interval.
+fn slow_peer(peer: &PeerStatus, heartbeat: Duration) -> Option<String> {
+    let round_trip = peer.round_trip.filter(|time| *time * 3 > heartbeat)?;
+    Some(format!(
+        "A round trip to node {} takes {} ms, and the heartbeat of {} ms should be at least three times that; use the \
+         multi-region timing on all nodes.",
+        peer.id,
+        round_trip.as_millis(),
+        heartbeat.as_millis()
+    ))
 }
 
 fn role(state: ServerState) -> Role {
@@ -203,5 +204,23 @@ fn role(state: ServerState) -> Role {
         ServerState::Candidate => Role::Candidate,
         ServerState::Leader => Role::Leader,
         ServerState::Shutdown => Role::Stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(round_trip: Option<Duration>) -> PeerStatus {
+        PeerStatus { id: 5, matched: None, last_contact: None, round_trip, can_lead: None }
+    }
+
+    #[test]
+    fn a_heartbeat_that_is_short_for_the_round_trip_is_warned_of() {
+        let heartbeat = Duration::from_millis(100);
+        let warning = slow_peer(&peer(Some(Duration::from_millis(34))), heartbeat).expect("three times 34 ms is more");
+        assert!(warning.contains("node 5") && warning.contains("34 ms"));
+        assert_eq!(slow_peer(&peer(Some(Duration::from_millis(33))), heartbeat), None);
+        assert_eq!(slow_peer(&peer(None), heartbeat), None);
     }
 }

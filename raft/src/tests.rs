@@ -1,12 +1,13 @@
 //! openraft's own conformance suite for storage, over our adapters.
 
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use conclave_storage::batch::Outcome;
-use conclave_storage::log::{DurableLog, Entry, Log, LogId, MemoryLog, Payload};
+use conclave_storage::log::{DurableLog, Entry, Log, LogError, LogId, LogState, MemoryLog, Payload, Synced};
 use conclave_storage::table::{Applied, DurableTable, Export, Import, MemoryTable, Table, TableError, View};
 use futures::future::BoxFuture;
 use openraft::testing::log::{StoreBuilder, Suite};
@@ -93,7 +94,51 @@ impl Table for WithoutGaps {
     }
 }
 
+/// A log that the suite may begin anywhere; ours begins at 0 or behind what was purged.
+struct FromAnywhere(Arc<dyn Log>);
+
+impl Log for FromAnywhere {
+    fn append(&self, mut entries: Vec<Entry>, synced: Synced) -> Result<(), LogError> {
+        if self.0.state().last.is_none()
+            && let Some(first) = entries.first().map(|entry| entry.id)
+        {
+            let blank = |index| Entry { id: LogId { index, ..first }, payload: Payload::Blank };
+            entries.splice(0..0, (0..first.index).map(blank));
+        }
+        self.0.append(entries, synced)
+    }
+
+    fn state(&self) -> LogState {
+        self.0.state()
+    }
+
+    fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, LogError> {
+        self.0.read(range, max_bytes)
+    }
+
+    fn save_vote(&self, vote: Bytes) -> Result<(), LogError> {
+        self.0.save_vote(vote)
+    }
+
+    fn save_committed(&self, committed: Option<LogId>) -> Result<(), LogError> {
+        self.0.save_committed(committed)
+    }
+
+    fn truncate_after(&self, last: Option<LogId>) -> Result<(), LogError> {
+        self.0.truncate_after(last)
+    }
+
+    fn purge(&self, upto: LogId) -> Result<(), LogError> {
+        self.0.purge(upto)
+    }
+
+    fn synced_index(&self) -> Option<u64> {
+        self.0.synced_index()
+    }
+}
+
 fn adapters(log: Arc<dyn Log>, table: Arc<dyn Table>) -> (LogStore, Machine) {
+    let log: Arc<dyn Log> = Arc::new(FromAnywhere(log));
     let table = Arc::new(WithoutGaps(table));
     let counters = Arc::new(Counters::default());
     let durability = Arc::new(Durability::new(log.clone()));

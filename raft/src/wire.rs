@@ -180,15 +180,10 @@ pub(crate) fn append_request(request: AppendEntries) -> proto::AppendRequest {
 /// Refuses entries that do not follow `prev` without a hole, which openraft takes for granted.
 pub(crate) fn read_append_request(request: proto::AppendRequest) -> Result<AppendEntries, WireError> {
     let prev_log_id = request.prev.as_ref().map(read_log_id);
-    let mut next = prev_log_id.map_or(0, |id| id.index + 1);
-    let mut entries = Vec::with_capacity(request.entries.len());
-    for item in request.entries {
-        let item = read_entry(item)?;
-        if item.log_id.index != next {
-            return Err(WireError::Invalid("entries"));
-        }
-        next += 1;
-        entries.push(item);
+    let first = prev_log_id.map_or(0, |id| id.index + 1);
+    let entries = request.entries.into_iter().map(read_entry).collect::<Result<Vec<_>, _>>()?;
+    if (first..).zip(&entries).any(|(index, entry)| entry.log_id.index != index) {
+        return Err(WireError::Invalid("entries"));
     }
     Ok(AppendEntries {
         vote: read_vote(request.vote.as_ref())?,
@@ -221,3 +216,6 @@ pub(crate) fn read_outcome(outcome: &proto::Outcome) -> Result<Outcome, WireErro
         Kind::Unspecified => Err(WireError::Invalid("outcome.kind")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,12 @@
 //!
 //! Each of the two has a folder of its own inside the data folder (`log`, `table`), with a `format` file that names
 //! it and a `lock` file that is held while it is open. A folder that others may enter is refused rather than
-//! tightened: what lay open before may have been read or changed.
+//! tightened, for what lay open before may have been read or changed; only an empty one, as an administrator makes
+//! it for us, is tightened.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Name of the file that says what the folder holds.
@@ -109,10 +110,13 @@ fn create_private(path: &Path) -> Result<(), LayoutError> {
         _ => {}
     }
     let mode = std::fs::metadata(path)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    if std::fs::read_dir(path)?.next().is_some() {
         return Err(LayoutError::TooOpen { path: path.to_owned(), mode });
     }
-    Ok(())
+    Ok(std::fs::set_permissions(path, Permissions::from_mode(0o700))?)
 }
 
 /// Options that make a file with mode 0600 and follow no link.
@@ -151,8 +155,6 @@ pub(crate) fn read_small(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     /// A folder for a data folder in it, which others may enter or not, as the platform has it.
@@ -195,6 +197,16 @@ mod tests {
             std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
         }
         Folder::open(&data, "log", 1).unwrap();
+    }
+
+    // check 230
+    #[test]
+    fn an_empty_folder_that_others_may_enter_is_tightened() {
+        let (_outer, data) = temporary();
+        std::fs::create_dir(&data).unwrap();
+        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Folder::open(&data, "log", 1).unwrap();
+        assert_eq!(mode(&data), 0o700);
     }
 
     #[test]

@@ -128,8 +128,8 @@ pub trait Table: Send + Sync + 'static {
     fn applied(&self) -> Applied;
     /// A point-in-time view.
     fn view(&self) -> Result<Box<dyn View>, TableError>;
-    /// Applies consecutive entries and says what each batch did ([`None`] for the others). Total and deterministic: a bad
-    /// entry has an outcome, not an error. All effects of one call, and [`Applied`], are one atomic write.
+    /// Applies consecutive entries and says what each batch did ([`None`] for the others). Total and deterministic: a
+    /// bad entry has an outcome, not an error. All effects of one call, and [`Applied`], are one atomic write.
     fn apply(&self, entries: &[Entry]) -> Result<Vec<Option<Outcome>>, TableError>;
     /// What a batch answered that was applied within the id window.
     fn outcome_of(&self, id: &[u8; 16]) -> Result<Option<Outcome>, TableError>;

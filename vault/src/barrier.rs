@@ -234,6 +234,11 @@ impl Barrier {
         self.active().uses().lend();
     }
 
+    /// Whether nothing can be encrypted before a reservation is made, as right after unsealing and after a rotation.
+    pub fn is_out_of_uses(&self) -> bool {
+        self.active().uses().left() == 0
+    }
+
     /// Begins a reservation; see [`uses`] for the protocol.
     pub fn open_reservation(&self) -> Reservation {
         let term = self.active();

@@ -18,6 +18,9 @@ pub mod identity;
 pub mod sys;
 pub mod token;
 
+#[cfg(test)]
+mod reference;
+
 /// Every engine whose kind says all; the two of `kv` are beside it.
 static ENGINES: [&Engine; 4] = [&sys::ENGINE, &identity::ENGINE, &cubbyhole::ENGINE, &token::ENGINE];
 

@@ -49,8 +49,9 @@ pub struct MembersRecord {
     pub members: Vec<MemberRecord>,
 }
 
-/// A join token that was not redeemed yet.
+/// A join token that was not redeemed yet. Has no `Debug`, because of its secret.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 struct TokenRecord {
     #[prost(bytes = "vec", tag = "1")]
     secret: Vec<u8>,

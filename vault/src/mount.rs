@@ -18,8 +18,9 @@ use crate::store::{Area, MountId, ROOT_NAMESPACE, Store, decode};
 /// Where the table lies in the system area.
 const TABLE: &[&str] = &["core", "mounts"];
 
-/// A mount as it is stored.
+/// A mount as it is stored. Has no `Debug`, because of its keys.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct MountRecord {
     /// 16 random bytes.
     #[prost(bytes = "vec", tag = "1")]
@@ -67,6 +68,7 @@ pub struct MountRecord {
 
 /// The table as it is stored.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct MountTableRecord {
     /// All mounts of the namespace.
     #[prost(message, repeated, tag = "1")]

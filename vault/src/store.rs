@@ -17,6 +17,7 @@ use crate::batch::{Batch, Guard, MAX_BATCH_BYTES, MAX_OPS, MAX_VALUE_BYTES, Op, 
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::seal::record::KEYRING;
 use crate::view::View;
 
 /// Identifies a namespace: 16 random bytes; all zero is the root namespace.
@@ -312,10 +313,12 @@ impl<'a> Store<'a> {
     }
 
     /// Ends the request: `None` if it wrote nothing, else a tagged batch with all reads as guards.
-    pub fn finish(self, context: &mut Context<'_>) -> Result<Option<Proposal>, Error> {
+    pub fn finish(mut self, context: &mut Context<'_>) -> Result<Option<Proposal>, Error> {
         if self.writes.is_empty() {
             return Ok(None);
         }
+        // A batch tagged under a term that was rotated away meanwhile loses the race and runs again under the new one.
+        self.guard_open(KEYRING)?;
         if self.writes.len() > MAX_OPS {
             let message = format!("the request changes {} records, at most {MAX_OPS} at once", self.writes.len());
             return Err(Error::new(ErrorKind::TooLarge, message));

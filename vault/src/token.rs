@@ -22,7 +22,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-pub use self::issue::create_root;
+pub use self::issue::{INITIAL_ROOT_PATH, create_root};
 use crate::barrier::Barrier;
 use crate::context::Context;
 use crate::error::Error;

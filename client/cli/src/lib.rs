@@ -1,1 +1,63 @@
-//! placeholder
+//! The command line: Vault's verbs and flags, one file per command.
+//!
+//! It is not the server: the binary starts that itself and hands everything else to [`run`]. What surprises: long flags
+//! are also understood with a single dash (`-address`), as Vault's users type them.
+
+mod arguments;
+mod assignment;
+mod command;
+mod curl;
+mod failure;
+mod format;
+mod golang;
+mod output;
+mod prompt;
+pub mod quickstart;
+mod session;
+mod spelling;
+mod table;
+mod token_file;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use arguments::CommandLine;
+use session::Session;
+
+/// Runs one command; `arguments` are without the program's name, `version_line` is what `version` prints.
+///
+/// The exit code is 0 for success, 1 for what was wrong here, 2 for what a server refused or did not answer.
+pub async fn run(arguments: Vec<OsString>, version_line: &str) -> ExitCode {
+    let arguments = spelling::normalise(arguments, &spelling::switches(&CommandLine::command()));
+    let first = arguments.first().and_then(|first| first.to_str());
+    if matches!(first, Some("--version" | "-v")) {
+        return finish(output::print(&format!("{version_line}\n")), false);
+    }
+    if first == Some("quickstart") {
+        return quickstart::run(arguments.into_iter().skip(1).collect()).await;
+    }
+    let program = OsString::from("conclave");
+    let line = match CommandLine::try_parse_from(std::iter::once(program).chain(arguments)) {
+        Ok(line) => line,
+        Err(error) => {
+            // The message itself says what was wrong or asked for; if it cannot be printed there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let is_coloured = line.globals.allows_colour() && std::io::stderr().is_terminal();
+    let outcome = match Session::open(&line.globals, version_line) {
+        Ok(session) => command::run(&line.verb, &session).await,
+        Err(failure) => Err(failure),
+    };
+    finish(outcome, is_coloured)
+}
+
+fn finish(outcome: Result<(), failure::Failure>, is_coloured: bool) -> ExitCode {
+    let Err(failure) = outcome else { return ExitCode::SUCCESS };
+    output::complain(&failure.to_string(), is_coloured);
+    ExitCode::from(failure.exit_code())
+}

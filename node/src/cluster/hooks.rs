@@ -39,23 +39,19 @@ impl Hooks for NodeHooks {
     fn before_apply(&self, index: u64, signed: &[u8]) -> Result<(), String> {
         self.shared.note_index(index);
         match self.shared.unsealed() {
-            Some(core) => core.verify_batch(signed, index).map_err(|error| {
-                tracing::error!(index, %error, "an entry's tag does not hold: this node stops applying and drops its keys");
-                self.shared.seal();
-                error.to_string()
-            }),
+            Some(core) => core.verify_batch(signed, index).map_err(|error| error.to_string()),
             // The tag never decides what a sealed node's table holds; the table is checked when it is unsealed.
             None => Ok(()),
         }
     }
 
-    fn applied(&self, index: u64, keys: &[Bytes]) {
+    fn applied(&self, _index: u64, keys: &[Bytes]) {
         // Every change that matters to the keys lies under this one key.
         let keyring = conclave_vault::store::open_key(conclave_vault::seal::record::KEYRING);
         if keys.contains(&keyring)
             && let Some(app) = self.app.get().and_then(Weak::upgrade)
         {
-            app.reload_keyring(index);
+            app.reload_keyring();
         }
     }
 

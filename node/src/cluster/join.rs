@@ -27,8 +27,6 @@ pub(crate) const RELAY_METHOD: &str = "join-relay";
 const PREFIX: &str = "cjt.";
 /// How long joining may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Default time that a token may be redeemed, in seconds.
-pub(crate) const DEFAULT_TOKEN_SECS: u64 = 600;
 
 /// A member that a joiner can ask.
 #[derive(Clone, PartialEq, Message)]

@@ -11,7 +11,7 @@ use conclave_raft::{CallError, Peer, Role};
 use conclave_storage::batch::Outcome;
 use conclave_storage::table::Table;
 use conclave_vault::core::Core;
-use conclave_vault::task;
+use conclave_vault::{rotation, task};
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -50,6 +50,7 @@ pub(crate) async fn run(app: Arc<App>) {
         let is_leader = app.raft.status().role == Role::Leader;
         match app.shared.serving() {
             Some(core) if is_leader => {
+                rotate_if_due(&app, &core).await;
                 work(&app, &core).await;
                 checkpoint_if_due(&app, &core, &mut checkpointed).await;
             }
@@ -60,6 +61,26 @@ pub(crate) async fn run(app: Arc<App>) {
             _ => {}
         }
         app.publish_metrics();
+    }
+}
+
+/// Rotates the key term when it was used often enough, or long enough.
+async fn rotate_if_due(app: &App, core: &Core) {
+    let proposal = {
+        let Ok(view) = app.table.view() else { return };
+        let view = TableView(view);
+        let mut random = SystemRandomness::default();
+        let mut context = app.context(&mut random);
+        rotation::rotate_if_due(core, &mut context, &view)
+    };
+    match proposal {
+        Ok(Some(proposal)) => {
+            if let Err(error) = app.propose(&proposal, Instant::now() + TIMEOUT).await {
+                tracing::warn!(detail = error.detail, "the key term is due for rotation, and that failed; it is tried again");
+            }
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(detail = error.detail, "whether the key term is due for rotation could not be found out"),
     }
 }
 

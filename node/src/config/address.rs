@@ -12,7 +12,8 @@ pub struct Network {
 impl Network {
     /// From text in CIDR notation (RFC 4632), or an address.
     pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = text.trim().split_once('/').map_or((text.trim(), None), |(address, prefix)| (address, Some(prefix)));
+        let (address, prefix) =
+            text.trim().split_once('/').map_or((text.trim(), None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().ok()?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix_bits = prefix.map_or(Some(width), |text| text.parse().ok())?;
@@ -78,7 +79,11 @@ pub(crate) fn reachable(address: &str) -> Option<String> {
 /// routing table. The far end is from the documentation networks (RFC 5737, RFC 3849).
 fn outward_address(is_v6: bool) -> IpAddr {
     let (local, far, fallback): (IpAddr, IpAddr, IpAddr) = if is_v6 {
-        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(), Ipv6Addr::LOCALHOST.into())
+        (
+            Ipv6Addr::UNSPECIFIED.into(),
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+            Ipv6Addr::LOCALHOST.into(),
+        )
     } else {
         (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::LOCALHOST.into())
     };
@@ -108,7 +113,11 @@ mod tests {
             ("::/0", "::1", true),
         ];
         for (network, address, expected) in cases {
-            assert_eq!(Network::parse(network).unwrap().contains(address.parse().unwrap()), expected, "{network} {address}");
+            assert_eq!(
+                Network::parse(network).unwrap().contains(address.parse().unwrap()),
+                expected,
+                "{network} {address}"
+            );
         }
         for wrong in ["10.0.0.0/33", "x", "10.0.0.0/", "::/129", ""] {
             assert!(Network::parse(wrong).is_none(), "{wrong}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::address::{self, Network};
 use crate::config::limits::Limits;
 use crate::config::section::Section;
+use crate::config::vocabulary;
 
 /// One listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +162,10 @@ impl Listener {
         }
         let address = section.filled("address").unwrap_or_else(|| "127.0.0.1:8200".into());
         let Some(address) = address::bindable(&address) else {
-            section.error(section.line_of("address"), "address must be host:port, such as \"0.0.0.0:8200\" or \"[::]:8200\"");
+            section.error(
+                section.line_of("address"),
+                "address must be host:port, such as \"0.0.0.0:8200\" or \"[::]:8200\"",
+            );
             return None;
         };
         let mut listener = Self::plain(address);
@@ -177,9 +181,12 @@ impl Listener {
         listener.read_open_paths(&section);
         listener.response_headers = read_headers(&section);
         if section.filled("proxy_protocol_behavior").is_some() {
-            section.error(section.line_of("proxy_protocol_behavior"), "the PROXY protocol is not supported; use x_forwarded_for_authorized_addrs");
+            section.error(
+                section.line_of("proxy_protocol_behavior"),
+                "the PROXY protocol is not supported; use x_forwarded_for_authorized_addrs",
+            );
         }
-        section.without_effect(&["max_request_json_memory", "max_request_json_strings", "agent_api", "proxy_api", "role", "redact_addresses", "redact_cluster_name", "redact_version"]);
+        section.without_effect(vocabulary::LISTENER_WITHOUT_EFFECT);
         section.tolerate(&["purpose", "chroot_namespace", "enable_quit", "http_write_timeout"]);
         section.finish();
         Some(listener)
@@ -209,7 +216,8 @@ impl Listener {
             block.finish();
         }
         for block in section.blocks("inflight_requests_logging") {
-            self.has_open_in_flight_requests = block.boolean("unauthenticated_in_flight_requests_access").unwrap_or(false);
+            self.has_open_in_flight_requests =
+                block.boolean("unauthenticated_in_flight_requests_access").unwrap_or(false);
             block.finish();
         }
         for block in section.blocks("profiling") {
@@ -240,13 +248,20 @@ impl Tls {
             return None;
         }
         if files.0.is_none() || files.1.is_none() {
-            section.error(section.line(), "tls_cert_file and tls_key_file are needed; set tls_disable = true for plain HTTP, which sends every secret in the clear");
+            section.error(
+                section.line(),
+                "tls_cert_file and tls_key_file are needed; set tls_disable = true for plain HTTP, \
+                 which sends every secret in the clear",
+            );
         }
         if tls.min_version > tls.max_version {
             section.error(section.line_of("tls_max_version"), "tls_max_version must not be below tls_min_version");
         }
         if tls.client_certificate == ClientCertificate::Required && tls.client_ca_file.is_none() {
-            section.error(section.line_of("tls_require_and_verify_client_cert"), "tls_require_and_verify_client_cert needs tls_client_ca_file");
+            section.error(
+                section.line_of("tls_require_and_verify_client_cert"),
+                "tls_require_and_verify_client_cert needs tls_client_ca_file",
+            );
         }
         Some(tls)
     }
@@ -257,7 +272,10 @@ fn read_client_certificate(section: &Section<'_>) -> ClientCertificate {
     let is_unwanted = section.boolean("tls_disable_client_certs").unwrap_or(false);
     match (is_required, is_unwanted) {
         (true, true) => {
-            section.error(section.line_of("tls_disable_client_certs"), "tls_disable_client_certs contradicts tls_require_and_verify_client_cert");
+            section.error(
+                section.line_of("tls_disable_client_certs"),
+                "tls_disable_client_certs contradicts tls_require_and_verify_client_cert",
+            );
             ClientCertificate::Required
         }
         (true, false) => ClientCertificate::Required,
@@ -271,7 +289,10 @@ fn read_version(section: &Section<'_>, name: &'static str) -> Option<TlsVersion>
         "tls12" => Some(TlsVersion::Tls12),
         "tls13" => Some(TlsVersion::Tls13),
         _ => {
-            section.error(section.line_of(name), &format!("{name} must be \"tls12\" or \"tls13\"; older versions are not safe"));
+            section.error(
+                section.line_of(name),
+                &format!("{name} must be \"tls12\" or \"tls13\"; older versions are not safe"),
+            );
             None
         }
     }
@@ -304,7 +325,10 @@ fn read_headers(section: &Section<'_>) -> Vec<ResponseHeader> {
     for block in section.blocks("custom_response_headers") {
         for (status, entries) in block.all_blocks() {
             let Some(statuses) = Statuses::parse(&status) else {
-                block.error(entries.line(), "a status must be \"default\", a class such as \"4xx\" or a code such as \"404\"");
+                block.error(
+                    entries.line(),
+                    "a status must be \"default\", a class such as \"4xx\" or a code such as \"404\"",
+                );
                 continue;
             };
             for (name, values, line) in entries.all_texts() {

@@ -9,7 +9,10 @@ use std::time::Duration;
 use crate::config::section::{Problems, Section};
 use crate::config::storage::is_url;
 use crate::config::syntax::{self, MAX_TEXT_BYTES};
-use crate::config::{Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address};
+use crate::config::vocabulary;
+use crate::config::{
+    Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address,
+};
 
 /// Most files of one configuration.
 const MAX_FILES: usize = 128;
@@ -39,6 +42,10 @@ struct Draft {
     pid_file: Option<PathBuf>,
     telemetry: Telemetry,
     is_cluster_off: bool,
+    /// Whether there was a storage block, usable or not.
+    has_storage: bool,
+    /// Whether there was a listener block, usable or not.
+    has_listener: bool,
 }
 
 /// Loads files and folders in their order, then the environment, which `variable` reads by name. Answers the
@@ -109,7 +116,8 @@ fn folder(path: &Path, problems: &RefCell<Problems>) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let is_config = |file: &PathBuf| file.extension().is_some_and(|end| end == "hcl" || end == "json") && file.is_file();
+    let is_config =
+        |file: &PathBuf| file.extension().is_some_and(|end| end == "hcl" || end == "json") && file.is_file();
     let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_config).collect();
     files.sort();
     files
@@ -126,9 +134,11 @@ impl Draft {
         self.read_plain(&section);
         let blocks = section.labelled("storage").into_iter().chain(section.labelled("backend"));
         for (label, block) in blocks {
+            self.has_storage = true;
             self.storage = Storage::read(&label, block).or(self.storage.take());
         }
         for (label, block) in section.labelled("listener") {
+            self.has_listener = true;
             self.listeners.extend(Listener::read(&label, block));
         }
         for (label, block) in section.labelled("seal") {
@@ -157,7 +167,9 @@ impl Draft {
         if let Some(text) = section.filled("log_level") {
             match Level::parse(&text) {
                 Some(level) => self.log.level = level,
-                None => section.error(section.line_of("log_level"), "log_level must be trace, debug, info, warn or error"),
+                None => {
+                    section.error(section.line_of("log_level"), "log_level must be trace, debug, info, warn or error")
+                }
             }
         }
         if let Some(text) = section.filled("log_format") {
@@ -167,17 +179,8 @@ impl Draft {
             }
         }
         set(&mut self.log.file, section.filled("log_file").map(PathBuf::from));
-        section.without_effect(&[
-            "disable_cache", "plugin_directory", "plugin_auto_download", "plugin_auto_register", "license_path",
-            "experiments", "user_lockout", "enable_response_header_hostname", "enable_response_header_raft_node_id",
-            "log_rotate_duration", "log_rotate_bytes", "log_rotate_max_files", "detect_deadlocks", "entropy",
-        ]);
-        section.tolerate(&[
-            "cache_size", "disable_performance_standby", "disable_sealwrap", "disable_indexing", "disable_printable_check",
-            "introspection_endpoint", "log_requests_level", "max_request_size", "max_request_duration", "plugin_file_uid",
-            "plugin_file_permissions", "plugin_tmpdir", "enable_ui", "allow_audit_log_prefixing", "unsafe_allow_api_audit_creation",
-            "imprecise_lease_role_tracking", "kms", "include", "disable_standby_reads", "administrative_namespace_path",
-        ]);
+        section.without_effect(vocabulary::TOP_WITHOUT_EFFECT);
+        section.tolerate(vocabulary::TOP_TOLERATED);
     }
 
     fn read_telemetry(&mut self, block: Section<'_>) {
@@ -185,14 +188,8 @@ impl Draft {
             self.telemetry.prometheus_retention_time = time;
         }
         self.telemetry.disable_hostname = block.boolean("disable_hostname").unwrap_or(false);
-        block.without_effect(&[
-            "statsite_address", "statsd_address", "dogstatsd_addr", "dogstatsd_tags", "circonus_api_token",
-            "stackdriver_project_id", "metrics_prefix", "prefix_filter", "filter_default",
-        ]);
-        block.tolerate(&[
-            "enable_hostname_label", "usage_gauge_period", "maximum_gauge_cardinality", "lease_metrics_epsilon",
-            "num_lease_metrics_buckets", "add_lease_metrics_namespace_labels", "add_mount_point_rollback_metrics",
-        ]);
+        block.without_effect(vocabulary::TELEMETRY_WITHOUT_EFFECT);
+        block.tolerate(vocabulary::TELEMETRY_TOLERATED);
         block.finish();
     }
 
@@ -224,22 +221,39 @@ impl Draft {
         let mut config = base.unwrap_or_else(|| Config::memory("127.0.0.1:8200"));
         match self.storage {
             Some(Storage::Raft(Raft { path, .. })) if path.as_os_str().is_empty() => {
-                fail(problems, "", 0, "storage \"raft\" needs a path: the folder for the data (or set VAULT_RAFT_PATH)");
+                fail(
+                    problems,
+                    "",
+                    0,
+                    "storage \"raft\" needs a path: the folder for the data (or set VAULT_RAFT_PATH)",
+                );
             }
             Some(storage) => config.storage = storage,
-            None if is_dev => {}
-            None => fail(problems, "", 0, "a storage block is needed, such as storage \"raft\" { path = \"/var/lib/conclave\" }"),
+            None if is_dev || self.has_storage => {}
+            None => fail(
+                problems,
+                "",
+                0,
+                "a storage block is needed, such as storage \"raft\" { path = \"/var/lib/conclave\" }",
+            ),
         }
         match (self.listeners.is_empty(), is_dev) {
             (true, true) => {}
-            (true, false) => fail(problems, "", 0, "a listener block is needed, such as listener \"tcp\" { address = \"0.0.0.0:8200\" … }"),
+            (true, false) if self.has_listener => {}
+            (true, false) => fail(
+                problems,
+                "",
+                0,
+                "a listener block is needed, such as listener \"tcp\" { address = \"0.0.0.0:8200\" … }",
+            ),
             (false, true) => config.listeners.extend(self.listeners),
             (false, false) => config.listeners = self.listeners,
         }
         config.set_addresses(self.api_addr, self.cluster_addr, problems);
         config.cluster_name = self.cluster_name;
         config.max_lease_ttl = self.max_lease_ttl.unwrap_or(Duration::from_secs(LEASE_SECS));
-        config.default_lease_ttl = self.default_lease_ttl.unwrap_or(Duration::from_secs(LEASE_SECS).min(config.max_lease_ttl));
+        config.default_lease_ttl =
+            self.default_lease_ttl.unwrap_or(Duration::from_secs(LEASE_SECS).min(config.max_lease_ttl));
         if config.default_lease_ttl > config.max_lease_ttl {
             fail(problems, "", 0, "default_lease_ttl must not be above max_lease_ttl");
         }
@@ -268,7 +282,12 @@ impl Config {
         self.cluster_addr = if cluster.contains("://") { cluster } else { format!("https://{cluster}") };
         for (name, url) in [("api_addr", &self.api_addr), ("cluster_addr", &self.cluster_addr)] {
             if !is_url(url) {
-                fail(problems, "", 0, &format!("{name} must be a URL such as https://10.0.0.1:8200, without templates"));
+                fail(
+                    problems,
+                    "",
+                    0,
+                    &format!("{name} must be a URL such as https://10.0.0.1:8200, without templates"),
+                );
             }
         }
         let host_port = self.cluster_addr.split_once("://").map_or("", |(_, rest)| rest.trim_end_matches('/'));

@@ -158,7 +158,9 @@ impl<'a> Section<'a> {
     pub(crate) fn labelled(&self, name: &'static str) -> Vec<(String, Section<'a>)> {
         let mut found = Vec::new();
         for block in self.blocks(name) {
-            if let Some(label) = block.entries.iter().find(|(known, _)| known == "type").and_then(|(_, node)| as_text(&node.value)) {
+            if let Some(label) =
+                block.entries.iter().find(|(known, _)| known == "type").and_then(|(_, node)| as_text(&node.value))
+            {
                 block.known.borrow_mut().insert("type");
                 let title = format!("{name} \"{label}\"");
                 found.push((label, Section { title, ..block }));
@@ -166,7 +168,11 @@ impl<'a> Section<'a> {
             }
             for (label, node) in block.entries {
                 let title = format!("{name} \"{label}\"");
-                found.extend(flatten(node).filter_map(|node| self.below(title.clone(), node)).map(|section| (label.clone(), section)));
+                found.extend(
+                    flatten(node)
+                        .filter_map(|node| self.below(title.clone(), node))
+                        .map(|section| (label.clone(), section)),
+                );
             }
         }
         found
@@ -175,7 +181,9 @@ impl<'a> Section<'a> {
     /// Every entry, for blocks whose names are the user's.
     pub(crate) fn all_texts(&self) -> Vec<(String, Vec<String>, usize)> {
         let read = |(name, node): &(String, Node)| match &node.value {
-            Value::List(items) => Some((name.clone(), items.iter().filter_map(|item| as_text(&item.value)).collect(), node.line)),
+            Value::List(items) => {
+                Some((name.clone(), items.iter().filter_map(|item| as_text(&item.value)).collect(), node.line))
+            }
             other => as_text(other).map(|text| (name.clone(), vec![text], node.line)),
         };
         self.entries.iter().filter_map(read).collect()
@@ -184,7 +192,9 @@ impl<'a> Section<'a> {
     /// Every entry that is a block.
     pub(crate) fn all_blocks(&self) -> Vec<(String, Section<'a>)> {
         let entries = self.entries.iter().flat_map(|(name, node)| flatten(node).map(move |node| (name, node)));
-        entries.filter_map(|(name, node)| Some((name.clone(), self.below(format!("{}.{name}", self.title), node)?))).collect()
+        entries
+            .filter_map(|(name, node)| Some((name.clone(), self.below(format!("{}.{name}", self.title), node)?)))
+            .collect()
     }
 
     /// Names that Vault knows and that change nothing here.

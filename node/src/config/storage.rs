@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use crate::config::section::Section;
+use crate::config::vocabulary;
 
 /// Where data lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +33,6 @@ pub struct Raft {
     pub retry_join: Vec<RetryJoin>,
     /// Between which places the cluster runs.
     pub timing: Timing,
-    /// The engine of the table; `None` is the default one.
-    pub engine: Option<String>,
     /// Applied entries that stay in the log behind a snapshot; `None` is the default.
     pub trailing_logs: Option<u64>,
     /// Entries between snapshots; `None` is the default.
@@ -142,8 +141,8 @@ impl Raft {
     fn read(section: &Section<'_>) -> Option<Self> {
         // The path may come from the environment, so its absence is judged when everything is known.
         let path = section.filled("path").unwrap_or_default().into();
-        section.tolerate(&["autopilot_reconcile_interval", "autopilot_update_interval", "performance_multiplier", "snapshot_interval", "raft_log_verifier_enabled", "raft_log_verification_interval", "raft_wal", "autopilot_upgrade_version"]);
-        section.without_effect(&["max_entry_size", "max_mount_and_namespace_table_entry_size", "autopilot_redundancy_zone", "retry_join_as_non_voter", "non_voter", "max_transaction_size"]);
+        section.tolerate(vocabulary::RAFT_TOLERATED);
+        section.without_effect(vocabulary::RAFT_WITHOUT_EFFECT);
         let timing = match section.filled("timing").as_deref() {
             None | Some("lan") => Timing::Lan,
             Some("multi-region") => Timing::MultiRegion,
@@ -152,12 +151,14 @@ impl Raft {
                 Timing::Lan
             }
         };
+        if section.filled("engine").is_some_and(|engine| engine != "fjall") {
+            section.error(section.line_of("engine"), "engine must be \"fjall\", the only one there is");
+        }
         Some(Self {
             path,
             node_id: section.filled("node_id"),
             retry_join: section.blocks("retry_join").into_iter().filter_map(RetryJoin::read).collect(),
             timing,
-            engine: section.filled("engine"),
             trailing_logs: section.whole("trailing_logs"),
             snapshot_threshold: section.whole("snapshot_threshold"),
         })
@@ -167,13 +168,17 @@ impl Raft {
 impl RetryJoin {
     fn read(section: Section<'_>) -> Option<Self> {
         if section.filled("auto_join").is_some() {
-            section.error(section.line_of("auto_join"), "auto_join is not supported; name members with leader_api_addr");
+            section
+                .error(section.line_of("auto_join"), "auto_join is not supported; name members with leader_api_addr");
             return None;
         }
         section.tolerate(&["auto_join_scheme", "auto_join_port"]);
         let leader_api_addr = section.filled("leader_api_addr").unwrap_or_default();
         if !is_url(&leader_api_addr) {
-            section.error(section.line_of("leader_api_addr"), "leader_api_addr must be a URL such as \"https://10.0.0.1:8200\"");
+            section.error(
+                section.line_of("leader_api_addr"),
+                "leader_api_addr must be a URL such as \"https://10.0.0.1:8200\"",
+            );
             return None;
         }
         let file = |name| section.filled(name).map(PathBuf::from);

@@ -1,7 +1,7 @@
 //! Reads HCL and JSON configuration text into one tree that knows its lines.
 //!
-//! This is HCL as Vault's configuration files use it: blocks with labels, attributes, literals, lists, objects, heredocs
-//! and comments. It is not the expression language: nothing is computed, and `${` is plain text. One reader serves both
+//! This is HCL as Vault's configuration files use it: blocks with labels, attributes, literals, lists, objects,
+//! heredocs and comments. It is not the expression language: nothing is computed, and `${` is plain text. One reader serves both
 //! formats because JSON, once checked to be JSON, is a subset of what is read here; and it allows quoted names of
 //! attributes, which `custom_response_headers` needs and newer HCL forbids.
 
@@ -125,7 +125,9 @@ impl Reader<'_> {
     fn name(&mut self) -> Result<String, SyntaxError> {
         match self.peek() {
             Some('"') => self.quoted(),
-            Some(c) if c.is_alphabetic() || c == '_' => Ok(self.take_while(|c| c.is_alphanumeric() || "_-.".contains(c))),
+            Some(c) if c.is_alphabetic() || c == '_' => {
+                Ok(self.take_while(|c| c.is_alphanumeric() || "_-.".contains(c)))
+            }
             _ => Err(self.error("a name, as in `name = value` or `name { … }`")),
         }
     }
@@ -303,7 +305,9 @@ mod tests {
             Value::Boolean(value) => value.to_string(),
             Value::Number(digits) => digits.clone(),
             Value::Text(text) => format!("{text:?}"),
-            Value::List(items) => format!("[{}]", items.iter().map(|item| shown(&item.value)).collect::<Vec<_>>().join(",")),
+            Value::List(items) => {
+                format!("[{}]", items.iter().map(|item| shown(&item.value)).collect::<Vec<_>>().join(","))
+            }
             Value::Map(entries) => format!("{{{}}}", flat(entries)),
         }
     }
@@ -362,7 +366,7 @@ mod tests {
 
     #[test]
     fn nesting_has_a_limit() {
-        let text = format!("{}1{}", "a = [".repeat(1) + &"[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH + 1));
+        let text = format!("{}1{}", "a = [".to_owned() + &"[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH + 1));
         assert!(parse(&text).unwrap_err().message.contains("levels of nesting"));
         assert!(parse(&"a {".repeat(100_000)).is_err());
     }

@@ -94,7 +94,9 @@ fn a_test_suite_s_plain_maps_are_read() {
 
 #[test]
 fn truth_values_are_taken_in_every_spelling() {
-    for (text, expected) in [("1", true), ("\"1\"", true), ("\"true\"", true), ("true", true), ("0", false), ("\"False\"", false)] {
+    for (text, expected) in
+        [("1", true), ("\"1\"", true), ("\"true\"", true), ("true", true), ("0", false), ("\"False\"", false)]
+    {
         let config = format!("storage \"inmem\" {{}}\nui = {text}\nlistener \"tcp\" {{ tls_disable = 1 }}");
         assert_eq!(from_text(&config).unwrap().0.ui, expected, "{text}");
     }
@@ -108,10 +110,16 @@ fn a_wrong_value_names_file_line_and_what_was_expected() {
         ("listener \"unix\" {}", "/c.hcl:1: listener \"unix\": only listeners of type \"tcp\""),
         ("listener \"tcp\" {\n address = \"x\"\n}", "/c.hcl:2: listener \"tcp\": address must be host:port"),
         ("listener \"tcp\" {}", "tls_cert_file and tls_key_file are needed"),
-        ("listener \"tcp\" {\n tls_disable = true\n tls_min_version = \"tls10\"\n}", "/c.hcl:3: listener \"tcp\": tls_min_version must be"),
+        (
+            "listener \"tcp\" {\n tls_disable = true\n tls_min_version = \"tls10\"\n}",
+            "/c.hcl:3: listener \"tcp\": tls_min_version must be",
+        ),
         ("storage \"consul\" {}", "this storage does not exist; choose \"raft\""),
         ("storage \"raft\" {}", "needs a path"),
-        ("storage \"raft\" {\n path = \"x\"\n retry_join { leader_api_addr = \"b\" }\n}", "/c.hcl:3: retry_join: leader_api_addr must be a URL"),
+        (
+            "storage \"raft\" {\n path = \"x\"\n retry_join { leader_api_addr = \"b\" }\n}",
+            "/c.hcl:3: retry_join: leader_api_addr must be a URL",
+        ),
         ("seal \"awskms\" {}", "only the shamir seal is supported"),
         ("ui = ", "/c.hcl:1: expected a value"),
         ("api_addr = \"https://{{ GetPrivateIP }}:8200\"", "api_addr must be a URL"),
@@ -126,7 +134,8 @@ fn a_wrong_value_names_file_line_and_what_was_expected() {
 
 #[test]
 fn an_unknown_name_is_a_warning_with_its_line() {
-    let (_, warnings) = from_text("storage \"inmem\" {}\nlistener \"tcp\" {\n tls_disable = 1\n adress = \"x\"\n}\nwat = 1").unwrap();
+    let (_, warnings) =
+        from_text("storage \"inmem\" {}\nlistener \"tcp\" {\n tls_disable = 1\n adress = \"x\"\n}\nwat = 1").unwrap();
     let texts: Vec<String> = warnings.iter().map(|warning| format!("{}: {}", warning.line, warning.message)).collect();
     assert_eq!(texts.len(), 2, "{texts:?}");
     assert!(texts[0].starts_with("4: listener \"tcp\": adress is not known"), "{texts:?}");
@@ -137,7 +146,8 @@ fn an_unknown_name_is_a_warning_with_its_line() {
 fn files_of_a_folder_are_merged_by_name() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("b.json"), r#"{"ui": false, "cluster_name": "b"}"#).unwrap();
-    fs::write(folder.path().join("a.hcl"), "storage \"inmem\" {}\nui = true\nlistener \"tcp\" { tls_disable = 1 }").unwrap();
+    fs::write(folder.path().join("a.hcl"), "storage \"inmem\" {}\nui = true\nlistener \"tcp\" { tls_disable = 1 }")
+        .unwrap();
     fs::write(folder.path().join("c.txt"), "not read").unwrap();
     let (config, _) = load(&[folder.path().to_owned()], &|_| None, None).unwrap();
     assert!(!config.ui);
@@ -149,7 +159,11 @@ fn files_of_a_folder_are_merged_by_name() {
 fn the_environment_wins_over_files() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.hcl");
-    fs::write(&file, "storage \"raft\" { path = \"/x\" }\nlistener \"tcp\" { tls_disable = 1 }\napi_addr = \"http://a:1\"").unwrap();
+    fs::write(
+        &file,
+        "storage \"raft\" { path = \"/x\" }\nlistener \"tcp\" { tls_disable = 1 }\napi_addr = \"http://a:1\"",
+    )
+    .unwrap();
     let variable = |name: &str| {
         let known = [
             ("VAULT_API_ADDR", "http://b:2"),

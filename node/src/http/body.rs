@@ -79,7 +79,8 @@ impl Buffered {
         }
         if self.bytes.capacity() < self.bytes.len() + chunk.len() {
             // Growing by hand wipes what a reallocation would leave behind.
-            let mut larger = Zeroizing::new(Vec::with_capacity((self.bytes.len() + chunk.len()).max(2 * self.bytes.len())));
+            let mut larger =
+                Zeroizing::new(Vec::with_capacity((self.bytes.len() + chunk.len()).max(2 * self.bytes.len())));
             larger.extend_from_slice(&self.bytes);
             self.bytes = larger;
         }
@@ -89,7 +90,13 @@ impl Buffered {
 }
 
 /// Reads a whole body of at most `most` bytes within `time`.
-pub async fn read<B>(body: &mut B, headers: &HeaderMap, most: usize, time: Duration, budget: &Budget) -> Result<Buffered, BodyError>
+pub async fn read<B>(
+    body: &mut B,
+    headers: &HeaderMap,
+    most: usize,
+    time: Duration,
+    budget: &Budget,
+) -> Result<Buffered, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -166,7 +173,9 @@ mod tests {
         let budget = Budget::new(4 * UNIT_BYTES);
         let (mut first, mut second) = (Full::new(Bytes::from(vec![0; 3000])), Full::new(Bytes::from(vec![0; 3000])));
         let headers = HeaderMap::new();
-        let held = read(&mut first, &headers, 9000, Duration::from_secs(1), &budget).await.unwrap_or_else(|error| panic!("{error}"));
+        let held = read(&mut first, &headers, 9000, Duration::from_secs(1), &budget)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         let refused = read(&mut second, &headers, 9000, Duration::from_secs(1), &budget).await;
         assert_eq!(refused.err(), Some(BodyError::Busy));
         drop(held);

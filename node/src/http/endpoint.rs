@@ -77,7 +77,11 @@ impl Endpoint {
     {
         let started = Instant::now();
         let (parts, mut body) = request.into_parts();
-        let mut echo = Echo { is_head: parts.method == http::Method::HEAD, ..Echo::default() };
+        let mut echo = Echo {
+            is_head: parts.method == http::Method::HEAD,
+            is_chunked: parts.headers.contains_key(http::header::TRANSFER_ENCODING),
+            ..Echo::default()
+        };
         let mut operation = "refused";
         let work = async {
             match self.admit(peer, &parts, &mut echo) {
@@ -143,7 +147,12 @@ impl Endpoint {
     }
 
     /// The data of the body, for operations that have one.
-    async fn data<B>(&self, head: &Head, headers: &HeaderMap, body: &mut B) -> Result<Option<(Map<String, Value>, bool)>, Outgoing>
+    async fn data<B>(
+        &self,
+        head: &Head,
+        headers: &HeaderMap,
+        body: &mut B,
+    ) -> Result<Option<(Map<String, Value>, bool)>, Outgoing>
     where
         B: Body<Data = Bytes> + Unpin,
     {

@@ -97,7 +97,10 @@ fn consistency(headers: &HeaderMap) -> Result<Consistency, Outgoing> {
         "linearizable" => Ok(Consistency::Linearizable),
         "local" => Ok(Consistency::Local),
         _ => bounded().map(Consistency::Bounded).ok_or_else(|| {
-            failure(400, &["X-Conclave-Consistency must be linearizable, local or bounded=<duration>, such as bounded=5s"])
+            failure(
+                400,
+                &["X-Conclave-Consistency must be linearizable, local or bounded=<duration>, such as bounded=5s"],
+            )
         }),
     }
 }
@@ -115,7 +118,8 @@ fn wanted_indexes(headers: &HeaderMap) -> Result<Vec<String>, Outgoing> {
 fn small(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Outgoing> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = value.to_str().ok().filter(|text| text.len() <= MAX_SMALL_BYTES);
-    let text = text.ok_or_else(|| failure(400, &[&format!("the header {name} holds characters that it may not hold")]))?;
+    let text =
+        text.ok_or_else(|| failure(400, &[&format!("the header {name} holds characters that it may not hold")]))?;
     Ok(Some(text.trim().to_owned()))
 }
 

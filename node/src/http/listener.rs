@@ -34,20 +34,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address cannot be bound.
-    #[error("{address} cannot be listened on: {reason}; is another server running, or is the address not this machine's?")]
+    #[error("{address} cannot be listened on; is another server running, or is the address not this machine's?")]
     Bind {
         /// Which address.
         address: String,
         /// What the system says.
-        reason: io::Error,
+        source: io::Error,
     },
     /// TLS cannot be set up.
-    #[error("the listener {address} has no TLS: {reason}")]
+    #[error("the listener {address} has no TLS")]
     Tls {
         /// Which address.
         address: String,
         /// What is wrong.
-        reason: TlsError,
+        source: TlsError,
     },
 }
 
@@ -70,12 +70,16 @@ struct Port {
 
 impl Bound {
     /// Binds the address of a listener and reads its certificate.
-    pub async fn bind(listener: Listener, services: Arc<Services>, connections: Arc<Connections>) -> Result<Self, ListenError> {
+    pub async fn bind(
+        listener: Listener,
+        services: Arc<Services>,
+        connections: Arc<Connections>,
+    ) -> Result<Self, ListenError> {
         let address = listener.address.clone();
         let tls = listener.tls.as_ref().map(tls::server).transpose();
-        let tls = tls.map_err(|reason| ListenError::Tls { address: address.clone(), reason })?;
+        let tls = tls.map_err(|source| ListenError::Tls { address: address.clone(), source })?;
         let (config, certificates) = tls.unzip();
-        let socket = TcpListener::bind(&address).await.map_err(|reason| ListenError::Bind { address, reason })?;
+        let socket = TcpListener::bind(&address).await.map_err(|source| ListenError::Bind { address, source })?;
         let handshakes = Semaphore::new(services.limits.handshakes);
         let endpoint = Arc::new(Endpoint { services, listener: Arc::new(listener) });
         let acceptor = config.map(TlsAcceptor::from);

@@ -91,6 +91,9 @@ mod tests {
     fn repeated_parameters_are_a_list_and_repeated_fields_are_joined() {
         let parameters = decode("a=1&b=2&a=3&a=4&help=1", 8).unwrap();
         assert_eq!(Value::Object(as_data(&parameters)), serde_json::json!({"a": ["1", "3", "4"], "b": "2"}));
-        assert_eq!(Value::Object(as_form(decode("p=pp&p=default&ttl=90", 8).unwrap())), serde_json::json!({"p": "pp,default", "ttl": "90"}));
+        assert_eq!(
+            Value::Object(as_form(decode("p=pp&p=default&ttl=90", 8).unwrap())),
+            serde_json::json!({"p": "pp,default", "ttl": "90"})
+        );
     }
 }

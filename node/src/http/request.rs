@@ -49,8 +49,9 @@ pub fn head(parts: &Parts, limits: &Limits) -> Result<Head, Outgoing> {
     }
     let path = CanonicalPath::decode(rest).map_err(|error| failure(400, &[&error.to_string()]))?;
     let said = header::read(&parts.headers, limits)?;
-    let query = query::decode(parts.uri.query().unwrap_or(""), limits.query_parameters)
-        .map_err(|_| failure(400, &[&format!("the query is not valid, or has more than {} parameters", limits.query_parameters)]))?;
+    let query = query::decode(parts.uri.query().unwrap_or(""), limits.query_parameters).map_err(|_| {
+        failure(400, &[&format!("the query is not valid, or has more than {} parameters", limits.query_parameters)])
+    })?;
     let (operation, flag) = operation(method, &query)?;
     if has_body(operation) {
         check_body_headers(method, &parts.headers)?;
@@ -131,7 +132,8 @@ fn check_body_headers(method: &str, headers: &HeaderMap) -> Result<(), Outgoing>
     }
     let given = content_type(headers);
     if method == "PATCH" && !is_media_type(given, "application/merge-patch+json") {
-        let message = format!("PATCH requires Content-Type of application/merge-patch+json, provided {}", essence(given));
+        let message =
+            format!("PATCH requires Content-Type of application/merge-patch+json, provided {}", essence(given));
         return Err(failure(415, &[&message]));
     }
     Ok(())
@@ -159,7 +161,9 @@ pub fn data_of(body: &[u8], content_type: &str, most_fields: usize) -> Result<(M
     if !is_json && is_media_type(content_type, "application/x-www-form-urlencoded") {
         let text = std::str::from_utf8(body).ok();
         let fields = text.and_then(|text| query::decode(text, most_fields).ok());
-        return fields.map(|fields| (query::as_form(fields), true)).ok_or_else(|| failure(400, &["error parsing form data"]));
+        return fields
+            .map(|fields| (query::as_form(fields), true))
+            .ok_or_else(|| failure(400, &["error parsing form data"]));
     }
     match json::parse_object(body) {
         Ok(Some(data)) => Ok((data, true)),
@@ -184,7 +188,12 @@ impl Head {
     }
 
     /// With its body's data, ready for the gateway.
-    pub fn into_incoming(self, body: Option<(Map<String, Value>, bool)>, client: IpAddr, deadline: Instant) -> Incoming {
+    pub fn into_incoming(
+        self,
+        body: Option<(Map<String, Value>, bool)>,
+        client: IpAddr,
+        deadline: Instant,
+    ) -> Incoming {
         let (data, has_body) = body.unwrap_or((self.data, false));
         let request = Request {
             id: self.id,

@@ -1,7 +1,9 @@
 //! From an answer to bytes: the headers that every reply has, and what is echoed.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
@@ -20,6 +22,9 @@ pub struct Echo {
     pub idempotency_key: Option<String>,
     /// Whether the verb was `HEAD`.
     pub is_head: bool,
+    /// Whether the body came in chunks. Such a request may have had a length too, on which a proxy in front may have
+    /// relied, so nothing that follows it on its connection is trusted (RFC 9112, section 6.1).
+    pub is_chunked: bool,
 }
 
 /// The reply as it is sent.
@@ -34,6 +39,9 @@ pub fn render(outgoing: Outgoing, echo: &Echo, listener: &Listener) -> Response<
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if listener.tls.is_some() {
         headers.insert(STRICT_TRANSPORT_SECURITY, TLS_ONLY);
+    }
+    if echo.is_chunked {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let media_type = Some(&outgoing.content_type).filter(|text| !text.is_empty() && status != StatusCode::NO_CONTENT);
     let custom = listener.response_headers.iter().filter(|header| header.statuses.contains(outgoing.status));
@@ -73,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_the_client_relies_on_is_echoed() {
-        let echo = Echo { namespace: Some("a/".into()), idempotency_key: Some("k".into()), is_head: false };
+        let echo = Echo { namespace: Some("a/".into()), idempotency_key: Some("k".into()), ..Echo::default() };
         let response = render(failure(200, &[]), &echo, &Listener::plain("a:1"));
         assert_eq!(response.headers()["x-vault-namespace"], "a/");
         assert_eq!(response.headers()["idempotency-key"], "k");
@@ -82,7 +90,8 @@ mod tests {
     #[test]
     fn a_listener_adds_headers_by_status() {
         let mut listener = Listener::plain("a:1");
-        listener.response_headers = vec![ResponseHeader { statuses: Statuses::Class(4), name: "x-a".into(), value: "1".into() }];
+        listener.response_headers =
+            vec![ResponseHeader { statuses: Statuses::Class(4), name: "x-a".into(), value: "1".into() }];
         assert!(render(failure(404, &[]), &Echo::default(), &listener).headers().contains_key("x-a"));
         assert!(!render(failure(200, &[]), &Echo::default(), &listener).headers().contains_key("x-a"));
     }

@@ -20,7 +20,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
+};
 
 use crate::config::{ClientCertificate, Tls, TlsVersion};
 
@@ -28,12 +31,12 @@ use crate::config::{ClientCertificate, Tls, TlsVersion};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read, or is no PEM.
-    #[error("{path} cannot be read as PEM: {reason}")]
+    #[error("{path} cannot be read as PEM")]
     File {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: pem::Error,
+        source: pem::Error,
     },
     /// The certificate file holds none.
     #[error("{0} holds no certificate")]
@@ -84,7 +87,8 @@ fn provider() -> Arc<CryptoProvider> {
 
 fn read_pair(cert_file: &Path, key_file: &Path) -> Result<CertifiedKey, TlsError> {
     let chain = read_certificates(cert_file)?;
-    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|reason| TlsError::File { path: key_file.to_owned(), reason })?;
+    let key = PrivateKeyDer::from_pem_file(key_file)
+        .map_err(|source| TlsError::File { path: key_file.to_owned(), source })?;
     let mode = fs::metadata(key_file).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
         tracing::warn!(path = %key_file.display(), "others may read the TLS key; take the right away with chmod 600");
@@ -93,7 +97,7 @@ fn read_pair(cert_file: &Path, key_file: &Path) -> Result<CertifiedKey, TlsError
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |reason| TlsError::File { path: path.to_owned(), reason };
+    let failed = |source| TlsError::File { path: path.to_owned(), source };
     let chain = CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     if chain.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(chain) }
 }
@@ -105,7 +109,9 @@ pub fn server(tls: &Tls) -> Result<(Arc<ServerConfig>, Arc<Certificates>), TlsEr
         [(TlsVersion::Tls13, &rustls::version::TLS13), (TlsVersion::Tls12, &rustls::version::TLS12)];
     let wanted = known.into_iter().filter(|(version, _)| (tls.min_version..=tls.max_version).contains(version));
     let versions: Vec<_> = wanted.map(|(_, version)| version).collect();
-    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&versions).map_err(TlsError::Unusable)?;
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&versions)
+        .map_err(TlsError::Unusable)?;
     let builder = match tls.client_certificate {
         ClientCertificate::Unwanted => builder.with_no_client_auth(),
         ClientCertificate::Requested => builder.with_client_cert_verifier(Arc::new(AnyCertificate::new())),
@@ -124,7 +130,9 @@ fn demanding(tls: &Tls) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     for certificate in read_certificates(&path)? {
         roots.add(certificate).map_err(|error| failed(error.to_string()))?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(|error| failed(error.to_string()))
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| failed(error.to_string()))
 }
 
 /// Whether a client that finished a handshake with this certificate holds its key.
@@ -153,7 +161,12 @@ impl ClientCertVerifier for AnyCertificate {
         &[]
     }
 
-    fn verify_client_cert(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: UnixTime) -> Result<ClientCertVerified, Error> {
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
         Ok(ClientCertVerified::assertion())
     }
 

@@ -68,7 +68,7 @@ enum Kind {
     Value,
 }
 
-/// Every flag, and whether it takes a value. Those that [`Flags::set`] does not name are Vault's and change nothing here.
+/// Every flag, and whether it takes a value. Those that [`Flags::set`] does not name are Vault's and change nothing.
 const KNOWN: [(&str, Kind); 36] = [
     ("config", Kind::Value),
     ("dev", Kind::Switch),
@@ -115,12 +115,16 @@ impl Flags {
         let mut arguments = arguments.into_iter().map(|argument| argument.into_string().map_err(|_| FlagError::NoText));
         while let Some(argument) = arguments.next().transpose()? {
             let text = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')).ok_or(FlagError::Stray)?;
-            let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.to_owned())));
-            let known = KNOWN.iter().find(|(known, _)| *known == name).ok_or_else(|| FlagError::Unknown(name.to_owned()))?;
+            let (name, value) =
+                text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.to_owned())));
+            let known =
+                KNOWN.iter().find(|(known, _)| *known == name).ok_or_else(|| FlagError::Unknown(name.to_owned()))?;
             let value = match (known.1, value) {
                 (Kind::Switch, value) => value.unwrap_or_else(|| "true".into()),
                 (Kind::Value, Some(value)) => value,
-                (Kind::Value, None) => arguments.next().transpose()?.ok_or_else(|| FlagError::NoValue(name.to_owned()))?,
+                (Kind::Value, None) => {
+                    arguments.next().transpose()?.ok_or_else(|| FlagError::NoValue(name.to_owned()))?
+                }
             };
             flags.set(known, value)?;
         }
@@ -158,7 +162,9 @@ impl Flags {
                 self.is_dev = true;
             }
             "dev-ha" | "dev-kv-v1" | "dev-three-node" | "dev-transactional" => self.is_dev |= is_on,
-            "log-level" => self.log_level = Some(Level::parse(&value).ok_or_else(|| wrong("trace, debug, info, warn or error"))?),
+            "log-level" => {
+                self.log_level = Some(Level::parse(&value).ok_or_else(|| wrong("trace, debug, info, warn or error"))?)
+            }
             "log-format" => self.log_format = Some(Format::parse(&value).ok_or_else(|| wrong("standard or json"))?),
             "log-file" => self.log_file = Some(value.into()),
             "recovery" if is_on => return Err(wrong("left out: there is no recovery mode")),
@@ -209,10 +215,16 @@ mod tests {
 
     #[test]
     fn a_flag_takes_its_value_in_every_form() {
-        for form in [&["-dev-listen-address=a:1"][..], &["-dev-listen-address", "a:1"], &["--dev-listen-address=a:1"], &["--dev-listen-address", "a:1"]] {
+        for form in [
+            &["-dev-listen-address=a:1"][..],
+            &["-dev-listen-address", "a:1"],
+            &["--dev-listen-address=a:1"],
+            &["--dev-listen-address", "a:1"],
+        ] {
             assert_eq!(parse(form).unwrap_or_default().dev_address.as_deref(), Some("a:1"), "{form:?}");
         }
-        let flags = parse(&["-config=a", "-config", "b", "-dev", "-dev-no-store-token=true", "-exit-on-core-shutdown"]).unwrap_or_default();
+        let flags = parse(&["-config=a", "-config", "b", "-dev", "-dev-no-store-token=true", "-exit-on-core-shutdown"])
+            .unwrap_or_default();
         assert_eq!(flags.configs, [PathBuf::from("a"), PathBuf::from("b")]);
         assert!(flags.is_dev && flags.dev_keeps_token);
         assert!(!parse(&["-dev=false"]).unwrap_or_default().is_dev);

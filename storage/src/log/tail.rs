@@ -100,8 +100,8 @@ impl<B: TailBytes> Tail<B> {
         Ok(())
     }
 
-    /// Before the log is cut to `last`: if the tail names a later entry, lowers it and syncs that. A cut that takes only
-    /// what was not synced changes nothing here, or the tail would promise what the disk does not hold yet.
+    /// Before the log is cut to `last`: if the tail names a later entry, lowers it and syncs that. A cut that takes
+    /// only what was not synced changes nothing here, or the tail would promise what the disk does not hold yet.
     pub(crate) fn lower(&mut self, last: Option<LogId>, chain: Chain) -> io::Result<()> {
         if end_of(self.written.last) <= end_of(last) {
             return Ok(());

@@ -79,8 +79,7 @@ impl<H: Home> RevisionedTable<H> {
         let (found, expected) = (LtHash::over(&published.view)?.digest(), published.applied.digest);
         if found != expected {
             return Err(TableError::Damaged(
-                "the rows do not add up to the digest that was kept while they were written; fetch the table from a peer"
-                    .into(),
+                "the rows do not add up to the digest that apply kept; fetch the table from a peer".into(),
             ));
         }
         Ok(published.applied.clone())

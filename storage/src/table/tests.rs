@@ -381,7 +381,7 @@ fn the_digest_does_not_depend_on_how_entries_are_grouped(table: &impl Table) {
     let batches: Vec<_> = (1..=40)
         .map(|index| {
             let ops = vec![put(&format!("d/{}", index % 7), "v"), delete(&format!("d/{}", (index + 3) % 7))];
-            Batch { checkpoint: (index % 9 == 0).then(|| none_confirmed()), ..batch(index, ops) }
+            Batch { checkpoint: (index % 9 == 0).then(none_confirmed), ..batch(index, ops) }
         })
         .collect();
     let entries: Vec<_> = (1..).zip(&batches).map(|(index, batch)| entry(index, batch)).collect();

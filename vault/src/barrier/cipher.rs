@@ -2,7 +2,8 @@
 //!
 //! Layout: `version (1) · term (4) · batch id (16) · nonce (12) · ciphertext · tag (16)`. Everything in front of the
 //! nonce is authenticated, and so are the cluster, the namespace and the storage key, which are not repeated in the
-//! value. What it does not find: an older ciphertext of the same key, put back; the scrub against the table digest does.
+//! value. What it does not find: an older ciphertext of the same key, put back; the scrub against the table digest
+//! does.
 
 use zeroize::Zeroizing;
 

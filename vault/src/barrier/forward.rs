@@ -1,8 +1,10 @@
-//! Requests and replies between unsealed nodes, encrypted so that a sealed or compromised node in between learns nothing.
+//! Requests and replies between unsealed nodes, encrypted so that a sealed or compromised node in between learns
+//! nothing.
 //!
 //! Layout: `version (1) · term (4) · nonce (12) · ciphertext · tag (16)`, AES-256-GCM under the term's forward key,
-//! bound to the [`Envelope`]. A reply travels in the request's envelope turned around, so it can answer no other request.
-//! It does not find a replayed request: the receiver remembers nonces, and batch ids make a second run harmless.
+//! bound to the [`Envelope`]. A reply travels in the request's envelope turned around, so it can answer no other
+//! request. It does not find a replayed request: the receiver remembers nonces, and batch ids make a second run
+//! harmless.
 
 use zeroize::Zeroizing;
 

@@ -124,8 +124,8 @@ unsafe impl<const N: usize> Sync for Secret<N> {}
 impl<const N: usize> Secret<N> {
     const FITS: () = assert!(N <= SLOT_BYTES, "a secret must fit into a slot");
 
-    /// A secret that is written in place, so that no copy of it lies on a stack. It begins as zeros: fresh pages are, and
-    /// every slot was wiped before it became free.
+    /// A secret that is written in place, so that no copy of it lies on a stack. It begins as zeros: fresh pages are,
+    /// and every slot was wiped before it became free.
     pub fn filled(fill: impl FnOnce(&mut [u8; N])) -> Self {
         let () = Self::FITS;
         let (place, is_locked) = take_slot();

@@ -1,6 +1,7 @@
 //! HMAC-SHA256 (RFC 2104) over parts.
 //!
-//! The parts are joined without separators, so whoever calls must give every part but the last a fixed or stated length.
+//! The parts are joined without separators, so whoever calls must give every part but the last a fixed or stated
+//! length.
 
 use aws_lc_rs::hmac;
 use subtle::ConstantTimeEq;

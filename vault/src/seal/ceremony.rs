@@ -1,9 +1,9 @@
 //! Unsealing by shares: what one node has heard so far.
 //!
-//! Progress belongs to a node, not to the cluster, and lives in memory only. What surprises: a wrong share is refused by
-//! its digest at once, and it ends the attempt only in one case, when it would have been the last one needed and came
-//! from an address that had entered a valid share before. So an operator who mistypes starts over, as clients expect,
-//! and a stranger cannot disturb the others.
+//! Progress belongs to a node, not to the cluster, and lives in memory only. What surprises: a wrong share is refused
+//! by its digest at once, and it ends the attempt only in one case, when it would have been the last one needed and
+//! came from an address that had entered a valid share before. So an operator who mistypes starts over, as clients
+//! expect, and a stranger cannot disturb the others.
 
 use std::net::IpAddr;
 
@@ -46,7 +46,8 @@ pub enum ShareError {
     Unreadable,
     /// Not one of this seal's shares (400): another ceremony's, changed, superseded, or of a wrong length.
     #[error(
-        "unable to retrieve stored keys: invalid key: failed to decrypt keys from storage: cipher: message authentication failed"
+        "unable to retrieve stored keys: invalid key: failed to decrypt keys from storage: \
+         cipher: message authentication failed"
     )]
     Wrong,
     /// Every share was right and the barrier did not open: the records are damaged (500).

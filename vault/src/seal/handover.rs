@@ -1,10 +1,10 @@
 //! Hand-over: an unsealed node gives the root key to another during a ceremony.
 //!
-//! The receiver has a [`BootKey`], X25519 (RFC 7748), made when it started, and offers it signed by its node key for one
-//! occasion: cluster, epoch, both ids and the ceremony's nonce. The sender answers with a key pair of its own, used
-//! once, and the root key under AES-256-GCM with a key that both derive. Everything is bound to the occasion, so no
-//! offer and no answer is good for another one. This module does not decide who may receive: the members record and the
-//! operator do. The sender needs no signature: a root key that opens the keyring is proof enough.
+//! The receiver has a [`BootKey`], X25519 (RFC 7748), made when it started, and offers it signed by its node key for
+//! one occasion: cluster, epoch, both ids and the ceremony's nonce. The sender answers with a key pair of its own,
+//! used once, and the root key under AES-256-GCM with a key that both derive. Everything is bound to the occasion, so
+//! no offer and no answer is good for another one. This module does not decide who may receive: the members record
+//! and the operator do. The sender needs no signature: a root key that opens the keyring is proof enough.
 
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 use aws_lc_rs::digest::{SHA256, digest};

@@ -1,7 +1,7 @@
 //! The records outside the barrier, readable without a key: a closed list.
 //!
-//! `cluster` (id and epoch), `seal` (parameters, share digests, the wrapped root key) and `keyring` (encrypted under the
-//! root key). Nodes' public keys, which also lie outside, belong to the Raft membership and are not here.
+//! `cluster` (id and epoch), `seal` (parameters, share digests, the wrapped root key) and `keyring` (encrypted under
+//! the root key). Nodes' public keys, which also lie outside, belong to the Raft membership and are not here.
 
 use prost::Message;
 

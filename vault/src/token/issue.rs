@@ -89,12 +89,15 @@ pub fn issue_batch(store: &Store<'_>, context: &mut Context<'_>, record: TokenRe
     Ok(Issued { id, record, is_batch: true })
 }
 
+/// Path of the root token that initialisation gave out; no request created it.
+pub const INITIAL_ROOT_PATH: &str = "auth/token/root";
+
 /// Makes a root token without an end. The first one of a dev server has an id of the operator's choice, and looks as if
 /// it had been created over the API, as clients of dev servers expect.
 pub fn create_root(store: &mut Store<'_>, context: &mut Context<'_>, id: Option<&str>) -> Result<String, Error> {
     let (path, display_name) = match id {
         Some(_) => ("auth/token/create", "token"),
-        None => ("auth/token/root", "root"),
+        None => (INITIAL_ROOT_PATH, "root"),
     };
     let record = TokenRecord {
         policies: vec![name::ROOT.to_owned()],

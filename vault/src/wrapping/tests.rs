@@ -204,3 +204,9 @@ fn a_caller_that_asks_again_gets_the_same_reply() {
     request.idempotency_key = Some("other".into());
     assert_eq!(harness.send(&request).status, 400);
 }
+
+#[test]
+fn there_is_no_key_that_verifies_wrapping_tokens() {
+    let mut harness = Harness::new();
+    assert_eq!(harness.request_as("", "GET", "sys/wrapping/pubkey", Value::Null).0, 404);
+}

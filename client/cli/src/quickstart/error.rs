@@ -19,7 +19,9 @@ pub enum QuickstartError {
         path: PathBuf,
     },
     /// The folder holds a cluster with other settings.
-    #[error("{path} holds a cluster of {nodes} nodes from port {port}; run with --nodes {nodes} --port {port}, or choose another folder with --dir")]
+    #[error(
+        "{path} holds a cluster of {nodes} nodes from port {port}; run with --nodes {nodes} --port {port}, or choose another folder with --dir"
+    )]
     OtherSettings {
         /// The folder.
         path: PathBuf,
@@ -66,7 +68,9 @@ pub enum QuickstartError {
         source: conclave_client::Error,
     },
     /// The shares are not in the folder any more.
-    #[error("{path} is missing, and without it the cluster cannot be unsealed; put it back, or remove the folder to start afresh")]
+    #[error(
+        "{path} is missing, and without it the cluster cannot be unsealed; put it back, or remove the folder to start afresh"
+    )]
     ShareMissing {
         /// The file.
         path: PathBuf,

@@ -42,7 +42,12 @@ impl Gateway for Arc<Fake> {
                 "client": incoming.request.remote_address.map(|address| address.to_string()),
                 "fields": incoming.request.data.len(),
             });
-            Outgoing { status: 200, content_type: "application/json".into(), headers: Vec::new(), body: body.to_string().into() }
+            Outgoing {
+                status: 200,
+                content_type: "application/json".into(),
+                headers: Vec::new(),
+                body: body.to_string().into(),
+            }
         })
     }
 }
@@ -96,9 +101,13 @@ fn request(line: &str, headers: &str) -> String {
 #[tokio::test]
 async fn a_request_travels_there_and_back() {
     let stage = stage(plain(), Limits::default()).await;
-    let reply = ask(&stage, &request("LIST /v1/secret/metadata", "X-Vault-Token: t\r\nX-Vault-Namespace: root\r\n")).await;
+    let reply =
+        ask(&stage, &request("LIST /v1/secret/metadata", "X-Vault-Token: t\r\nX-Vault-Namespace: root\r\n")).await;
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
-    assert!(reply.contains("content-type: application/json\r\n") && reply.contains("cache-control: no-store"), "{reply}");
+    assert!(
+        reply.contains("content-type: application/json\r\n") && reply.contains("cache-control: no-store"),
+        "{reply}"
+    );
     assert!(reply.contains("x-vault-namespace: root"), "{reply}");
     assert!(reply.contains(r#""path":"secret/metadata/""#) && reply.contains(r#""token":"t""#), "{reply}");
 }
@@ -197,6 +206,16 @@ async fn smuggled_requests_are_refused() {
         assert!(reply.starts_with("HTTP/1.1 400"), "{headers}: {reply}");
         assert_eq!(reply.matches("HTTP/1.1").count(), 1, "{reply}");
     }
+}
+
+#[tokio::test]
+async fn nothing_follows_a_body_in_chunks_on_its_connection() {
+    // check 249
+    let stage = stage(plain(), Limits::default()).await;
+    let first = "POST /v1/a HTTP/1.1\r\nHost: x\r\nContent-Length: 80\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let reply = ask(&stage, &(first.to_owned() + &request("GET /v1/smuggled", ""))).await;
+    assert_eq!(reply.matches("HTTP/1.1").count(), 1, "{reply}");
+    assert!(reply.contains("connection: close"), "{reply}");
 }
 
 #[tokio::test]
@@ -437,8 +456,13 @@ async fn a_new_certificate_is_shown_after_a_reload() {
 async fn an_address_in_use_is_named() {
     let stage = stage(plain(), Limits::default()).await;
     let (fake, limits) = (Arc::new(Fake::default()), Limits::default());
-    let services =
-        Services::new(Arc::new(fake), Arc::new(Metrics::new()), InFlight::new(&limits), limits.clone(), Box::new(|| {}));
+    let services = Services::new(
+        Arc::new(fake),
+        Arc::new(Metrics::new()),
+        InFlight::new(&limits),
+        limits.clone(),
+        Box::new(|| {}),
+    );
     let second = Bound::bind(Listener::plain(stage.address.to_string()), services, Connections::new(&limits)).await;
     let Err(error) = second else { panic!("bound twice") };
     assert!(error.to_string().contains(&stage.address.to_string()), "{error}");

@@ -99,7 +99,10 @@ fn a_patch_names_the_media_type_it_needs() {
     assert_eq!(ask("Application/Merge-Patch+JSON; charset=utf-8"), None);
     let (status, text) = ask("application/json").unwrap();
     assert_eq!(status, 415);
-    assert!(text.contains("PATCH requires Content-Type of application/merge-patch+json, provided application/json"), "{text}");
+    assert!(
+        text.contains("PATCH requires Content-Type of application/merge-patch+json, provided application/json"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -194,6 +194,23 @@ fn another_history_of_the_same_length_is_found() {
 }
 
 #[test]
+fn a_file_of_another_history_is_found() {
+    let histories = [2, 3].map(|term| {
+        let folder = Folder::new();
+        let log = folder.open().unwrap();
+        append(&log, entries(1, 0..10));
+        (10..COUNT).for_each(|index| append(&log, entries(term, index..index + 1)));
+        append(&log, entries(4, COUNT..COUNT + 50));
+        drop(log);
+        folder
+    });
+    let [one, other] = &histories;
+    assert_eq!(one.files().len(), other.files().len());
+    std::fs::copy(&other.files()[3], &one.files()[3]).unwrap();
+    assert!(matches!(one.open(), Err(LogError::Damaged(why)) if why.contains("does not follow")));
+}
+
+#[test]
 fn a_torn_slot_of_the_tail_costs_nothing() {
     let folder = written();
     for slot in [0, super::super::tail::SLOT_DISTANCE] {

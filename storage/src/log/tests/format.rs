@@ -22,7 +22,7 @@ fn a_record_is_what_the_page_says() {
     let entry =
         Entry { id: LogId { term: 3, leader: 258, index: 1 }, payload: Payload::Batch(Bytes::from_static(b"abc")) };
     let (record, chain) = encode(&entry, &chain_start(None));
-    println!("@@ {} {} {}", "log.md", "### Test vector: record".trim(), hex(&record));
+    assert_eq!(hex(&record), vector("log.md", "### Test vector: record"));
     let decoded = decode(&record).unwrap();
     assert!(decoded.entry == entry && decoded.chain == chain && decoded.previous == chain_start(None));
 }
@@ -55,7 +55,7 @@ fn a_tail_slot_is_what_the_page_says() {
     drop(log);
     let tail = std::fs::read(folder.path().join("log/tail")).unwrap();
     // The third write, after those of an empty log and of the vote.
-    println!("@@ {} {} {}", "log.md", "### Test vector: tail slot".trim(), hex(&tail[4096..4096 + 106]));
+    assert_eq!(hex(&tail[4096..4096 + 106]), vector("log.md", "### Test vector: tail slot"));
 }
 
 #[test]
@@ -72,5 +72,5 @@ fn the_files_of_a_log_are_what_the_page_says() {
     );
     drop(log);
     assert_eq!(std::fs::read(folder.path().join("log/format")).unwrap(), b"conclave log 1\n");
-    println!("@@ {} {} {}", "log.md", "### Test vector: file".trim(), hex(&std::fs::read(&folder.files()[0]).unwrap()));
+    assert_eq!(hex(&std::fs::read(&folder.files()[0]).unwrap()), vector("log.md", "### Test vector: file"));
 }

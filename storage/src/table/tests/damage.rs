@@ -80,7 +80,7 @@ fn a_flipped_bit_in_the_sorted_files_is_found_when_it_is_read() {
     let (mut flips, mut found) = (0, 0);
     for file in files {
         let length = std::fs::metadata(&file).unwrap().len();
-        let step = usize::try_from(length / 60).unwrap().max(1);
+        let step = usize::try_from(length / 20).unwrap().max(1);
         for at in (0..length).step_by(step) {
             let handle = std::fs::OpenOptions::new().read(true).write(true).open(&file).unwrap();
             let mut byte = [0];
@@ -124,7 +124,7 @@ fn a_damaged_journal_loses_the_newest_writes_and_says_where_the_table_stands() {
     let original = std::fs::read(journal).unwrap();
     let used = original.iter().rposition(|byte| *byte != 0).unwrap();
     let mut shorter = 0;
-    for at in (0..used).step_by(used / 40) {
+    for at in (0..used).step_by(used / 20) {
         let mut bytes = original.clone();
         let end = (at + 512).min(used);
         bytes[at..end].fill(0);

@@ -53,7 +53,7 @@ fn rows_are_what_the_page_says() {
         }),
     ];
     for (name, row) in rows {
-        println!("@@ {} {} {}", "table.md", &format!("### Test vector: {name}\n").trim(), hex(&row));
+        assert_eq!(hex(&row), vector("table.md", &format!("### Test vector: {name}\n")), "{name}");
     }
 }
 
@@ -61,9 +61,9 @@ fn rows_are_what_the_page_says() {
 fn the_digest_is_what_the_page_says() {
     let mut hash = LtHash::empty();
     hash.add(Partition::Values, &key("a"), &value_row(7, b"abc"));
-    println!("@@ {} {} {}", "table.md", "### Test vector: element\n".trim(), hex(&hash.to_bytes()[..32]));
+    assert_eq!(hex(&hash.to_bytes()[..32]), vector("table.md", "### Test vector: element\n"));
     hash.add(Partition::Directories, b"", &directory_row(Directory { revision: 7, count: 1 }));
-    println!("@@ {} {} {}", "table.md", "### Test vector: digest\n".trim(), hex(&hash.digest()));
+    assert_eq!(hex(&hash.digest()), vector("table.md", "### Test vector: digest\n"));
     hash.remove(Partition::Values, &key("a"), &value_row(7, b"abc"));
     hash.remove(Partition::Directories, b"", &directory_row(Directory { revision: 7, count: 1 }));
     assert!(hash == LtHash::empty());
@@ -87,7 +87,7 @@ fn rows_of_other_lengths_are_damage() {
 #[test]
 fn a_batch_is_what_the_page_says() {
     let bytes = signed(&sample());
-    println!("@@ {} {} {}", "batch.md", "### Test vector\n".trim(), hex(&bytes));
+    assert_eq!(hex(&bytes), vector("batch.md", "### Test vector\n"));
     let read = SignedBatch::decode(bytes).unwrap();
     assert_eq!(Batch::decode(read.body).unwrap(), sample());
 }
@@ -100,7 +100,7 @@ fn a_snapshot_is_what_the_page_says() {
     let mut export = table.export().unwrap();
     for name in ["header", "rows", "end"] {
         let chunk = export.next_chunk().unwrap().unwrap();
-        println!("@@ {} {} {}", "snapshot.md", &format!("### Test vector: {name}\n").trim(), hex(&chunk));
+        assert_eq!(hex(&chunk), vector("snapshot.md", &format!("### Test vector: {name}\n")), "{name}");
     }
     assert!(export.next_chunk().unwrap().is_none());
 }

@@ -275,7 +275,10 @@ proptest! {
                     let mut seen = std::collections::BTreeSet::new();
                     let ops = ops.into_iter().filter(|(number, _)| seen.insert(*number));
                     let path = |number: u8| format!("{}/{number}", number % 3);
-                    let op = |(number, puts): (u8, bool)| if puts { put(&path(number), "v") } else { delete(&path(number)) };
+                    let op = |(number, puts): (u8, bool)| match puts {
+                        true => put(&path(number), "v"),
+                        false => delete(&path(number)),
+                    };
                     run(&table, ops.map(op).collect());
                 }
                 Step::Checkpoint => newest = checkpoint(&table, newest, vec![]),

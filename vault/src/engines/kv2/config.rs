@@ -51,7 +51,7 @@ fn parse_after(text: &str) -> Result<i64, Error> {
     if let Some(positive) = text.trim().strip_prefix('-') {
         return parse_duration(positive).map(|_| -1).ok_or_else(invalid);
     }
-    parse_duration(text).map(|after| nanos_of(after)).ok_or_else(invalid)
+    parse_duration(text).map(nanos_of).ok_or_else(invalid)
 }
 
 /// A duration in nanoseconds, as records keep it.

@@ -197,7 +197,10 @@ fn policies(
     parent: &Token,
     is_sudo: bool,
 ) -> Result<Vec<String>, Error> {
-    let sent = normalised(call.fields.list("policies").unwrap_or_default())?;
+    let mut sent = normalised(call.fields.list("policies").unwrap_or_default())?;
+    if wants(call, "no_default_policy") {
+        sent.retain(|policy| policy != name::DEFAULT);
+    }
     let wants_default = !wants(call, "no_default_policy") && role.is_none_or(|role| !role.no_default_policy);
     let mut given = match role.filter(|role| role.decides_policies()) {
         Some(role) => by_role_lists(role, sent, parent, wants_default)?,

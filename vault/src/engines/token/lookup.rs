@@ -50,13 +50,16 @@ fn show(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
     put("orphan", orphan.into());
     put("creation_time", Time::from_nanos(record.issued_nanos).secs().into());
     put("creation_ttl", record.ttl_secs.into());
-    put("issue_time", Time::from_nanos(record.issued_nanos).to_string().into());
     put("expire_time", token.expires().map_or(Value::Null, |expires| expires.to_string().into()));
     put("ttl", token.expires().map_or(0, |expires| secs_until(now, expires)).into());
     put("explicit_max_ttl", record.explicit_max_secs.into());
-    put("renewable", record.is_renewable.into());
     put("entity_id", record.entity_id.clone().into());
     put("type", if token.is_batch() { "batch" } else { "service" }.into());
+    if record.path != token::INITIAL_ROOT_PATH {
+        // The first root token was given by no request and so has no lease that these would describe.
+        put("issue_time", Time::from_nanos(record.issued_nanos).to_string().into());
+        put("renewable", record.is_renewable.into());
+    }
     if period_secs > 0 {
         put("period", period_secs.into());
     }

@@ -135,6 +135,14 @@ fn every_wrong_share_gets_the_same_answer() {
     }
 }
 
+#[test]
+fn a_wrong_share_is_refused_in_the_words_that_clients_know() {
+    let expected = "unable to retrieve stored keys: invalid key: failed to decrypt keys from storage: cipher: message \
+                    authentication failed";
+    assert_eq!(ShareError::Wrong.to_string(), expected);
+    assert_eq!(ShareError::Unreadable.to_string(), "'key' must be a valid hex or base64 string");
+}
+
 // check 182
 #[test]
 fn a_wrong_share_that_would_not_complete_the_set_leaves_the_attempt_alone() {

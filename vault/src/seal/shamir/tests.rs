@@ -94,7 +94,8 @@ fn an_independent_implementation_combines_our_shares() {
     }
 }
 
-/// Counts, over 20,000 splits, how often an event of probability 1/256 happens: 78 on average, 26 at most off (3 sigma).
+/// Counts, over 20,000 splits, how often an event of probability 1/256 happens: 78 on average, 26 at most off (3
+/// sigma).
 fn assert_uniform(count: u64) {
     assert!((52..=104).contains(&count), "{count} of 20000, 78 expected");
 }

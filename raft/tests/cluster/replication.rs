@@ -1,13 +1,16 @@
 //! A cluster that replicates, loses its leader, and reads what was written.
 
-mod support;
-
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use conclave_raft::{ChangeError, Config, ProposeError, ReadError, Stop};
+use conclave_raft::{ChangeError, Config, Identity, ProposeError, Raft, ReadError, Stop};
 use conclave_storage::batch::Outcome;
-use support::{Node, add, clustered, deadline, eventually, first, key, leader_of, retry, three};
+use conclave_storage::log::DurableLog;
+use conclave_storage::table::DurableTable;
+
+use crate::nodes::{Node, Shell, add, clustered, deadline, eventually, first, key, leader_of, retry, three};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_node_writes_and_reads_without_a_network() {
@@ -29,6 +32,42 @@ async fn a_single_node_leads_again_after_a_restart() {
     node.put_surely("b", "2").await;
     assert_eq!(node.get("a").as_deref(), Some("1"));
     node.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_on_disk_has_everything_after_a_restart() {
+    let owner_only = std::fs::Permissions::from_mode(0o700);
+    let dir = tempfile::Builder::new().permissions(owner_only).tempdir().expect("a temporary directory");
+    let config = || Config::single("http://127.0.0.1:8200");
+    let signed = {
+        let (raft, signed) =
+            (start_on_disk(dir.path(), config()).await, first(config()).await.batch(&[], &[("a", "1")]));
+        raft.bootstrap().await.expect("a fresh node bootstraps");
+        assert!(matches!(raft.propose(signed.clone(), deadline()).await, Ok(Outcome::Applied { .. })));
+        raft.shutdown().await;
+        signed
+    };
+    let raft = start_on_disk(dir.path(), config()).await;
+    assert!(raft.is_initialized());
+    // The same id again: it is known, and answers what it answered.
+    let before = raft.read_point(deadline()).await.expect("it leads itself");
+    let again = raft.propose(signed, deadline()).await;
+    assert!(matches!(again, Ok(Outcome::Applied { index }) if index <= before), "got {again:?}");
+    raft.shutdown().await;
+}
+
+/// Opens log and table in a folder, as soon as whoever had them open has let go.
+async fn start_on_disk(dir: &Path, config: Config) -> Raft {
+    let identity = Arc::new(Identity::load_or_create(dir).expect("an identity"));
+    let mut opened = None;
+    eventually("the folder is free", async || {
+        let both = DurableLog::open(dir).ok().zip(DurableTable::open(dir).ok());
+        opened = both.map(|(log, table)| (Arc::new(log), Arc::new(table)));
+        opened.is_some()
+    })
+    .await;
+    let (log, table) = opened.expect("it is open");
+    Raft::start(config, identity, log, table, Arc::new(Shell::default())).await.expect("the node starts")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -247,7 +286,7 @@ async fn a_fresh_learner_gets_a_snapshot_once_the_log_is_purged() {
 async fn without_read_points_a_cut_off_node_answers_with_what_it_has() {
     let mut config = clustered();
     config.unsafe_skip_read_point = true;
-    let [a, b, c] = support::three_with(config).await;
+    let [a, b, c] = crate::nodes::three_with(config).await;
     b.raft.shutdown().await;
     c.raft.shutdown().await;
     assert!(a.raft.read_point(deadline()).await.is_ok(), "a checker must find this");

@@ -1,0 +1,96 @@
+//! All verbs: a new one is a file here, a `mod` line, a variant and a line in [`run`].
+
+mod auth;
+mod completion;
+mod delete;
+mod engine;
+mod kv;
+mod lease;
+mod list;
+mod login;
+mod operator;
+mod patch;
+mod path_help;
+mod policy;
+mod print;
+mod read;
+mod secrets;
+mod status;
+mod token;
+mod unwrap;
+mod write;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::session::Session;
+
+/// What a command ends with.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// A verb with its own arguments.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    Status(status::Status),
+    Login(login::Login),
+    Read(read::Read),
+    Write(write::Write),
+    List(list::List),
+    Patch(patch::Patch),
+    Delete(delete::Delete),
+    /// Read and write a KV engine.
+    #[command(subcommand)]
+    Kv(kv::Kv),
+    /// Make, look up, renew and revoke tokens.
+    #[command(subcommand)]
+    Token(token::Token),
+    Unwrap(unwrap::Unwrap),
+    /// Renew and revoke leases.
+    #[command(subcommand)]
+    Lease(lease::Lease),
+    /// Read and write policies.
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Enable, disable and tune secret engines.
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
+    /// Enable, disable and tune auth methods.
+    #[command(subcommand)]
+    Auth(auth::Auth),
+    /// Initialise, unseal and run a cluster.
+    #[command(subcommand)]
+    Operator(Box<operator::Operator>),
+    PathHelp(path_help::PathHelp),
+    /// Print what this program knows.
+    #[command(subcommand)]
+    Print(print::Print),
+    /// Print the version.
+    Version,
+    Completion(completion::Completion),
+}
+
+/// Runs a verb.
+pub(crate) async fn run(verb: &Verb, session: &Session) -> Outcome {
+    match verb {
+        Verb::Status(command) => command.run(session).await,
+        Verb::Login(command) => command.run(session).await,
+        Verb::Read(command) => command.run(session).await,
+        Verb::Write(command) => command.run(session).await,
+        Verb::List(command) => command.run(session).await,
+        Verb::Patch(command) => command.run(session).await,
+        Verb::Delete(command) => command.run(session).await,
+        Verb::Kv(command) => command.run(session).await,
+        Verb::Token(command) => command.run(session).await,
+        Verb::Unwrap(command) => command.run(session).await,
+        Verb::Lease(command) => command.run(session).await,
+        Verb::Policy(command) => command.run(session).await,
+        Verb::Secrets(command) => command.run(session).await,
+        Verb::Auth(command) => command.run(session).await,
+        Verb::Operator(command) => command.run(session).await,
+        Verb::PathHelp(command) => command.run(session).await,
+        Verb::Print(command) => command.run(session),
+        Verb::Version => output::print(&format!("{}\n", session.version_line)),
+        Verb::Completion(command) => command.run(),
+    }
+}

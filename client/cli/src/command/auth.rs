@@ -1,0 +1,33 @@
+//! `auth`: the auth methods.
+
+use clap::Subcommand;
+
+use super::engine::{Disable, Enable, Family, List, Tune};
+use crate::command::Outcome;
+use crate::session::Session;
+
+const METHODS: Family = Family { root: "sys/auth", name: "auth method" };
+
+/// What can be done with auth methods.
+#[derive(Subcommand)]
+pub(crate) enum Auth {
+    /// Show the auth methods.
+    List(List),
+    /// Enable an auth method.
+    Enable(Enable),
+    /// Disable an auth method; tokens it gave end.
+    Disable(Disable),
+    /// Change settings of an auth method.
+    Tune(Tune),
+}
+
+impl Auth {
+    pub(crate) async fn run(&self, session: &Session) -> Outcome {
+        match self {
+            Self::List(command) => command.run(session, &METHODS).await,
+            Self::Enable(command) => command.run(session, &METHODS).await,
+            Self::Disable(command) => command.run(session, &METHODS).await,
+            Self::Tune(command) => command.run(session, &METHODS).await,
+        }
+    }
+}

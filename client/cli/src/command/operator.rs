@@ -1,0 +1,49 @@
+//! `operator`: initialising, unsealing and running a cluster.
+
+mod generate_root;
+mod init;
+mod key_status;
+mod members;
+mod raft;
+mod rotate;
+mod seal;
+mod snapshot;
+mod step_down;
+mod unseal;
+
+use clap::Subcommand;
+
+use crate::command::Outcome;
+use crate::session::Session;
+
+/// What operators do.
+#[derive(Subcommand)]
+pub(crate) enum Operator {
+    Init(init::Init),
+    Unseal(unseal::Unseal),
+    Seal(seal::Seal),
+    Members(members::Members),
+    StepDown(step_down::StepDown),
+    /// Show and change the nodes that replicate.
+    #[command(subcommand)]
+    Raft(raft::Raft),
+    KeyStatus(key_status::KeyStatus),
+    Rotate(rotate::Rotate),
+    GenerateRoot(generate_root::GenerateRoot),
+}
+
+impl Operator {
+    pub(crate) async fn run(&self, session: &Session) -> Outcome {
+        match self {
+            Self::Init(command) => command.run(session).await,
+            Self::Unseal(command) => command.run(session).await,
+            Self::Seal(command) => command.run(session).await,
+            Self::Members(command) => command.run(session).await,
+            Self::StepDown(command) => command.run(session).await,
+            Self::Raft(command) => command.run(session).await,
+            Self::KeyStatus(command) => command.run(session).await,
+            Self::Rotate(command) => command.run(session).await,
+            Self::GenerateRoot(command) => command.run(session).await,
+        }
+    }
+}

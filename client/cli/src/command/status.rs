@@ -1,0 +1,135 @@
+//! `status`: how sealed the node is and who leads.
+//!
+//! It needs no token. What surprises: the exit code is 2 for a sealed node, which scripts wait for.
+
+use clap::Args;
+use conclave_client::Request;
+use serde_json::{Map, Value};
+
+use crate::command::Outcome;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::{golang, table};
+
+/// Show how sealed the node is and who leads. Exits with 2 if it is sealed.
+#[derive(Args)]
+pub(crate) struct Status {}
+
+impl Status {
+    pub(crate) async fn run(&self, session: &Session) -> Outcome {
+        let request = Request::get("sys/seal-status").about_one_node();
+        let sealing =
+            session.send_anonymously("checking seal status", request).await.map_err(|failure| match failure {
+                // A script that waits for an unsealed node must not mistake silence for a seal.
+                Failure::Call { doing, source } => Failure::Usage(Failure::Call { doing, source }.to_string()),
+                other => other,
+            })?;
+        let mut document = sealing.json().clone();
+        let is_sealed = document["sealed"].as_bool().unwrap_or(true);
+        if !is_sealed {
+            let request = Request::get("sys/leader").about_one_node();
+            // Its rows are an addition; without them the status is still an answer.
+            if let Ok(leader) = session.send_anonymously("reading the leader", request).await {
+                add(&mut document, leader.json());
+            }
+        }
+        session.output.either(|| table::pairs(&rows(&document)), &document)?;
+        if is_sealed { Err(Failure::Quiet(2)) } else { Ok(()) }
+    }
+}
+
+fn add(document: &mut Value, more: &Value) {
+    if let (Some(document), Some(more)) = (document.as_object_mut(), more.as_object()) {
+        document.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+}
+
+/// Whether a document has a field with something in it.
+fn is_set(document: &Value, name: &str) -> bool {
+    !matches!(document[name].as_str(), Some("")) && !document[name].is_null()
+}
+
+fn rows(document: &Value) -> Vec<(String, String)> {
+    let empty = Map::new();
+    let fields = document.as_object().unwrap_or(&empty);
+    let mut rows = Vec::new();
+    let mut row = |title: &str, value: String| rows.push((title.to_owned(), value));
+    let shown = |name: &str| golang::value(fields.get(name).unwrap_or(&Value::Null));
+    row("Seal Type", shown("type"));
+    row("Initialized", shown("initialized"));
+    row("Sealed", shown("sealed"));
+    row("Total Shares", shown("n"));
+    row("Threshold", shown("t"));
+    if document["sealed"].as_bool().unwrap_or(true) && document["initialized"].as_bool().unwrap_or(false) {
+        row("Unseal Progress", format!("{}/{}", shown("progress"), shown("t")));
+        row("Unseal Nonce", shown("nonce"));
+    }
+    let optional = [
+        ("Version", "version"),
+        ("Build Date", "build_date"),
+        ("Storage Type", "storage_type"),
+        ("Cluster Name", "cluster_name"),
+        ("Cluster ID", "cluster_id"),
+        ("HA Enabled", "ha_enabled"),
+        ("HA Cluster", "leader_cluster_address"),
+    ];
+    for (title, name) in optional.into_iter().filter(|(_, name)| is_set(document, name)) {
+        row(title, shown(name));
+    }
+    if document["ha_enabled"].as_bool().unwrap_or(false) {
+        let leads = document["is_self"].as_bool().unwrap_or(false);
+        row("HA Mode", if leads { "active" } else { "standby" }.to_owned());
+        if leads && is_set(document, "active_time") {
+            row("Active Since", shown("active_time"));
+        } else if !leads && is_set(document, "leader_address") {
+            row("Active Node Address", shown("leader_address"));
+        }
+    }
+    for (title, name) in
+        [("Raft Committed Index", "raft_committed_index"), ("Raft Applied Index", "raft_applied_index")]
+    {
+        if is_set(document, name) {
+            row(title, shown(name));
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_sealed_node_shows_how_far_its_ceremony_is() {
+        let document = json!({
+            "type": "shamir", "initialized": true, "sealed": true, "n": 5, "t": 3, "progress": 1, "nonce": "abc",
+            "version": "1.17.6"
+        });
+        let expected = "\
+Key                Value
+---                -----
+Seal Type          shamir
+Initialized        true
+Sealed             true
+Total Shares       5
+Threshold          3
+Unseal Progress    1/3
+Unseal Nonce       abc
+Version            1.17.6
+";
+        assert_eq!(table::pairs(&rows(&document)), expected);
+    }
+
+    #[test]
+    fn an_unsealed_follower_names_the_leader() {
+        let document = json!({
+            "type": "shamir", "initialized": true, "sealed": false, "n": 5, "t": 3, "version": "1.17.6",
+            "ha_enabled": true, "is_self": false, "leader_address": "https://a:1", "raft_applied_index": 7
+        });
+        let rows = rows(&document);
+        assert!(rows.contains(&("HA Mode".to_owned(), "standby".to_owned())));
+        assert!(rows.contains(&("Active Node Address".to_owned(), "https://a:1".to_owned())));
+        assert!(!rows.iter().any(|(title, _)| title == "Unseal Progress"));
+    }
+}

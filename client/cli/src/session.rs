@@ -1,0 +1,144 @@
+//! What a command works with: a client set up from flags and environment, and where its results go.
+//!
+//! What surprises: the client of the SDK would go on for a minute; a person at a prompt is told after a few rounds.
+
+use conclave_client::{Client, Discovery, Environment, Error, Reply, Request, Secret, Variable};
+
+use crate::arguments::Globals;
+use crate::curl;
+use crate::failure::Failure;
+use crate::format::Format;
+use crate::output::{self, Output};
+use crate::token_file::TokenFile;
+
+/// Rounds over all nodes after the first, unless the environment says otherwise: about three seconds, within which a
+/// healthy cluster elects a leader.
+const ROUNDS: u32 = 5;
+
+/// One command's surroundings.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) output: Output,
+    pub(crate) token: Option<Secret>,
+    /// Whether the environment holds the token, which a login then does not replace.
+    pub(crate) has_environment_token: bool,
+    pub(crate) token_file: Option<TokenFile>,
+    pub(crate) may_ask: bool,
+    pub(crate) version_line: String,
+    headers: Vec<(String, String)>,
+    namespace: Option<String>,
+    prints_curl: bool,
+}
+
+impl Session {
+    /// Sets everything up; nothing is sent.
+    pub(crate) fn open(globals: &Globals, version_line: &str) -> Result<Self, Failure> {
+        let environment = environment(globals);
+        let local = |source: Error| Failure::Usage(source.to_string());
+        let builder = Client::builder().discovery(Discovery::Off).max_retries(ROUNDS);
+        let client = builder.environment(&environment).map_err(local)?.build().map_err(local)?;
+        let token_file = TokenFile::locate(globals.token_file.clone());
+        let from_environment = environment.get(Variable::Token).map(|token| Secret::new(token.trim()));
+        let has_environment_token = from_environment.is_some();
+        let token = match (from_environment, &token_file) {
+            (Some(token), _) => Some(token),
+            (None, Some(file)) => file.read()?,
+            (None, None) => None,
+        };
+        client.set_token(token.clone());
+        let format = match (globals.format, environment.get(Variable::Format)) {
+            (Some(format), _) => format,
+            (None, Some(name)) => Format::parse(&name).map_err(Failure::Usage)?,
+            (None, None) => Format::Table,
+        };
+        let is_coloured = globals.allows_colour() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+        Ok(Self {
+            client,
+            output: Output { format, field: globals.field.clone(), is_coloured },
+            token,
+            has_environment_token,
+            token_file,
+            may_ask: !globals.non_interactive,
+            version_line: version_line.to_owned(),
+            headers: headers(&globals.header)?,
+            namespace: environment.get(Variable::Namespace),
+            prints_curl: globals.output_curl_string,
+        })
+    }
+
+    /// Sends a request; `doing` says what for, such as `reading secret/app`.
+    pub(crate) async fn send(&self, doing: &str, request: Request) -> Result<Reply, Failure> {
+        self.send_as(&self.client, self.token.is_some(), request).await.map_err(|failure| match failure {
+            Sending::Failed(source) => Failure::call(doing, source),
+            Sending::Printed(outcome) => outcome,
+        })
+    }
+
+    /// Sends a request without this session's token.
+    pub(crate) async fn send_anonymously(&self, doing: &str, request: Request) -> Result<Reply, Failure> {
+        let client = self.client.with_token(None);
+        self.send_as(&client, false, request).await.map_err(|failure| match failure {
+            Sending::Failed(source) => Failure::call(doing, source),
+            Sending::Printed(outcome) => outcome,
+        })
+    }
+
+    /// Sends a request for something that may not be there; a 404 with data counts as an answer.
+    pub(crate) async fn fetch(&self, doing: &str, path: &str, request: Request) -> Result<Reply, Failure> {
+        match self.send_as(&self.client, self.token.is_some(), request).await {
+            Ok(reply) => Ok(reply),
+            Err(Sending::Printed(outcome)) => Err(outcome),
+            Err(Sending::Failed(Error::Status(error))) if error.status == 404 => {
+                if error.reply.data().is_some_and(|data| !data.is_empty()) || !error.reply.warnings().is_empty() {
+                    return Ok(error.reply);
+                }
+                Err(Failure::NotFound { path: path.to_owned(), reasons: error.errors })
+            }
+            Err(Sending::Failed(source)) => Err(Failure::call(doing, source)),
+        }
+    }
+
+    async fn send_as(&self, client: &Client, has_token: bool, request: Request) -> Result<Reply, Sending> {
+        let mut request = request;
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if !self.prints_curl {
+            return client.send(request).await.map_err(Sending::Failed);
+        }
+        let address = client.addresses().first().map(ToString::to_string).unwrap_or_default();
+        let command =
+            curl::command(&request, &address, has_token, self.namespace.as_deref()).map_err(Sending::Failed)?;
+        Err(Sending::Printed(match output::print(&format!("{command}\n")) {
+            Ok(()) => Failure::Quiet(0),
+            Err(failure) => failure,
+        }))
+    }
+}
+
+/// Why there is no reply.
+enum Sending {
+    Failed(Error),
+    /// The request was printed instead of sent.
+    Printed(Failure),
+}
+
+/// The process's environment, over which flags win.
+fn environment(globals: &Globals) -> Environment<'static> {
+    let globals = globals.clone();
+    Environment::from_fn(move |name| {
+        let suffix = name.strip_prefix("CONCLAVE_").or_else(|| name.strip_prefix("VAULT_"))?;
+        if let Some(value) = globals.instead_of(suffix) {
+            return Some(value);
+        }
+        if globals.overrules(suffix) { None } else { std::env::var(name).ok() }
+    })
+}
+
+fn headers(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |header: &String| match header.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(Failure::Usage(format!("the header `{header}` must be written as NAME=VALUE"))),
+    };
+    given.iter().map(pair).collect()
+}

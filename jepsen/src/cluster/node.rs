@@ -1,0 +1,203 @@
+//! One node: its process, its files, and clients of it alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use conclave_client::Client;
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use super::address::Place;
+use super::error::ClusterError;
+use super::process::{Life, Process};
+use super::{Options, PATIENCE, PAUSE, STATUS_DEADLINE, client_at, configuration};
+
+/// Lines of a log that an error shows.
+const TAIL_LINES: usize = 15;
+/// How long a node may take to stop in good order; handing over leadership is part of it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One node of a [`super::Cluster`]. All calls take `&self`, so that tasks can share it.
+pub struct Node {
+    name: String,
+    address: String,
+    place: Place,
+    folder: PathBuf,
+    program: PathBuf,
+    environment: Vec<(String, String)>,
+    process: Mutex<Process>,
+    client: Client,
+}
+
+impl Node {
+    /// Writes the configuration; nothing runs yet.
+    pub(super) fn prepare(
+        index: usize,
+        place: Place,
+        root: &Path,
+        program: &Path,
+        options: &Options,
+    ) -> Result<Self, ClusterError> {
+        let name = format!("node{}", index + 1);
+        let folder = root.join(&name);
+        fs::create_dir_all(&folder).map_err(ClusterError::file(&folder))?;
+        let address = format!("http://{}", place.api);
+        let client = client_at(&address, STATUS_DEADLINE);
+        let (program, environment) = (program.to_owned(), options.environment.clone());
+        let node = Self { name, address, place, folder, program, environment, process: Mutex::default(), client };
+        let text = configuration::text(&node.name, place, &node.data_dir(), options);
+        let path = node.configuration_file();
+        fs::write(&path, text).map_err(ClusterError::file(path))?;
+        Ok(node)
+    }
+
+    /// The name in logs and errors: `node1` is number 0.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The API's address, such as `http://127.83.12.1:8200`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// `host:port` where other nodes reach this one.
+    pub fn cluster_address(&self) -> String {
+        self.place.cluster.to_string()
+    }
+
+    /// The folder with the node's data. Touch it only while the node is down.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Everything that the node has written to its output, over all its lives.
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// The node's configuration.
+    pub fn configuration_file(&self) -> PathBuf {
+        self.folder.join("conclave.hcl")
+    }
+
+    /// The process id, while there is a process.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process().id()
+    }
+
+    /// Whether it runs and is not paused.
+    pub fn is_running(&self) -> bool {
+        self.process().life() == Life::Running
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.process().life() == Life::Paused
+    }
+
+    /// Kills the process (SIGKILL) and waits until it is gone. Fine if there is none.
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`].
+    pub fn kill(&self) -> Result<(), ClusterError> {
+        self.process().kill().map_err(|source| self.failed(source))
+    }
+
+    /// Sends SIGKILL without waiting, so that several nodes can be killed at the same moment.
+    pub(super) fn signal_kill(&self) -> Result<(), ClusterError> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Halts the process (SIGSTOP); it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`] if it does not run.
+    pub fn pause(&self) -> Result<(), ClusterError> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a paused process go on (SIGCONT).
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`] if it does not run.
+    pub fn resume(&self) -> Result<(), ClusterError> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Stops the process in good order (SIGTERM) and waits until it is gone.
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`] if it does not run, [`ClusterError::TooSlow`] after 30 s.
+    pub async fn stop(&self) -> Result<(), ClusterError> {
+        self.signal(Signal::TERM)?;
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while self.process().life() != Life::Down {
+            if Instant::now() >= deadline {
+                return Err(ClusterError::too_slow(&format!("stopping {}", self.name), STOP_TIMEOUT));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Starts the node again (killing it first if it runs) and waits until it listens. It is sealed then.
+    ///
+    /// # Errors
+    /// [`ClusterError::Ended`] with the end of its log if it does not come up.
+    pub async fn restart(&self) -> Result<(), ClusterError> {
+        self.kill()?;
+        self.spawn()?;
+        self.wait_until_listening().await
+    }
+
+    /// Starts the process.
+    pub(super) fn spawn(&self) -> Result<(), ClusterError> {
+        let (configuration, log) = (self.configuration_file(), self.log_file());
+        let spawned = self.process().spawn(&self.program, &configuration, &log, &self.environment);
+        spawned.map_err(|source| self.failed(source))
+    }
+
+    /// Waits until the API answers.
+    pub(super) async fn wait_until_listening(&self) -> Result<(), ClusterError> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.client.seals().status().await.is_err() {
+            if self.process().life() == Life::Down {
+                return Err(ClusterError::Ended { node: self.name.clone(), tail: self.log_tail() });
+            }
+            if Instant::now() >= deadline {
+                return Err(ClusterError::too_slow(&format!("starting {}", self.name), PATIENCE));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// A client of this node alone, without a token, whose calls end after `deadline`.
+    pub fn client(&self, deadline: Duration) -> Client {
+        client_at(&self.address, deadline)
+    }
+
+    /// The last lines of the log.
+    pub fn log_tail(&self) -> String {
+        let text = fs::read(self.log_file()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), ClusterError> {
+        self.process().signal(signal).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: std::io::Error) -> ClusterError {
+        ClusterError::Process { node: self.name.clone(), source }
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        // A panic elsewhere leaves the process as it is, and it must still be killed.
+        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,102 @@
+//! One server process: its life and the signals it gets.
+//!
+//! What surprises: a stopped process (SIGSTOP) still runs as far as the system is concerned; its sockets accept
+//! connections and answer nothing.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::spawner;
+
+/// What a process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It runs.
+    Running,
+    /// It was halted and can be continued.
+    Paused,
+    /// There is none.
+    Down,
+}
+
+/// A process that may be there or not.
+#[derive(Default)]
+pub(super) struct Process {
+    child: Option<Child>,
+    is_paused: bool,
+}
+
+impl Process {
+    /// Starts `conclave server` with its output added to `log`.
+    pub(super) fn spawn(
+        &mut self,
+        program: &Path,
+        configuration: &Path,
+        log: &Path,
+        environment: &[(String, String)],
+    ) -> io::Result<()> {
+        if self.life() != Life::Down {
+            return Err(io::Error::other("it runs already"));
+        }
+        let output = File::options().create(true).append(true).open(log)?;
+        let mut command = Command::new(program);
+        command
+            .arg("server")
+            .arg(format!("-config={}", configuration.display()))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        self.child = Some(spawner::spawn(command)?);
+        self.is_paused = false;
+        Ok(())
+    }
+
+    /// What it is doing now. One that ended is reaped.
+    pub(super) fn life(&mut self) -> Life {
+        if let Some(child) = &mut self.child
+            && !matches!(child.try_wait(), Ok(None))
+        {
+            self.child = None;
+        }
+        match (&self.child, self.is_paused) {
+            (None, _) => Life::Down,
+            (Some(_), true) => Life::Paused,
+            (Some(_), false) => Life::Running,
+        }
+    }
+
+    /// The process id, while there is a process.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Sends a signal. The id belongs to our child until it is reaped, so it reaches nobody else.
+    pub(super) fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        if self.life() == Life::Down {
+            return Err(io::Error::other("it does not run"));
+        }
+        let child = self.child.as_ref().ok_or_else(|| io::Error::other("it does not run"))?;
+        kill_process(Pid::from_child(child), signal)?;
+        match signal {
+            Signal::STOP => self.is_paused = true,
+            Signal::CONT => self.is_paused = false,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Kills it and waits until it is gone.
+    pub(super) fn kill(&mut self) -> io::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            // An error means that it ended meanwhile, which the wait finds out.
+            let _ = child.kill();
+            child.wait()?;
+        }
+        Ok(())
+    }
+}

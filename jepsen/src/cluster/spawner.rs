@@ -1,0 +1,55 @@
+//! Starts processes that the kernel kills when this process ends, however it ends.
+//!
+//! The kernel ties that to the thread that started the process, not to the process. So one thread, which lives as long
+//! as this process, starts them all; a test's own threads come and go.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, OnceLock};
+use std::thread;
+
+use rustix::process::Signal;
+
+type Order = (Command, Sender<io::Result<Child>>);
+
+static SPAWNER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+
+/// Starts a process in a group of its own, so that an interrupt at the terminal reaches only this one.
+pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
+    command.process_group(0);
+    #[cfg(target_os = "linux")]
+    die_with_parent(&mut command);
+    let (answer, answered) = channel();
+    let gone = |_| io::Error::other("the thread that starts processes is gone");
+    let spawner = SPAWNER.get_or_init(|| Mutex::new(start())).lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    spawner.send((command, answer)).map_err(|_| io::Error::other("the thread that starts processes is gone"))?;
+    drop(spawner);
+    answered.recv().map_err(gone)?
+}
+
+#[cfg(target_os = "linux")]
+fn die_with_parent(command: &mut Command) {
+    let arm = || rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from);
+    // SAFETY: between fork and exec only one system call is made; it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(arm);
+    }
+}
+
+fn start() -> Sender<Order> {
+    let (orders, inbox) = channel::<Order>();
+    thread::spawn(move || {
+        for (mut command, answer) in inbox {
+            // Whoever asked may have given up; the process then ends with the handle.
+            if let Err(unheard) = answer.send(command.spawn())
+                && let Ok(mut child) = unheard.0
+            {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    });
+    orders
+}

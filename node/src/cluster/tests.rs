@@ -1,0 +1,229 @@
+//! The attacker's part: a sealed node that forges, replays, or had its table written behind its back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use conclave_raft::Hooks;
+use conclave_storage::batch::{Batch, Op, Outcome, SignedBatch};
+use conclave_storage::log::{Entry, Log, LogId, MemoryLog, Payload};
+use conclave_storage::table::{MemoryTable, Table};
+use conclave_vault::batch::Proposal;
+use conclave_vault::bootstrap;
+use conclave_vault::context::{Context, SystemTtl};
+use conclave_vault::core::Core;
+use conclave_vault::seal::init::{Parameters, initialize};
+use conclave_vault::time::Time;
+use prost::Message;
+
+use super::gated::GatedTable;
+use super::hooks::NodeHooks;
+use super::table_check::{CheckError, Verdict, check};
+use crate::shared::Shared;
+use crate::view::{SystemRandomness, TableView};
+
+/// One node's storage and the keys of its cluster.
+struct Scene {
+    core: Arc<Core>,
+    table: GatedTable,
+    log: MemoryLog,
+}
+
+fn context(random: &mut SystemRandomness) -> Context<'_> {
+    Context {
+        now: Time::from_secs(1_700_000_000),
+        random,
+        node_id: 1,
+        system_ttl: SystemTtl::default(),
+        epoch: 0,
+        api_version: "1.17.6",
+    }
+}
+
+impl Scene {
+    /// A cluster whose first batch is applied.
+    fn new() -> Self {
+        let mut random = SystemRandomness::default();
+        let parameters = Parameters { shares: 1, threshold: 1 };
+        let made = initialize(parameters, &mut random, Time::from_secs(1_700_000_000), [7; 16]).unwrap();
+        let scene = Self {
+            core: Arc::new(Core::new(made.barrier)),
+            table: GatedTable::new(Arc::new(MemoryTable::new())),
+            log: MemoryLog::new(),
+        };
+        scene.append(Payload::Blank);
+        let first = {
+            let view = TableView(scene.table.view().unwrap());
+            let mut context = context(&mut random);
+            bootstrap::first_batch(&scene.core, &mut context, &view, made.records, Some("root"), true).unwrap().0
+        };
+        assert!(matches!(scene.commit(&first.bytes), Outcome::Applied { .. }));
+        scene
+    }
+
+    fn next_index(&self) -> u64 {
+        self.log.state().last.map_or(0, |last| last.index + 1)
+    }
+
+    fn entry(&self, payload: Payload) -> Entry {
+        Entry { id: LogId { term: 1, leader: 1, index: self.next_index() }, payload }
+    }
+
+    /// Appends an entry and applies it, as consensus does on every node.
+    fn append(&self, payload: Payload) -> Option<Outcome> {
+        let entry = self.entry(payload);
+        self.log.append(vec![entry.clone()], Box::new(|synced| synced.unwrap())).unwrap();
+        self.table.apply(&[entry]).unwrap()[0]
+    }
+
+    fn commit(&self, signed: &Bytes) -> Outcome {
+        self.append(Payload::Batch(signed.clone())).unwrap()
+    }
+
+    /// An honest write of a record in the system's area.
+    fn honest(&self, name: &str, value: &[u8]) -> Proposal {
+        let view = TableView(self.table.view().unwrap());
+        let mut random = SystemRandomness::default();
+        let mut context = context(&mut random);
+        let mut store = self.core.store(&view);
+        let system = store.system();
+        store.put_bytes(&system, &["test", name], zeroize::Zeroizing::new(value.to_vec())).unwrap();
+        store.finish(&mut context).unwrap().unwrap()
+    }
+
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let view = TableView(self.table.view().unwrap());
+        let mut store = self.core.store(&view);
+        let system = store.system();
+        store.get_bytes(&system, &["test", name]).unwrap().map(|bytes| bytes.to_vec())
+    }
+
+    fn check(&self) -> Result<Verdict, CheckError> {
+        check(&self.table, &self.log, &self.core, self.next_index().saturating_sub(1))
+    }
+
+    /// Marks an index, then confirms the digest that the table had there.
+    fn checkpoint(&self) {
+        let mut confirmed = None;
+        for _ in 0..2 {
+            let mut random = SystemRandomness::default();
+            let base = self.next_index() - 1;
+            let proposal = self.core.checkpoint(&mut context(&mut random), base, confirmed);
+            let Outcome::Applied { index } = self.commit(&proposal.bytes) else { panic!("a checkpoint has no guards") };
+            confirmed = Some((index, self.table.digest_at(index).unwrap().unwrap()));
+        }
+    }
+}
+
+/// A batch that somebody without keys made: deletes a key, with a tag of zeros.
+fn forged(key: &Bytes, base: u64) -> Bytes {
+    let batch = Batch {
+        id: Bytes::copy_from_slice(&[9; 16]),
+        base,
+        ops: vec![Op { key: key.clone(), value: None }],
+        ..Batch::default()
+    };
+    let body = Bytes::from(batch.encode_to_vec());
+    SignedBatch { body, term: 1, tag: Bytes::from_static(&[0; 32]) }.encode_to_vec().into()
+}
+
+fn key_of(signed: &Bytes) -> Bytes {
+    let signed = SignedBatch::decode(signed.clone()).unwrap();
+    Batch::decode(signed.body).unwrap().ops[0].key.clone()
+}
+
+// check 246
+#[test]
+fn an_unsealed_node_lets_a_forged_batch_neither_in_nor_through() {
+    let scene = Scene::new();
+    let honest = scene.honest("a", b"1");
+    let forged = forged(&key_of(&honest.bytes), 0);
+    let shared = Arc::new(Shared::default());
+    let hooks = NodeHooks::new(Arc::clone(&shared));
+    shared.unseal(Arc::clone(&scene.core));
+    assert!(hooks.verify_for_append(&honest.bytes).is_ok());
+    assert!(hooks.before_apply(5, &honest.bytes).is_ok());
+    assert!(hooks.verify_for_append(&forged).is_err());
+    assert!(hooks.before_apply(6, &forged).is_err());
+}
+
+#[test]
+fn a_sealed_leader_appends_nothing() {
+    let scene = Scene::new();
+    let hooks = NodeHooks::new(Arc::default());
+    assert!(hooks.verify_for_append(&scene.honest("a", b"1").bytes).is_err());
+}
+
+// check 246
+#[test]
+fn a_forged_entry_that_was_applied_while_sealed_is_found_at_unseal() {
+    for has_checkpoint in [false, true] {
+        let scene = Scene::new();
+        let honest = scene.honest("a", b"1");
+        scene.commit(&honest.bytes);
+        if has_checkpoint {
+            scene.checkpoint();
+        }
+        let forged = forged(&key_of(&honest.bytes), scene.next_index() - 1);
+        let at = scene.next_index();
+        assert!(matches!(scene.commit(&forged), Outcome::Applied { .. }));
+        assert_eq!(scene.read("a"), None, "the forged batch took effect on the sealed node");
+        assert!(matches!(scene.check(), Err(CheckError::Tag(index)) if index == at));
+    }
+}
+
+// check 246
+#[test]
+fn a_replayed_entry_does_nothing() {
+    let scene = Scene::new();
+    let first = scene.honest("a", b"1");
+    scene.commit(&first.bytes);
+    scene.commit(&scene.honest("a", b"2").bytes);
+    scene.commit(&first.bytes);
+    assert_eq!(scene.read("a").as_deref(), Some(b"2".as_slice()));
+    assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
+    assert_eq!(scene.read("a").as_deref(), Some(b"2".as_slice()));
+}
+
+// check 231
+#[test]
+fn a_table_that_does_not_follow_from_the_log_is_made_right_before_it_is_served() {
+    let scene = Scene::new();
+    let honest = scene.honest("a", b"1");
+    // The log says that the record was written; on this disk it was removed instead.
+    let entry = scene.entry(Payload::Batch(honest.bytes.clone()));
+    scene.log.append(vec![entry.clone()], Box::new(|synced| synced.unwrap())).unwrap();
+    let forged = Entry { payload: Payload::Batch(forged(&key_of(&honest.bytes), 0)), ..entry };
+    scene.table.apply(&[forged]).unwrap();
+    assert_eq!(scene.read("a"), None);
+    assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
+    assert_eq!(scene.read("a").as_deref(), Some(b"1".as_slice()));
+}
+
+#[test]
+fn an_honest_table_is_confirmed_with_and_without_a_checkpoint() {
+    let scene = Scene::new();
+    scene.commit(&scene.honest("a", b"1").bytes);
+    assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
+    scene.checkpoint();
+    scene.commit(&scene.honest("b", b"2").bytes);
+    assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
+    assert_eq!(scene.read("a").as_deref(), Some(b"1".as_slice()));
+    assert_eq!(scene.read("b").as_deref(), Some(b"2".as_slice()));
+}
+
+#[test]
+fn a_table_that_came_by_snapshot_waits_for_a_checkpoint() {
+    let scene = Scene::new();
+    scene.commit(&scene.honest("a", b"1").bytes);
+    let receiver = GatedTable::new(Arc::new(MemoryTable::new()));
+    let (mut export, mut import) = (scene.table.export().unwrap(), receiver.import().unwrap());
+    while let Some(chunk) = export.next_chunk().unwrap() {
+        import.push(&chunk).unwrap();
+    }
+    let since = import.install().unwrap().last.unwrap().index;
+    let scene = Scene { table: receiver, ..scene };
+    assert_eq!(scene.check().unwrap(), Verdict::Unconfirmed { since });
+    scene.checkpoint();
+    assert!(scene.table.applied().checkpoint.is_some_and(|(_, confirmed)| confirmed >= since));
+    assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
+}

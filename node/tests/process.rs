@@ -1,0 +1,142 @@
+//! The process as whoever starts it sees it: flags, pipes, signals, exit codes.
+
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to be ready, or to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that is killed when the test ends.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conclave"));
+    command.env_clear();
+    command
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn dev(home: &Path, stdout: Stdio, stderr: Stdio) -> Server {
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let arguments = ["server", "-dev", "-dev-root-token-id", "root-of-test", "-dev-listen-address", &address];
+    let process = command().args(arguments).env("HOME", home).stdout(stdout).stderr(stderr).spawn().unwrap();
+    Server { process, port }
+}
+
+/// The status code of a health check, once the server answers.
+fn health(server: &Server) -> String {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", server.port)) {
+            stream.write_all(b"GET /v1/sys/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut reply = String::new();
+            if stream.read_to_string(&mut reply).is_ok() && !reply.is_empty() {
+                return reply.split(' ').nth(1).unwrap_or_default().to_owned();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the server did not answer");
+}
+
+fn terminate(server: &mut Server) -> Option<i32> {
+    let process = rustix::process::Pid::from_child(&server.process);
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(status) = server.process.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the server did not stop");
+}
+
+fn output(arguments: &[&str]) -> Output {
+    command().args(arguments).output().unwrap()
+}
+
+/// A pipe that takes nothing more, because it is full.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    // The capacity of a pipe on Linux, unless somebody changed it (pipe(7)).
+    writer.write_all(&[b'x'; 65_536]).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn a_dev_server_says_its_secrets_and_stops_when_told() {
+    let home = tempfile::tempdir().unwrap();
+    let mut server = dev(home.path(), Stdio::piped(), Stdio::null());
+    assert_eq!(health(&server), "200");
+    assert_eq!(terminate(&mut server), Some(0));
+    let mut said = String::new();
+    server.process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.lines().any(|line| line == "Root Token: root-of-test"), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("Unseal Key: ")), "{said}");
+    assert_eq!(std::fs::read_to_string(home.path().join(".vault-token")).unwrap(), "root-of-test");
+}
+
+#[test]
+fn a_server_does_not_wait_for_a_pipe_that_nobody_reads() {
+    let home = tempfile::tempdir().unwrap();
+    let (_out_reader, out) = full_pipe();
+    let (_error_reader, error) = full_pipe();
+    let mut server = dev(home.path(), out.into(), error.into());
+    assert_eq!(health(&server), "200");
+    assert_eq!(terminate(&mut server), Some(0));
+}
+
+#[test]
+fn the_process_leaves_no_core_and_keeps_files_to_itself() {
+    // check 268
+    let home = tempfile::tempdir().unwrap();
+    let server = dev(home.path(), Stdio::null(), Stdio::null());
+    health(&server);
+    let folder = format!("/proc/{}", server.process.id());
+    let limits = std::fs::read_to_string(format!("{folder}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+    let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
+    assert!(status.lines().any(|line| line == "NoNewPrivs:\t1"), "{status}");
+    assert!(status.lines().any(|line| line == "Umask:\t0077"), "{status}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.hcl");
+    std::fs::write(&file, "storage \"inmem\" {}\nlistener \"tcp\" {\n  tls_disable = \"perhaps\"\n}\n").unwrap();
+    let output = output(&["server", "-config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("c.hcl:3: listener \"tcp\": tls_disable must be true or false"), "{said}");
+}
+
+#[test]
+fn the_version_is_one_line_that_scripts_can_take_apart() {
+    for form in ["version", "-version", "--version", "-v"] {
+        let output = output(&[form]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said.lines().count(), 1, "{form}: {said}");
+        assert_eq!(said.split(' ').nth(1), Some("v1.17.6"), "{form}: {said}");
+    }
+}

@@ -1,0 +1,6 @@
+//! Clusters in one process: real TLS over loopback, storage in memory, and no timing that a slow machine could miss.
+
+mod nodes;
+
+mod members;
+mod replication;
