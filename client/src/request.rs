@@ -180,6 +180,11 @@ impl Request {
         self
     }
 
+    /// Whether the answer is about one node.
+    pub fn is_about_one_node(&self) -> bool {
+        self.scope == Scope::Node
+    }
+
     /// Hands every status back as a reply instead of an error.
     pub fn any_status(mut self) -> Self {
         self.any_status = true;

@@ -4,4 +4,11 @@
 //! It is a black box: it knows the API and the process, never the server's insides. What surprises: a checker answers
 //! three ways. "Unknown" is neither good nor bad, and a run that ends so has not passed.
 
+pub mod check;
 pub mod cluster;
+pub mod coverage;
+pub mod history;
+pub mod nemesis;
+pub mod readback;
+pub mod run;
+pub mod workload;

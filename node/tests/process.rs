@@ -1,5 +1,7 @@
 //! The process as whoever starts it sees it: flags, pipes, signals, exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test ends with a panic")]
+
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

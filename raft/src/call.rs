@@ -18,8 +18,8 @@ use crate::read::RoundFailed;
 use crate::wire::proto::{self, door_client::DoorClient, read_reply::Answer};
 
 impl Raft {
-    /// An index that covers every write acknowledged before this call, anywhere; it is applied here when this returns. Reads
-    /// that wait together share a round, and only one that started after they came.
+    /// An index that covers every write acknowledged before this call, anywhere; it is applied here when this
+    /// returns. Reads that wait together share a round, and only one that started after they came.
     pub async fn read_point(&self, deadline: Instant) -> Result<u64, ReadError> {
         let inner = self.inner();
         #[cfg(feature = "mutants")]
@@ -67,8 +67,9 @@ impl Raft {
         }
     }
 
-    /// Sends a request to an address, over a connection of its own, before either side knows the other as a member. With
-    /// `expected_key` the other side must prove that key; without, it may be anybody, and nothing secret may be sent.
+    /// Sends a request to an address, over a connection of its own, before either side knows the other as a member.
+    /// With `expected_key` the other side must prove that key; without, it may be anybody, and nothing secret may be
+    /// sent.
     pub async fn call_address(
         &self,
         address: &str,

@@ -122,7 +122,8 @@ pub enum Stop {
     /// The entry at this index does not verify; nothing is applied any more.
     #[error("the entry at index {0} does not verify")]
     Halted(u64),
-    /// Storage failed or consensus found its state broken. The process must exit and must not retry on the same files.
+    /// Storage failed or consensus found its state broken. The process must exit and must not retry on the same
+    /// files.
     #[error("consensus failed: {0}")]
     Fatal(String),
 }

@@ -5,8 +5,8 @@
 //! appended. So a doomed batch is answered `Conflict` and makes no entry.
 //!
 //! The gate decides nothing that apply relies on. Apply checks guards and ids again, and must: another leader's
-//! entries may come between. What would surprise: an answer that promises "no effect" is remembered, because a delayed
-//! copy of the same batch may arrive after its proposer was told so.
+//! entries may come between. What would surprise: an answer that promises "no effect" is remembered, because a
+//! delayed copy of the same batch may arrive after its proposer was told so.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -179,8 +179,8 @@ impl Gate {
         }
     }
 
-    /// Passes a batch through, or attaches to the same id that is already inside. `expected_term` is the term in which
-    /// the proposer believes this node to lead, `None` if the proposer is this node.
+    /// Passes a batch through, or attaches to the same id that is already inside. `expected_term` is the term in
+    /// which the proposer believes this node to lead, `None` if the proposer is this node.
     pub(crate) async fn submit(
         self: &Arc<Self>,
         signed: Bytes,
@@ -316,8 +316,8 @@ fn broken(error: &TableError) -> Verdict {
     Verdict::NotLeader("the leader cannot read its table".into())
 }
 
-/// Waits for the verdict. Past the deadline the batch may be in the log, unless the caller's own deadline is the one that
-/// governs it and it is still in line: then the gate is about to say so.
+/// Waits for the verdict. Past the deadline the batch may be in the log, unless the caller's own deadline is the one
+/// that governs it and it is still in line: then the gate is about to say so.
 async fn wait(mut state: watch::Receiver<State>, is_first: bool, deadline: Instant) -> Verdict {
     let done = |state: &State| matches!(state, State::Done(_));
     let early = timeout_at(deadline, state.wait_for(done)).await.map(|seen| seen.map(|seen| seen.clone()));

@@ -74,8 +74,8 @@ pub trait Hooks: Send + Sync + 'static {
         method == "join"
     }
 
-    /// The leader proves that it is unsealed: a MAC over `claim`, which binds the asker's nonce to the answer. An error
-    /// withholds the answer. Without a barrier there is nothing to prove.
+    /// The leader proves that it is unsealed: a MAC over `claim`, which binds the asker's nonce to the answer. An
+    /// error withholds the answer. Without a barrier there is nothing to prove.
     fn attest(&self, claim: &[u8]) -> Result<Bytes, String> {
         let _ = claim;
         Ok(Bytes::new())

@@ -1,11 +1,11 @@
 //! Consensus and the node-to-node network.
 //!
-//! The only crate that names openraft and tonic; neither shows in its public surface. It orders opaque, signed batches,
-//! has the table apply them, and says at which index a read is linearizable. It knows no keys of the barrier and no
-//! plaintext: what needs them is asked of the node through [`Hooks`].
+//! The only crate that names openraft and tonic; neither shows in its public surface. It orders opaque, signed
+//! batches, has the table apply them, and says at which index a read is linearizable. It knows no keys of the barrier
+//! and no plaintext: what needs them is asked of the node through [`Hooks`].
 //!
-//! Read in this order: `raft` and `start` put everything together, `propose`, `gate` and `queue` are the way of a write, `read` that
-//! of a read, `log` and `machine` are storage as openraft sees it, the rest is the network.
+//! Read in this order: `raft` and `start` put everything together, `propose`, `gate` and `queue` are the way of a
+//! write, `read` that of a read, `log` and `machine` are storage as openraft sees it, the rest is the network.
 
 mod config;
 mod error;

@@ -86,8 +86,8 @@ impl Machine {
         Ok(())
     }
 
-    /// How many of the entries, from the first on, have tags that hold. One may need what an earlier one brings (a new
-    /// key term), so it stops consensus only when nothing stands before it.
+    /// How many of the entries, from the first on, have tags that hold. One may need what an earlier one brings (a
+    /// new key term), so it stops consensus only when nothing stands before it.
     fn verified(&self, waiting: &[Waiting]) -> io::Result<usize> {
         for (place, (entry, _)) in waiting.iter().enumerate() {
             let disk::Payload::Batch(signed) = &entry.payload else { continue };

@@ -13,8 +13,8 @@ use crate::types::{Endpoint, Types};
 type Change = ChangeMembers<u64, Endpoint>;
 
 impl Raft {
-    /// Adds a node that replicates and does not vote. With `member.voter` the leader makes it a voter once it has caught up.
-    /// Its id must never have been another node's. Only on the leader.
+    /// Adds a node that replicates and does not vote. With `member.voter` the leader makes it a voter once it has
+    /// caught up. Its id must never have been another node's. Only on the leader.
     pub async fn add_learner(&self, member: Member) -> Result<(), ChangeError> {
         let inner = self.inner();
         let members = inner.members();

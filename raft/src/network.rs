@@ -1,7 +1,7 @@
 //! openraft's network over our links: what this node says to the others.
 //!
-//! Every failure to get through is `Unreachable`, never `Network`, because openraft retries the latter ten times without a
-//! pause.
+//! Every failure to get through is `Unreachable`, never `Network`, because openraft retries the latter ten times
+//! without a pause.
 
 use std::sync::Arc;
 use std::time::Duration;

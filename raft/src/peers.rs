@@ -2,8 +2,8 @@
 //!
 //! A key counts if the membership that this node follows names it. Two additions keep a node from being locked out:
 //! the members learned while joining, until the node's own membership has arrived; and the members that a known
-//! member vouches for, if its membership is newer than ours. Without the second, a node that slept through a change of all
-//! members could not believe the new leader, who alone can tell it of the change.
+//! member vouches for, if its membership is newer than ours. Without the second, a node that slept through a change
+//! of all members could not believe the new leader, who alone can tell it of the change.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -111,8 +111,8 @@ impl Peers {
         self.save(&known)
     }
 
-    /// Takes what a known member says of a membership that is newer than ours. A node that is still joining adds it to what
-    /// it learned then, since nothing else is certain to be reachable.
+    /// Takes what a known member says of a membership that is newer than ours. A node that is still joining adds it
+    /// to what it learned then, since nothing else is certain to be reachable.
     pub(crate) fn vouch(&self, id: LogId, members: BTreeMap<u64, Endpoint>) {
         let mut known = self.known.write();
         if Some(id) <= known.members_id || Some(id) <= known.hints_id {
@@ -146,8 +146,8 @@ impl Peers {
         self.links.lock().retain(|(id, _), (endpoint, _)| !gone(id, endpoint));
     }
 
-    /// Dials every other member for what this node may have to say to it as follower, candidate or leader, so that the
-    /// first word does not wait for a handshake. Not for snapshots, which are rare.
+    /// Dials every other member for what this node may have to say to it as follower, candidate or leader, so that
+    /// the first word does not wait for a handshake. Not for snapshots, which are rare.
     pub(crate) fn warm(&self) {
         let members: Vec<_> = self.known.read().members.iter().map(|(id, at)| (*id, at.clone())).collect();
         for (id, endpoint) in members.into_iter().filter(|(id, _)| *id != self.own_id) {

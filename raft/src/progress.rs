@@ -78,7 +78,9 @@ impl Progress {
         let mut ended = self.ended.subscribe();
         let reached = async {
             tokio::select! {
-                reached = applied.wait_for(|applied| *applied >= index) => reached.map(|_| ()).map_err(|_| ReadError::Stopped),
+                reached = applied.wait_for(|applied| *applied >= index) => {
+                    reached.map(|_| ()).map_err(|_| ReadError::Stopped)
+                }
                 _ = ended.wait_for(|ended| *ended) => self.refuse_if_ended(),
             }
         };

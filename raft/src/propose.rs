@@ -1,7 +1,7 @@
 //! The way of a batch from any node into the leader's gate, and back with an outcome.
 //!
-//! The same id is sent again across leader changes until the deadline. What would surprise: once an answer was lost, only
-//! an outcome counts. "Not appended" then says nothing about the copy that was lost.
+//! The same id is sent again across leader changes until the deadline. What would surprise: once an answer was lost,
+//! only an outcome counts. "Not appended" then says nothing about the copy that was lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ use crate::wire::proto::{self, propose_reply::Answer};
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Raft {
-    /// Has an encoded signed batch appended and applied, on whichever node leads, and says what it did. When this returns
-    /// [`Outcome::Applied`] the leader has applied it; this node may lag.
+    /// Has an encoded signed batch appended and applied, on whichever node leads, and says what it did. When this
+    /// returns [`Outcome::Applied`] the leader has applied it; this node may lag.
     pub async fn propose(&self, signed: Bytes, deadline: Instant) -> Result<Outcome, ProposeError> {
         let result = self.inner().propose(signed, deadline).await;
         let counters = &self.inner().counters;

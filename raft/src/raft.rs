@@ -93,7 +93,10 @@ impl Raft {
             Err(RaftError::Fatal(_)) => return Err(ChangeError::Stopped),
         }
         inner.had_state.store(true, Ordering::Release);
-        inner.raft.trigger().elect(false).await.map_err(|_| ChangeError::Stopped)?;
+        // A single voter that may campaign does so at its next tick; asking for it as well would make two terms.
+        if !inner.campaign.load(Ordering::Acquire) {
+            inner.raft.trigger().elect(false).await.map_err(|_| ChangeError::Stopped)?;
+        }
         let deadline = Instant::now() + BOOTSTRAP_LIMIT;
         inner.lead_ready(deadline).await.map(|_| ()).map_err(ChangeError::Unknown)
     }
@@ -118,8 +121,8 @@ impl Raft {
         }
     }
 
-    /// Takes the members named in the answer to a join. They may speak to this node until it finds itself in the membership
-    /// that they send. Kept beside the node's key.
+    /// Takes the members named in the answer to a join. They may speak to this node until it finds itself in the
+    /// membership that they send. Kept beside the node's key.
     pub fn set_pins(&self, members: Vec<Member>) -> Result<(), ChangeError> {
         let members = members.into_iter().map(|member| (member.id, member.endpoint())).collect();
         self.0.peers.set_pins(members).map_err(|error| ChangeError::Io(error.to_string()))
@@ -151,8 +154,8 @@ impl Raft {
         Metrics::read(&self.0.counters, bytes, batches)
     }
 
-    /// Allows or forbids this node to lead. A sealed node may not: it still votes and replicates, does not campaign, and
-    /// refuses leadership. It does not step down by itself: transfer leadership first.
+    /// Allows or forbids this node to lead. A sealed node may not: it still votes and replicates, does not campaign,
+    /// and refuses leadership. It does not step down by itself: transfer leadership first.
     pub fn set_campaign(&self, allowed: bool) {
         self.0.campaign.store(allowed, Ordering::Release);
         self.0.raft.runtime_config().elect(allowed);

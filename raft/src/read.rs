@@ -1,8 +1,8 @@
 //! Read points that many readers share.
 //!
 //! A reader may share only a round that starts after the reader arrived: an earlier one may have fixed its index
-//! before a write that the reader must see. So readers gather while rounds are under way, and the next round takes all of
-//! them. One round at a time would double the latency on a long path, so more may run, a little apart.
+//! before a write that the reader must see. So readers gather while rounds are under way, and the next round takes
+//! all of them. One round at a time would double the latency on a long path, so more may run, a little apart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,7 +143,8 @@ mod tests {
         (Arc::new(coalescer), written, started)
     }
 
-    /// A write that is acknowledged while a round is under way, and a read that starts after it. Says whether the read saw it.
+    /// A write that is acknowledged while a round is under way, and a read that starts after it. Says whether the
+    /// read saw it.
     async fn sees_a_write_made_before_it(coalescer: Arc<Coalescer>, written: Arc<AtomicU64>) -> bool {
         let early = tokio::spawn({
             let coalescer = coalescer.clone();

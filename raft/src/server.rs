@@ -1,8 +1,9 @@
 //! The listening side: who may connect, who may call what, and the answers to other nodes.
 //!
-//! The handshake proves a key. Each request is then checked before its message is parsed: the key must be pinned under the
-//! node id that it claims, and cluster and receiver must be right. Streams check again with every message, so a node
-//! that was removed is cut off in the middle of one. Whoever is no member finds one door, with small messages.
+//! The handshake proves a key. Each request is then checked before its message is parsed: the key must be pinned
+//! under the node id that it claims, and cluster and receiver must be right. Streams check again with every message,
+//! so a node that was removed is cut off in the middle of one. Whoever is no member finds one door, with small
+//! messages.
 
 use std::convert::Infallible;
 use std::io;

@@ -21,8 +21,8 @@ const AHEAD: usize = 4;
 
 use proto::snapshot_part::Part;
 
-/// The messages of one transfer. The table is read on a thread of its own, no faster than the network takes it; a table
-/// that cannot be read ends the stream without a tail, which the receiver refuses.
+/// The messages of one transfer. The table is read on a thread of its own, no faster than the network takes it; a
+/// table that cannot be read ends the stream without a tail, which the receiver refuses.
 pub(crate) fn send(
     vote: Vote,
     snapshot: Snapshot,
@@ -135,8 +135,8 @@ async fn next(parts: &mut Streaming<proto::SnapshotPart>) -> Result<Option<Part>
     Ok(parts.message().await?.and_then(|part| part.part))
 }
 
-/// Checks the head as openraft would assert it: a snapshot holds nothing beyond its sender's vote, and its membership is not
-/// newer than itself.
+/// Checks the head as openraft would assert it: a snapshot holds nothing beyond its sender's vote, and its membership
+/// is not newer than itself.
 fn read_head(head: &proto::SnapshotHead) -> Result<(Vote, SnapshotMeta), Status> {
     let invalid = |what: &str| Status::invalid_argument(format!("the snapshot's {what} cannot be right"));
     let vote = wire::read_vote(head.vote.as_ref())?;

@@ -185,7 +185,8 @@ impl Inner {
     }
 }
 
-/// What to say of a peer whose heartbeats may not come back in time. openraft gives each a deadline of its own interval.
+/// What to say of a peer whose heartbeats may not come back in time. openraft gives each a deadline of its own
+/// interval.
 fn slow_peer(peer: &PeerStatus, heartbeat: Duration) -> Option<String> {
     let round_trip = peer.round_trip.filter(|time| *time * 3 > heartbeat)?;
     Some(format!(

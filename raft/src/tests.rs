@@ -40,7 +40,8 @@ impl Hooks for Indifferent {
     }
 }
 
-/// A table that accepts entries out of the blue, as the suite applies them; ours insists on every one since the first.
+/// A table that accepts entries out of the blue, as the suite applies them; ours insists on every one since the
+/// first.
 struct WithoutGaps(Arc<dyn Table>);
 
 impl Table for WithoutGaps {

@@ -1,7 +1,8 @@
 //! Handing leadership over.
 //!
 //! openraft stops taking writes once a transfer began and never takes it back: if the chosen node fails, the cluster
-//! waits for an election. So the choice is careful: a voter that said it may lead, was heard just now, and is caught up.
+//! waits for an election. So the choice is careful: a voter that said it may lead, was heard just now, and is caught
+//! up.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use crate::raft::{Inner, Raft, View};
 const CLOSE_ENTRIES: u64 = 256;
 
 impl Raft {
-    /// Hands leadership to `to`, or to the best fit. Returns the id of the node that leads after that. Only on the leader.
+    /// Hands leadership to `to`, or to the best fit. Returns the id of the node that leads after that. Only on the
+    /// leader.
     pub async fn transfer_leadership(&self, to: Option<u64>) -> Result<u64, ChangeError> {
         let inner = self.inner();
         let candidates = inner.successors()?;

@@ -1,4 +1,5 @@
-//! What has to be done now and then: snapshots, purging, promotion, acquaintance, and leadership that must not stay here.
+//! What has to be done now and then: snapshots, purging, promotion, acquaintance, and leadership that must not stay
+//! here.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -80,8 +81,8 @@ impl Inner {
         }
     }
 
-    /// Asks every other node how it is, all at once. Their answers keep round trips known, and tell a node that was away
-    /// who the members are by now.
+    /// Asks every other node how it is, all at once. Their answers keep round trips known, and tell a node that was
+    /// away who the members are by now.
     async fn probe_others(&self) {
         let others = self.peers.others();
         self.probes.lock().retain(|id, _| others.contains(id));
@@ -129,7 +130,8 @@ impl Inner {
         }
     }
 
-    /// Purges what no one needs: it is in a snapshot, a confirmed checkpoint covers it, and it is old enough for followers.
+    /// Purges what no one needs: it is in a snapshot, a confirmed checkpoint covers it, and it is old enough for
+    /// followers.
     async fn purge(&self, metrics: &RaftMetrics<Types>) {
         // Before the first confirmed checkpoint this is 0, and nothing is purged.
         let confirmed = self.table.rewind_index();
@@ -143,12 +145,12 @@ impl Inner {
         }
     }
 
-    /// A node that may not lead and does, hands over. If nobody can take it, it stays: a quorum without any leader would
-    /// not be better off.
+    /// A node that may not lead and does, hands over. If nobody can take it, it stays: a quorum without any leader
+    /// would not be better off.
     async fn hand_over(self: &Arc<Self>) {
         match Raft::from(self.clone()).transfer_leadership(None).await {
             Ok(id) => tracing::info!(id, "handed leadership to a node that may lead"),
-            Err(error) => tracing::warn!(%error, "this node may not lead, but nobody can take over"),
+            Err(error) => tracing::debug!(%error, "this node may not lead, but nobody can take over"),
         }
     }
 

@@ -27,16 +27,21 @@ pub(crate) struct Session {
     pub(crate) version_line: String,
     headers: Vec<(String, String)>,
     namespace: Option<String>,
+    wrap_ttl: Option<String>,
     prints_curl: bool,
 }
 
 impl Session {
     /// Sets everything up; nothing is sent.
     pub(crate) fn open(globals: &Globals, version_line: &str) -> Result<Self, Failure> {
-        let environment = environment(globals);
+        let environment = environment(globals.clone());
         let local = |source: Error| Failure::Usage(source.to_string());
         let builder = Client::builder().discovery(Discovery::Off).max_retries(ROUNDS);
-        let client = builder.environment(&environment).map_err(local)?.build().map_err(local)?;
+        // Set for each request instead, because what is asked on the way must not be wrapped.
+        let unwrapped =
+            Environment::from_fn(|name| if name.ends_with("_WRAP_TTL") { None } else { environment.named(name) });
+        let client = builder.environment(&unwrapped).map_err(local)?.build().map_err(local)?;
+        drop(unwrapped);
         let token_file = TokenFile::locate(globals.token_file.clone());
         let from_environment = environment.get(Variable::Token).map(|token| Secret::new(token.trim()));
         let has_environment_token = from_environment.is_some();
@@ -62,6 +67,7 @@ impl Session {
             version_line: version_line.to_owned(),
             headers: headers(&globals.header)?,
             namespace: environment.get(Variable::Namespace),
+            wrap_ttl: environment.get(Variable::WrapTtl),
             prints_curl: globals.output_curl_string,
         })
     }
@@ -88,20 +94,22 @@ impl Session {
         match self.send_as(&self.client, self.token.is_some(), request).await {
             Ok(reply) => Ok(reply),
             Err(Sending::Printed(outcome)) => Err(outcome),
-            Err(Sending::Failed(Error::Status(error))) if error.status == 404 => {
-                if error.reply.data().is_some_and(|data| !data.is_empty()) || !error.reply.warnings().is_empty() {
-                    return Ok(error.reply);
-                }
-                Err(Failure::NotFound { path: path.to_owned(), reasons: error.errors })
-            }
-            Err(Sending::Failed(source)) => Err(Failure::call(doing, source)),
+            Err(Sending::Failed(source)) => found_anyway(source, doing, path),
         }
     }
 
+    /// Asks something on the way to the request itself, as [`Session::fetch`] does, but the reply is never wrapped and
+    /// the request is sent even where a curl command is asked for.
+    pub(crate) async fn ask(&self, doing: &str, path: &str, request: Request) -> Result<Reply, Failure> {
+        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let sent = self.client.send(request).await;
+        sent.or_else(|source| found_anyway(source, doing, path))
+    }
+
     async fn send_as(&self, client: &Client, has_token: bool, request: Request) -> Result<Reply, Sending> {
-        let mut request = request;
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
+        let mut request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        if let Some(ttl) = self.wrap_ttl.as_ref().filter(|_| !request.is_about_one_node()) {
+            request = request.wrap_ttl(ttl);
         }
         if !self.prints_curl {
             return client.send(request).await.map_err(Sending::Failed);
@@ -116,6 +124,19 @@ impl Session {
     }
 }
 
+/// Takes a 404 that carries data for an answer, and one that does not for nothing found.
+fn found_anyway(source: Error, doing: &str, path: &str) -> Result<Reply, Failure> {
+    match source {
+        Error::Status(error) if error.status == 404 => {
+            if error.reply.data().is_some_and(|data| !data.is_empty()) || !error.reply.warnings().is_empty() {
+                return Ok(error.reply);
+            }
+            Err(Failure::NotFound { path: path.to_owned(), reasons: error.errors })
+        }
+        source => Err(Failure::call(doing, source)),
+    }
+}
+
 /// Why there is no reply.
 enum Sending {
     Failed(Error),
@@ -124,8 +145,7 @@ enum Sending {
 }
 
 /// The process's environment, over which flags win.
-fn environment(globals: &Globals) -> Environment<'static> {
-    let globals = globals.clone();
+fn environment(globals: Globals) -> Environment<'static> {
     Environment::from_fn(move |name| {
         let suffix = name.strip_prefix("CONCLAVE_").or_else(|| name.strip_prefix("VAULT_"))?;
         if let Some(value) = globals.instead_of(suffix) {

@@ -4,7 +4,7 @@
 //! not simply be left out, because a refused check-and-set may be its only trace; it is left out only if the values of
 //! all versions are known, and its own is not among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Flaw;
 use super::operation::{Action, KeyHistory, Operation};
@@ -37,7 +37,9 @@ impl<'a> Knowledge<'a> {
         let mut knowledge = Self::default();
         for operation in &history.operations {
             match operation.action {
-                Action::Write { value, version: Some(version), .. } => knowledge.add(version, value, Some(operation))?,
+                Action::Write { value, version: Some(version), .. } => {
+                    knowledge.add(version, value, Some(operation))?
+                }
                 Action::Read { version, value: Some(value) } if version > 0 => {
                     knowledge.add(version, value, Some(operation))?;
                 }
@@ -58,6 +60,7 @@ impl<'a> Knowledge<'a> {
 
 /// The operations of a key with all that is known about them, or what contradicts itself.
 pub(super) fn resolve(history: &KeyHistory) -> Result<Vec<Operation>, Flaw> {
+    refuse_twins(history)?;
     let knowledge = Knowledge::gather(history)?;
     refuse_strangers(history, &knowledge)?;
     let is_complete = history.newest.is_some_and(|newest| knowledge.is_complete(newest));
@@ -84,7 +87,10 @@ pub(super) fn resolve(history: &KeyHistory) -> Result<Vec<Operation>, Flaw> {
 /// Each value that was seen must come from a write that happened or may have.
 fn refuse_strangers(history: &KeyHistory, knowledge: &Knowledge<'_>) -> Result<(), Flaw> {
     let is_written = |value: u64| {
-        history.operations.iter().any(|operation| matches!(operation.action, Action::Write { value: own, .. } if own == value))
+        history
+            .operations
+            .iter()
+            .any(|operation| matches!(operation.action, Action::Write { value: own, .. } if own == value))
     };
     for (version, (value, source)) in &knowledge.values {
         if is_written(*value) {
@@ -96,6 +102,22 @@ fn refuse_strangers(history: &KeyHistory, knowledge: &Knowledge<'_>) -> Result<(
             None => format!("version {version} holds value {value}, which nobody wrote"),
         };
         return Err(Flaw::new(words, &refused.into_iter().chain(*source).collect::<Vec<_>>()));
+    }
+    Ok(())
+}
+
+/// Each value is written once; otherwise a version could not be traced to its write.
+fn refuse_twins(history: &KeyHistory) -> Result<(), Flaw> {
+    let mut values = BTreeSet::new();
+    for operation in &history.operations {
+        if let Action::Write { value, .. } = operation.action
+            && !values.insert(value)
+        {
+            return Err(Flaw::new(
+                format!("value {value} was written twice, so this history proves nothing"),
+                &[operation],
+            ));
+        }
     }
     Ok(())
 }

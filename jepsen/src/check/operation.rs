@@ -6,7 +6,7 @@ use std::fmt;
 use crate::history::{Event, Function, HistoryError, Kind, MISMATCH};
 
 /// When an operation whose end nobody knows returned: never.
-pub const OPEN: u64 = u64::MAX;
+pub(super) const OPEN: u64 = u64::MAX;
 
 /// What an operation did, as far as its client knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

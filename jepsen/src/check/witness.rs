@@ -89,7 +89,13 @@ impl<'a> Order<'a> {
     }
 
     /// Whether a refusal finds its moment; if not, its version must be made later, which is noted.
-    fn fits(&self, refused: &'a Operation, expected: u64, places: &[u64], bounds: &mut Bounds<'a>) -> Result<bool, Flaw> {
+    fn fits(
+        &self,
+        refused: &'a Operation,
+        expected: u64,
+        places: &[u64],
+        bounds: &mut Bounds<'a>,
+    ) -> Result<bool, Flaw> {
         let Some(version) = usize::try_from(expected).ok().filter(|version| *version < places.len()) else {
             return Ok(true);
         };
@@ -139,11 +145,14 @@ impl<'a> Order<'a> {
         match (because.action, late.action) {
             (Action::Mismatch { .. }, _) => self.wrongly_refused(because, Some(late)),
             (Action::Read { version, .. }, Action::Write { version: Some(newer), .. }) => {
-                let words = format!("a read returned version {version} although version {newer} had been acknowledged before it began");
+                let words = format!(
+                    "a read returned version {version} although version {newer} had been acknowledged before it began"
+                );
                 Flaw::new(words, &[late, because])
             }
             (Action::Read { version, .. }, Action::Read { version: newer, .. }) => {
-                let words = format!("a read returned version {version} although an earlier read had returned version {newer}");
+                let words =
+                    format!("a read returned version {version} although an earlier read had returned version {newer}");
                 Flaw::new(words, &[late, because])
             }
             _ => {

@@ -14,6 +14,7 @@ use conclave_storage::table::{MemoryTable, Table};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use prost::Message;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Longest that anything in these tests may take; they poll and end early.
@@ -38,6 +39,10 @@ pub(crate) struct Shell {
     pub(crate) sealed: AtomicBool,
     pub(crate) rejects_at: AtomicU64,
     pub(crate) invalidated: Mutex<HashSet<Bytes>>,
+    /// What the node publishes as applied, if a test wants to compare.
+    pub(crate) published: Mutex<Option<watch::Receiver<u64>>>,
+    /// Batches whose index was published before the caches were told.
+    pub(crate) told_late: AtomicU64,
     pub(crate) installed: AtomicU64,
     pub(crate) callers: Mutex<Vec<Peer>>,
 }
@@ -52,7 +57,10 @@ impl Hooks for Shell {
         if rejects_at != 0 && index >= rejects_at { Err("a bad tag".into()) } else { Ok(()) }
     }
 
-    fn applied(&self, _: u64, keys: &[Bytes]) {
+    fn applied(&self, index: u64, keys: &[Bytes]) {
+        if self.published.lock().as_ref().is_some_and(|published| *published.borrow() >= index) {
+            self.told_late.fetch_add(1, Ordering::SeqCst);
+        }
         self.invalidated.lock().extend(keys.iter().cloned());
     }
 

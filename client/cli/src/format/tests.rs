@@ -35,7 +35,8 @@ token_meta_username    ada
 #[test]
 fn an_envelope_keeps_its_order_in_json_and_drops_null_parts() {
     let document = json!({
-        "request_id": "r", "lease_id": "", "lease_duration": 0, "renewable": false, "data": {"b": 1, "a": 12345678901234567890_u64},
+        "request_id": "r", "lease_id": "", "lease_duration": 0, "renewable": false,
+        "data": {"b": 1, "a": 12345678901234567890_u64},
         "warnings": null, "auth": null, "wrap_info": null
     });
     let expected = r#"{

@@ -14,7 +14,6 @@ use crate::policy::parse::parse;
 use crate::policy::records;
 use crate::reply::Reply;
 use crate::request::Operation;
-use crate::time::Time;
 
 const FIELDS: &[Field] = &[
     field("name", Kind::Text, "Name of the policy"),
@@ -74,12 +73,9 @@ fn read(call: &mut Call<'_, '_>, text_key: &str) -> Result<Reply, Error> {
     let name = name_of(call).map_err(|_| Error::not_found())?;
     let mut data = Map::new();
     if name.is_root() {
-        data.insert("version".into(), 0.into());
         data.insert(text_key.into(), "".into());
     } else {
         let record = records::get(call.store, name.as_str())?.ok_or_else(Error::not_found)?;
-        data.insert("version".into(), record.version.into());
-        data.insert("modified".into(), Time::from_nanos(record.modified_nanos).to_string().into());
         data.insert(text_key.into(), record.text.into());
     }
     data.insert("name".into(), name.as_str().into());

@@ -10,13 +10,18 @@ use crate::session::Session;
 /// List the names below a path.
 #[derive(Args)]
 pub(crate) struct List {
-    #[command(flatten)]
-    location: Location,
+    /// Where the engine is mounted; the path is then inside of it.
+    #[arg(long)]
+    mount: Option<String>,
+    /// The path, such as secret/app; with -mount it may be left out.
+    #[arg(required_unless_present = "mount")]
+    path: Option<String>,
 }
 
 impl List {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
-        let path = self.location.find(session).await?.api_path("metadata");
+        let location = Location { mount: self.mount.clone(), path: self.path.clone().unwrap_or_default() };
+        let path = location.find(session).await?.api_path("metadata");
         let reply = session.fetch(&format!("listing {path}"), &path, Request::list(&path)).await?;
         list::listed(session, &reply, &path)
     }

@@ -56,7 +56,7 @@ impl Patch {
     }
 
     async fn read_and_write(&self, session: &Session, path: &str, changes: Map<String, Value>) -> Outcome {
-        let reply = session.fetch(&format!("reading {path}"), path, Request::get(path)).await?;
+        let reply = session.ask(&format!("reading {path}"), path, Request::get(path)).await?;
         let found = &reply.json()["data"];
         let (Some(data), Some(version)) = (found["data"].as_object(), found["metadata"]["version"].as_u64()) else {
             return Err(Failure::NotFound { path: path.to_owned(), reasons: Vec::new() });

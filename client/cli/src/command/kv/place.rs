@@ -12,10 +12,9 @@ use crate::session::Session;
 pub(super) struct Location {
     /// Where the engine is mounted; the path is then inside of it.
     #[arg(long)]
-    mount: Option<String>,
+    pub(super) mount: Option<String>,
     /// The secret's path, such as secret/app, or app with -mount=secret.
-    #[arg(default_value = "", required_unless_present = "mount", hide_default_value = true)]
-    path: String,
+    pub(super) path: String,
 }
 
 /// A secret's place.
@@ -39,7 +38,7 @@ impl Location {
         };
         let asked = self.mount.as_deref().unwrap_or(path).trim_matches('/');
         let request = Request::get(format!("sys/internal/ui/mounts/{asked}"));
-        match session.fetch("making the preflight request", asked, request).await {
+        match session.ask("making the preflight request", asked, request).await {
             Ok(reply) => Ok(Place::from_mount(reply.json().get("data").unwrap_or(&Value::Null), &whole)),
             // Servers older than versions do not know the question.
             Err(Failure::NotFound { .. }) => Ok(Place::from_mount(&Value::Null, &whole)),

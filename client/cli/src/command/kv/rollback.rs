@@ -25,12 +25,12 @@ impl Rollback {
         let place = self.location.find_versioned(session, "rollback").await?;
         let path = place.api_path("data");
         let doing = format!("reading {path}");
-        let newest = session.fetch(&doing, &path, Request::get(&path)).await?;
+        let newest = session.ask(&doing, &path, Request::get(&path)).await?;
         let Some(current) = newest.json()["data"]["metadata"]["version"].as_u64() else {
             return Err(Failure::NotFound { path, reasons: Vec::new() });
         };
         let request = Request::get(&path).query("version", self.version.to_string());
-        let older = session.fetch(&doing, &path, request).await?;
+        let older = session.ask(&doing, &path, request).await?;
         let data = match &older.json()["data"]["data"] {
             Value::Object(data) => data.clone(),
             _ => {
