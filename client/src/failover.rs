@@ -149,7 +149,8 @@ impl<'a> Course<'a> {
         retry::may_repeat(self.request.effect, remembered)
     }
 
-    /// A lone node, and a write that could not be repeated, get all the time there is: cutting them short gains nothing.
+    /// A lone node, and a write that could not be repeated, get all the time there is: cutting them short gains
+    /// nothing.
     fn attempt_timeout(&self) -> Duration {
         let remaining = self.deadline.saturating_duration_since(Instant::now());
         let alone = self.request.scope == Scope::Node || self.shared.nodes.lock().count() == 1;

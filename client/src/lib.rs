@@ -1,7 +1,7 @@
 //! The Rust client of Conclave, which speaks the HashiCorp Vault HTTP API and so works with either.
 //!
-//! Its promise is failover. Given some addresses, a call moves on when a node is down, sealed, without a leader, lost or
-//! slow. A read is simply tried again. A write carries an `Idempotency-Key`, the same on every attempt, and a server
+//! Its promise is failover. Given some addresses, a call moves on when a node is down, sealed, without a leader, lost
+//! or slow. A read is simply tried again. A write carries an `Idempotency-Key`, the same on every attempt, and a server
 //! that echoes it answers a repeated write with the first reply instead of doing it twice. Where that is not known, a
 //! write that may have reached a server is never sent again: the caller gets [`Error::UnknownOutcome`].
 //!

@@ -1,8 +1,13 @@
 //! A sealed node goes on replicating what it cannot read, and a single unsealed one is enough to serve.
 
+use std::time::Duration;
+
 use conclave_client::Method;
 use conclave_jepsen::cluster::{Cluster, Options, PATIENCE, wait_until};
 use serde_json::json;
+
+/// How long a client insists on an answer from a node that is sealed.
+const INSISTENCE: Duration = Duration::from_secs(1);
 
 /// How far a sealed node has applied the log.
 async fn applied_index(cluster: &Cluster, index: usize) -> u64 {
@@ -28,7 +33,7 @@ async fn a_sealed_node_applies_what_the_others_write_and_serves_it_once_unsealed
     assert!(written >= before + 50);
     let caught_up = async || applied_index(&cluster, sealed).await >= written;
     wait_until("applying while sealed", PATIENCE, caught_up).await.unwrap();
-    let refused = cluster.client_of(sealed).kv2("secret").get("meanwhile/0").await.unwrap_err();
+    let refused = cluster.client_within(sealed, INSISTENCE).kv2("secret").get("meanwhile/0").await.unwrap_err();
     assert_eq!(refused.status(), Some(503));
 
     cluster.unseal_only(sealed).await.unwrap();
@@ -76,7 +81,7 @@ async fn sealed_nodes_alone_have_no_leader_and_serve_nothing() {
     }
     assert_eq!(cluster.leader().await, None);
     for index in 0..cluster.size() {
-        let client = cluster.client_of(index);
+        let client = cluster.client_within(index, INSISTENCE);
         assert_eq!(client.kv2("secret").get("kept").await.unwrap_err().status(), Some(503));
         assert_eq!(client.kv2("secret").put("kept", &json!({})).await.unwrap_err().status(), Some(503));
     }

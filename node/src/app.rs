@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ceremony::Ceremonies;
 use crate::cluster::gated::GatedTable;
 use crate::cluster::hooks::NodeHooks;
-use crate::cluster::upkeep;
+use crate::cluster::{join, upkeep};
 use crate::config::{Config, Storage};
 use crate::gateway::{Gateway, Incoming, Outgoing};
 use crate::http::error;
@@ -92,6 +92,7 @@ impl App {
         });
         hooks.attach(&app);
         tokio::spawn(upkeep::run(Arc::clone(&app)));
+        tokio::spawn(join::join_as_configured(Arc::clone(&app)));
         Ok(app)
     }
 

@@ -30,7 +30,7 @@ const MAX_RUNS: u32 = 1000;
 
 /// How a run of a request ended.
 enum Run {
-    Finished(Result<Reply, Error>, Option<u64>),
+    Finished(Box<Result<Reply, Error>>, Option<u64>),
     Conflict(u64),
 }
 
@@ -60,7 +60,7 @@ impl App {
                 break;
             }
             match self.run(core, incoming).await? {
-                Run::Finished(result, written_at) => return self.reply(core, incoming, result?, written_at).await,
+                Run::Finished(result, written_at) => return self.reply(core, incoming, (*result)?, written_at).await,
                 Run::Conflict(index) => self.raft.wait_applied(index, incoming.deadline).await.map_err(read_failed)?,
             }
             if may_queue && races + 1 == RACES_BEFORE_LEADER {
@@ -94,9 +94,9 @@ impl App {
             self.read_point(incoming).await?;
             done = self.run_core(core, incoming)?;
         }
-        let Some(proposal) = done.batch else { return Ok(Run::Finished(done.result, None)) };
+        let Some(proposal) = done.batch else { return Ok(Run::Finished(Box::new(done.result), None)) };
         match self.propose(&proposal, incoming.deadline).await? {
-            Outcome::Applied { index } => Ok(Run::Finished(done.result, Some(index))),
+            Outcome::Applied { index } => Ok(Run::Finished(Box::new(done.result), Some(index))),
             Outcome::Conflict { index } => Ok(Run::Conflict(index)),
             // A new id on a newer view: the old one was certainly not applied, or the proposal would have said so.
             Outcome::TooOld => Ok(Run::Conflict(self.raft.applied_index())),

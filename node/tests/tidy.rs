@@ -32,18 +32,18 @@ fn sources() -> BTreeMap<PathBuf, String> {
 fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, String>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries {
-        let path = entry.unwrap().path();
+        let path = entry.expect("a folder entry is readable").path();
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            files.insert(path.strip_prefix(root()).unwrap().to_owned(), text);
+            let text = fs::read_to_string(&path).expect("a source file is readable");
+            files.insert(path.strip_prefix(root()).expect("it lies in the workspace").to_owned(), text);
         }
     }
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "tests") || path.file_stem().is_some_and(|stem| stem == "tests")
+    path.components().any(|part| part.as_os_str() == "tests") || path.file_stem().is_some_and(|stem| stem == "tests" || stem == "testing")
 }
 
 fn assert_none(what: &str, found: Vec<String>) {

@@ -1,7 +1,7 @@
 //! Brings flags into the one spelling that the parser knows: two dashes, and switches without a value.
 //!
-//! It parses nothing itself. What surprises: it must know which flags are switches, because `-tls-skip-verify=false` has
-//! to vanish, and it takes that from the parser's own description.
+//! It parses nothing itself. What surprises: it must know which flags are switches, because `-tls-skip-verify=false`
+//! has to vanish, and it takes that from the parser's own description.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! The file that keeps the token between two commands: `~/.vault-token`, shared with Vault's own tools.
 //!
-//! What surprises: a symbolic link in its place is never followed, because whoever can place one could otherwise read the
-//! token or plant another.
+//! What surprises: a symbolic link in its place is never followed, because whoever can place one could otherwise read
+//! the token or plant another.
 
 use std::fs;
 use std::io::{self, Read, Write};

@@ -1,4 +1,5 @@
-//! Initialising, sealing and unsealing. All but [`Seals::seal`] are about the one node that is asked: the first address.
+//! Initialising, sealing and unsealing. All but [`Seals::seal`] are about the one node that is asked: the first
+//! address.
 //!
 //! What surprises: [`Seals::init`] must not be repeated after [`Error::UnknownOutcome`](crate::Error); the shares of
 //! the first attempt may exist and be lost, so look at the seal status first.

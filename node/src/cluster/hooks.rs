@@ -4,10 +4,14 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use conclave_raft::{CallError, Hooks, Peer};
+use conclave_vault::barrier::forward::Envelope;
 use futures::future::BoxFuture;
 
 use crate::app::App;
 use crate::shared::Shared;
+
+/// In which envelope a leader vouches for its answers. Who asked, whom, and the nonce stand in the claim itself.
+const CLAIM: Envelope<'static> = Envelope { from: 0, to: 0, nonce: &[0; 16], method: "claim" };
 
 /// The node's hooks. The application is set once it exists; calls that come earlier are refused.
 pub(crate) struct NodeHooks {
@@ -62,6 +66,20 @@ impl Hooks for NodeHooks {
         if let Some(app) = self.app.get().and_then(Weak::upgrade) {
             app.snapshot_installed();
         }
+    }
+
+    fn attest(&self, claim: &[u8]) -> Result<Bytes, String> {
+        let core = self.shared.verifier().ok_or("this node is sealed and vouches for nothing")?;
+        let (term, mac) = core.barrier().sign_answer(&CLAIM, claim);
+        Ok(Bytes::from([term.to_be_bytes().as_slice(), &mac].concat()))
+    }
+
+    fn verify_attestation(&self, claim: &[u8], attestation: &[u8]) -> Result<(), String> {
+        // A node without keys acts on no answer that a client sees, so it has nothing to check and nothing to check with.
+        let Some(core) = self.shared.verifier() else { return Ok(()) };
+        let (term, mac) = attestation.split_first_chunk::<4>().ok_or("the leader did not vouch for its answer")?;
+        let term = u32::from_be_bytes(*term);
+        core.barrier().verify_answer(&CLAIM, term, claim, mac).map_err(|error| error.to_string())
     }
 
     fn call(&self, from: Peer, method: &str, body: Bytes) -> BoxFuture<'static, Result<Bytes, CallError>> {

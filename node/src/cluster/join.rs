@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::app::App;
+use crate::config::Storage;
 use crate::serve::unavailable;
 
 /// The joiner's request.
@@ -25,6 +26,8 @@ pub(crate) const METHOD: &str = "join";
 pub(crate) const RELAY_METHOD: &str = "join-relay";
 /// In front of a token's text, so that secret scanners can know it.
 const PREFIX: &str = "cjt.";
+/// Pause between two attempts to join as the configuration says.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// How long joining may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -113,6 +116,27 @@ pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
         }
     }
     Err(unavailable(&format!("no member of the cluster answered the join: {last}")))
+}
+
+/// Joins with the tokens of the configuration until one is accepted, if this node belongs to no cluster yet.
+pub(crate) async fn join_as_configured(app: Arc<App>) {
+    let Storage::Raft(settings) = &app.config.storage else { return };
+    let tokens: Vec<_> = settings.retry_join.iter().filter_map(|entry| entry.token.clone()).collect();
+    if tokens.is_empty() {
+        return;
+    }
+    while !app.raft.is_initialized() && !app.is_initialized() {
+        for token in &tokens {
+            match join(&app, token.reveal()).await {
+                Ok(()) => return tracing::info!("joined the cluster that the configuration names"),
+                Err(error) => tracing::warn!(%error, "joining failed; it is tried again"),
+            }
+        }
+        tokio::select! {
+            () = app.stopping() => return,
+            () = tokio::time::sleep(RETRY_PAUSE) => {}
+        }
+    }
 }
 
 fn accept(app: &App, answer: &[u8]) -> Result<(), Error> {

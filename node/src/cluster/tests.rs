@@ -155,6 +155,20 @@ fn a_sealed_leader_appends_nothing() {
 
 // check 246
 #[test]
+fn a_sealed_node_cannot_answer_as_a_leader() {
+    let scene = Scene::new();
+    let (unsealed, sealed) = (Arc::new(Shared::default()), NodeHooks::new(Arc::default()));
+    unsealed.unseal(Arc::clone(&scene.core));
+    let unsealed = NodeHooks::new(unsealed);
+    let attestation = unsealed.attest(b"index 7, nonce 1").unwrap();
+    assert!(unsealed.verify_attestation(b"index 7, nonce 1", &attestation).is_ok());
+    assert!(unsealed.verify_attestation(b"index 8, nonce 1", &attestation).is_err());
+    assert!(unsealed.verify_attestation(b"index 7, nonce 1", b"").is_err());
+    assert!(sealed.attest(b"index 7, nonce 1").is_err());
+}
+
+// check 246
+#[test]
 fn a_forged_entry_that_was_applied_while_sealed_is_found_at_unseal() {
     for has_checkpoint in [false, true] {
         let scene = Scene::new();

@@ -1,7 +1,7 @@
 //! `kv`: the KV engine, whichever version is mounted.
 //!
-//! What surprises: each command first asks where the path's mount ends and which version it has, because version 2 keeps
-//! data and metadata under paths of their own.
+//! What surprises: each command first asks where the path's mount ends and which version it has, because version 2
+//! keeps data and metadata under paths of their own.
 
 mod delete;
 mod get;

@@ -1,7 +1,7 @@
 //! `operator generate-root`: a new root token, made by a threshold of share holders.
 //!
-//! What surprises: the token comes back hidden behind a one-time password (token XOR password, in base64), and `-decode`
-//! uncovers it here, without asking a server.
+//! What surprises: the token comes back hidden behind a one-time password (token XOR password, in base64), and
+//! `-decode` uncovers it here, without asking a server.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
