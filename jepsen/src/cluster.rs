@@ -10,6 +10,7 @@ mod configuration;
 mod error;
 mod node;
 mod process;
+mod proxy;
 mod spawner;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a node may take to say how it is.
 const STATUS_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How nodes reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Without anything between.
+    Direct,
+    /// Through a proxy in front of each node, which [`Node::cut`] closes.
+    Proxied,
+    /// The same, and each proxy writes all that passes to [`Node::traffic_file`].
+    Recorded,
+}
+
 /// What cluster to start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -40,6 +52,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Where data, configuration and logs go; by default a folder that is removed at the end, unless a test panics.
     pub root: Option<PathBuf>,
+    /// How nodes reach each other (directly).
+    pub links: Links,
     /// The nodes' log level (`info`).
     pub log_level: String,
     /// Lines added to each configuration file.
@@ -55,6 +69,7 @@ impl Default for Options {
             binary: None,
             environment: Vec::new(),
             root: None,
+            links: Links::Direct,
             log_level: "info".to_owned(),
             configuration: String::new(),
             storage: String::new(),
@@ -101,7 +116,10 @@ impl Cluster {
         let places = address::choose(options.nodes)?;
         let nodes = places.into_iter().enumerate();
         let nodes = nodes.map(|(index, place)| Node::prepare(index, place, folder.path(), &program, &options));
-        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let mut nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        for node in &mut nodes {
+            node.place_proxy(options.links).await?;
+        }
         let client = Client::builder()
             .addresses(nodes.iter().map(Node::address))
             .build()

@@ -23,9 +23,7 @@ pub fn missing(events: &[Event], strikes: &[Strike], nodes: usize, length: Durat
         let absent = Fault::ALL.into_iter().filter(|fault| !kinds.contains(fault));
         missing.extend(absent.map(|fault| format!("the fault {fault:?} never took place")));
     }
-    let has_moved =
-        |strike: &&&Strike| strike.leader_meanwhile.is_some() && strike.leader_meanwhile != strike.leader_before;
-    if !installed.iter().any(|strike| has_moved(&strike)) {
+    if !installed.iter().any(|strike| strike.has_moved_leadership()) {
         missing.push("leadership never moved".to_owned());
     }
     let done = |function: Function, node: Option<usize>| {
@@ -40,7 +38,7 @@ pub fn missing(events: &[Event], strikes: &[Strike], nodes: usize, length: Durat
         }
     }
     let all = done(Function::Read, None) + done(Function::Write, None) + done(Function::Cas, None);
-    let least = DONE_EACH_SECOND * length.as_secs();
+    let least = DONE_EACH_SECOND * length.max(load(events)).as_secs();
     if all < least {
         missing.push(format!("only {all} operations were done, at least {least} are needed"));
     }
@@ -48,6 +46,13 @@ pub fn missing(events: &[Event], strikes: &[Strike], nodes: usize, length: Durat
         missing.push("no operation failed or was lost while a fault lasted".to_owned());
     }
     missing
+}
+
+/// How long the clients were at it, which is longer than was asked for if the last healing took long.
+fn load(events: &[Event]) -> Duration {
+    let is_load = |event: &&Event| matches!(event.function, Function::Read | Function::Write | Function::Cas);
+    let nanos = || events.iter().filter(is_load).map(|event| event.nanos);
+    Duration::from_nanos(nanos().max().unwrap_or(0) - nanos().min().unwrap_or(0))
 }
 
 /// Whether some operation felt a fault.
@@ -67,7 +72,8 @@ mod tests {
 
     fn strike(leader_meanwhile: Option<usize>) -> Strike {
         let (fault, outcome, leader_before) = (Fault::KillLeader, Outcome::Installed, Some(0));
-        Strike { fault, nodes: vec![0], from_nanos: 0, to_nanos: 9, leader_before, leader_meanwhile, outcome }
+        let (nodes, leader_after) = (vec![0], leader_meanwhile);
+        Strike { fault, nodes, from_nanos: 0, to_nanos: 9, leader_before, leader_meanwhile, leader_after, outcome }
     }
 
     fn full() -> Vec<Event> {
@@ -93,6 +99,20 @@ mod tests {
         for leader in [None, Some(0)] {
             assert_eq!(missing(&full(), &[strike(leader)], 3, LENGTH), ["leadership never moved"]);
         }
+    }
+
+    #[test]
+    fn leadership_that_moved_only_after_the_healing_counts() {
+        let late = Strike { leader_meanwhile: None, ..strike(Some(1)) };
+        assert_eq!(missing(&full(), &[late], 3, LENGTH), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_run_that_dragged_on_needs_operations_for_all_of_its_time() {
+        let mut events = full();
+        events.last_mut().unwrap().nanos = Duration::from_secs(60).as_nanos() as u64;
+        let missing = missing(&events, &[strike(Some(1))], 3, LENGTH);
+        assert!(missing.iter().any(|sentence| sentence.contains("operations were done")), "{missing:?}");
     }
 
     #[test]

@@ -37,6 +37,14 @@ pub enum Fault {
     PauseFollowers,
 }
 
+impl Strike {
+    /// Whether another node led afterwards.
+    pub fn has_moved_leadership(&self) -> bool {
+        let is_other = |leader: Option<usize>| leader.is_some() && leader != self.leader_before;
+        is_other(self.leader_meanwhile) || is_other(self.leader_after)
+    }
+}
+
 impl Fault {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::KillLeader, Self::KillFollowers, Self::PauseLeader, Self::PauseFollowers];
@@ -76,8 +84,10 @@ pub struct Strike {
     pub to_nanos: u64,
     /// Who led before.
     pub leader_before: Option<usize>,
-    /// Who led before the healing began.
+    /// Who led last before the healing began; nobody, if the election took longer.
     pub leader_meanwhile: Option<usize>,
+    /// Who led once every node served again.
+    pub leader_after: Option<usize>,
     /// Whether it took place.
     pub outcome: Outcome,
 }
@@ -171,9 +181,9 @@ async fn strike(
         tokio::time::sleep_until((Instant::now() + Duration::from_millis(100)).min(end)).await;
     }
     heal(cluster, fault, &nodes).await?;
-    let leader_before = Some(leader);
     let to_nanos = recorder.nanos();
-    Ok(Strike { fault, nodes, from_nanos, to_nanos, leader_before, leader_meanwhile, outcome })
+    let (leader_before, leader_after) = (Some(leader), cluster.leader().await);
+    Ok(Strike { fault, nodes, from_nanos, to_nanos, leader_before, leader_meanwhile, leader_after, outcome })
 }
 
 fn hurt(cluster: &Cluster, fault: Fault, nodes: &[usize]) -> Outcome {

@@ -1,8 +1,9 @@
 //! The harness itself: a cluster comes up, survives its nodes, and leaves nothing behind.
 
 use std::path::Path;
+use std::time::Duration;
 
-use conclave_jepsen::cluster::{Cluster, Options};
+use conclave_jepsen::cluster::{Cluster, Links, Options};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,4 +30,18 @@ async fn a_dropped_cluster_leaves_no_process() {
     assert!(Path::new(&format!("/proc/{id}")).exists());
     drop(cluster);
     assert!(!Path::new(&format!("/proc/{id}")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_nobody_reaches_serves_again_once_the_cut_is_mended() {
+    let cluster = Cluster::start(Options { links: Links::Recorded, ..Options::default() }).await.unwrap();
+    let leader = cluster.wait_for_leader().await.unwrap();
+    let follower = (leader + 1) % cluster.size();
+    cluster.node(leader).cut().unwrap();
+    let refused = cluster.client_within(follower, Duration::from_secs(2)).tokens().lookup_self().await;
+    assert!(refused.is_err(), "a follower served a read although it could not ask its leader");
+    cluster.node(leader).mend().unwrap();
+    cluster.wait_until_serving().await.unwrap();
+    let traffic = std::fs::metadata(cluster.node(leader).traffic_file()).unwrap();
+    assert!(traffic.len() > 1_000, "only {} bytes were written down", traffic.len());
 }

@@ -115,7 +115,10 @@ impl App {
             // The node stays up, sealed, and says why: an operator must look at it.
             Stop::Halted(index) => {
                 self.shared.seal();
-                tracing::error!(index, "consensus stopped at an entry that does not verify; see `operator recover` in the documentation");
+                tracing::error!(
+                    index,
+                    "consensus stopped at an entry that does not verify; this node stays sealed and must be replaced by a fresh one"
+                );
                 std::future::pending().await
             }
             Stop::Shutdown => std::future::pending().await,

@@ -9,8 +9,6 @@ use crate::view::SystemRandomness;
 pub(crate) struct Ceremonies {
     /// Unseals this node.
     pub(crate) unseal: Ceremony,
-    /// Whether the ceremony under way is for every member, as each of its shares said.
-    pub(crate) is_for_cluster: bool,
     /// Receives the root key from another node's ceremony.
     pub(crate) boot_key: BootKey,
 }
@@ -18,6 +16,6 @@ pub(crate) struct Ceremonies {
 impl Default for Ceremonies {
     fn default() -> Self {
         let boot_key = BootKey::generate(&mut SystemRandomness::default());
-        Self { unseal: Ceremony::default(), is_for_cluster: false, boot_key }
+        Self { unseal: Ceremony::default(), boot_key }
     }
 }

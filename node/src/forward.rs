@@ -69,8 +69,14 @@ struct ForwardedReply {
 }
 
 /// Runs a request on the leader; `None` if there is no other leader to run it.
-pub(crate) async fn to_leader(app: &Arc<App>, core: &Arc<Core>, incoming: &Incoming) -> Result<Option<Outgoing>, Error> {
-    let (Some(leader), own) = (app.raft.status().leader.map(|leader| leader.id), app.identity.id()) else { return Ok(None) };
+pub(crate) async fn to_leader(
+    app: &Arc<App>,
+    core: &Arc<Core>,
+    incoming: &Incoming,
+) -> Result<Option<Outgoing>, Error> {
+    let (Some(leader), own) = (app.raft.status().leader.map(|leader| leader.id), app.identity.id()) else {
+        return Ok(None);
+    };
     if leader == own {
         return Ok(None);
     }
@@ -79,7 +85,10 @@ pub(crate) async fn to_leader(app: &Arc<App>, core: &Arc<Core>, incoming: &Incom
     random.fill(&mut nonce);
     let envelope = Envelope { from: own, to: leader, nonce: &nonce, method: METHOD };
     let message = Zeroizing::new(ForwardedRequest::from(incoming).encode_to_vec());
-    let sealed = core.barrier().seal_forward(&envelope, &message, &mut random).map_err(|error| unavailable(&error.to_string()))?;
+    let sealed = core
+        .barrier()
+        .seal_forward(&envelope, &message, &mut random)
+        .map_err(|error| unavailable(&error.to_string()))?;
     let body = [nonce.as_slice(), &sealed].concat().into();
     let answer = match app.raft.call(leader, METHOD, body, incoming.deadline).await {
         Ok(answer) => answer,
@@ -98,7 +107,8 @@ pub(crate) async fn to_leader(app: &Arc<App>, core: &Arc<Core>, incoming: &Incom
         .barrier()
         .open_forward(&envelope.turned(), &answer)
         .map_err(|_| unavailable("the leader's answer does not verify; try again"))?;
-    let reply = ForwardedReply::decode(plain.as_slice()).map_err(|_| Error::internal("the leader's answer does not decode"))?;
+    let reply =
+        ForwardedReply::decode(plain.as_slice()).map_err(|_| Error::internal("the leader's answer does not decode"))?;
     Ok(Some(Outgoing {
         status: u16::try_from(reply.status).unwrap_or(500),
         content_type: reply.content_type,

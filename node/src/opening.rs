@@ -74,7 +74,8 @@ pub(crate) async fn open(config: &Config, hooks: Arc<NodeHooks>) -> Result<Opene
 fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {
     let mut raft = match &config.storage {
         Storage::Raft(settings) => {
-            let mut raft = conclave_raft::Config::clustered(listen(config)?, cluster_addr(config), config.api_addr.clone());
+            let mut raft =
+                conclave_raft::Config::clustered(listen(config)?, cluster_addr(config), config.api_addr.clone());
             raft.timing = match settings.timing {
                 config::Timing::Lan => Timing::lan(),
                 config::Timing::MultiRegion => Timing::multi_region(),
@@ -103,7 +104,8 @@ fn mutate(raft: &mut conclave_raft::Config) {
 fn listen(config: &Config) -> Result<SocketAddr, StartError> {
     let address = config.listeners.first().map_or("", |listener| listener.cluster_address.as_str());
     let resolved = address.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    resolved.ok_or_else(|| StartError::Config(format!("cluster_address \"{address}\" is no host and port to listen on")))
+    resolved
+        .ok_or_else(|| StartError::Config(format!("cluster_address \"{address}\" is no host and port to listen on")))
 }
 
 /// `host:port` at which others reach this node.

@@ -52,7 +52,12 @@ impl App {
         }
     }
 
-    async fn settle(self: &Arc<Self>, core: &Arc<Core>, incoming: &Incoming, may_queue: bool) -> Result<Outgoing, Error> {
+    async fn settle(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        incoming: &Incoming,
+        may_queue: bool,
+    ) -> Result<Outgoing, Error> {
         self.await_wanted_index(core, incoming).await?;
         let mut turn = None;
         for races in 0..MAX_RUNS {
@@ -73,7 +78,10 @@ impl App {
             }
         }
         drop(turn);
-        Err(Error::new(ErrorKind::Unavailable, "the server is too busy with this record; nothing was changed, try again"))
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "the server is too busy with this record; nothing was changed, try again",
+        ))
     }
 
     async fn run(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Run, Error> {
@@ -115,7 +123,9 @@ impl App {
     /// Time, randomness and surroundings of one call of the core.
     pub(crate) fn context<'a>(&'a self, random: &'a mut SystemRandomness) -> Context<'a> {
         let applied = self.table.applied();
-        let cluster_time = conclave_vault::time::Time::from_nanos(i64::try_from(applied.time_millis).unwrap_or(0).saturating_mul(1_000_000));
+        let cluster_time = conclave_vault::time::Time::from_nanos(
+            i64::try_from(applied.time_millis).unwrap_or(0).saturating_mul(1_000_000),
+        );
         Context {
             now: view::now().max(cluster_time),
             random,
@@ -143,7 +153,9 @@ impl App {
                 failed.detail = Some(reason);
                 failed
             }
-            ProposeError::TooLarge => Error::new(ErrorKind::TooLarge, "the change is too large for one entry of the log"),
+            ProposeError::TooLarge => {
+                Error::new(ErrorKind::TooLarge, "the change is too large for one entry of the log")
+            }
             ProposeError::Stopped => unavailable("this node is stopping"),
         })
     }
@@ -151,7 +163,9 @@ impl App {
     async fn read_point(&self, incoming: &Incoming) -> Result<(), Error> {
         match incoming.consistency {
             Consistency::Local => return Ok(()),
-            Consistency::Bounded(age) if self.last_read_point.lock().is_some_and(|at| at.elapsed() <= age) => return Ok(()),
+            Consistency::Bounded(age) if self.last_read_point.lock().is_some_and(|at| at.elapsed() <= age) => {
+                return Ok(());
+            }
             Consistency::Bounded(_) | Consistency::Linearizable => {}
         }
         let asked_at = Instant::now();
@@ -168,8 +182,20 @@ impl App {
         self.raft.wait_applied(wanted, incoming.deadline).await.map_err(not_yet)
     }
 
-    async fn reply(self: &Arc<Self>, core: &Arc<Core>, incoming: &Incoming, mut reply: Reply, written_at: Option<u64>) -> Result<Outgoing, Error> {
+    async fn reply(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        incoming: &Incoming,
+        mut reply: Reply,
+        written_at: Option<u64>,
+    ) -> Result<Outgoing, Error> {
         if let Some(action) = reply.action.take() {
+            if action.is_for_the_leader()
+                && self.raft.status().role != Role::Leader
+                && let Some(outgoing) = forward::to_leader(self, core, incoming).await?
+            {
+                return Ok(outgoing);
+            }
             reply = actions::perform(self, action, reply).await?;
         }
         let raw = reply.render(&incoming.request.id);
@@ -188,7 +214,9 @@ pub(crate) fn unavailable(message: &str) -> Error {
 
 fn read_failed(error: ReadError) -> Error {
     match error {
-        ReadError::NoLeader => unavailable("no leader confirms that this node's data is current; try another node or try again"),
+        ReadError::NoLeader => {
+            unavailable("no leader confirms that this node's data is current; try another node or try again")
+        }
         ReadError::Timeout => unavailable("this node did not catch up in time; try another node or try again"),
         ReadError::Halted => unavailable("this node has stopped at an entry that it cannot verify; use another node"),
         ReadError::Stopped => unavailable("this node is stopping"),

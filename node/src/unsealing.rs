@@ -54,7 +54,10 @@ impl App {
         match verdict {
             Verdict::Confirmed => self.begin_serving(),
             Verdict::Unconfirmed { since } => {
-                tracing::info!(since, "the table came by snapshot; it is served once the leader's checkpoint confirms it");
+                tracing::info!(
+                    since,
+                    "the table came by snapshot; it is served once the leader's checkpoint confirms it"
+                );
                 *self.confirmation.lock() = Some(since);
             }
         }
@@ -150,7 +153,9 @@ impl App {
 
     /// Takes over the keyring as the table has it.
     pub(crate) fn reload_keyring(&self) {
-        let (Some(core), Some((index, sealed))) = (self.shared.unsealed(), self.open_record(record::KEYRING)) else { return };
+        let (Some(core), Some((index, sealed))) = (self.shared.unsealed(), self.open_record(record::KEYRING)) else {
+            return;
+        };
         if let Err(error) = core.barrier().load_keyring(&sealed, index) {
             tracing::error!(%error, "the cluster's keyring does not open with this node's root key: the node seals itself");
             self.shared.seal();

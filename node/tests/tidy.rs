@@ -43,7 +43,8 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, String>) {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "tests") || path.file_stem().is_some_and(|stem| stem == "tests" || stem == "testing")
+    path.components().any(|part| part.as_os_str() == "tests")
+        || path.file_stem().is_some_and(|stem| stem == "tests" || stem == "testing")
 }
 
 fn assert_none(what: &str, found: Vec<String>) {
@@ -84,15 +85,17 @@ fn functions_are_short() {
 
 fn is_function_head(line: &str) -> bool {
     let line = line.trim_start();
-    let line = ["pub ", "pub(crate) ", "pub(super) ", "const ", "async ", "unsafe "].iter().fold(line, |line, word| line.strip_prefix(word).unwrap_or(line));
+    let line = ["pub ", "pub(crate) ", "pub(super) ", "const ", "async ", "unsafe "]
+        .iter()
+        .fold(line, |line, word| line.strip_prefix(word).unwrap_or(line));
     line.starts_with("fn ")
 }
 
 #[test]
 fn files_have_names_that_say_something() {
-    let bad = sources().into_keys().filter(|path| {
-        path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| EMPTY_NAMES.contains(&stem))
-    });
+    let bad = sources()
+        .into_keys()
+        .filter(|path| path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| EMPTY_NAMES.contains(&stem)));
     assert_none("rename these files to the noun that they hold", bad.map(|path| path.display().to_string()).collect());
 }
 
@@ -112,7 +115,11 @@ fn no_file_is_dead() {
             _ => path.with_extension(""),
         };
         for line in text.lines().map(str::trim) {
-            let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
+            let line = line
+                .strip_prefix("pub(crate) ")
+                .or_else(|| line.strip_prefix("pub(super) "))
+                .or_else(|| line.strip_prefix("pub "))
+                .unwrap_or(line);
             if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
                 declared.insert(folder.join(format!("{name}.rs")));
                 declared.insert(folder.join(name).join("mod.rs"));
@@ -121,7 +128,10 @@ fn no_file_is_dead() {
     }
     let is_root = |path: &Path| {
         let parent = path.parent().and_then(Path::file_name).unwrap_or_default();
-        matches!(path.file_name().and_then(|name| name.to_str()), Some("lib.rs" | "main.rs" | "build.rs")) || parent == "tests" || parent == "bin" || parent == "benches"
+        matches!(path.file_name().and_then(|name| name.to_str()), Some("lib.rs" | "main.rs" | "build.rs"))
+            || parent == "tests"
+            || parent == "bin"
+            || parent == "benches"
     };
     let dead = files.keys().filter(|path| !declared.contains(*path) && !is_root(path));
     assert_none("no `mod` line names these files", dead.map(|path| path.display().to_string()).collect());
@@ -223,10 +233,12 @@ fn banned_words_stand_nowhere() {
 
 #[test]
 fn documents_are_short_and_every_engine_has_a_page() {
-    let lines = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{path} is missing")).lines().count();
+    let lines = |path: &str| {
+        fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{path} is missing")).lines().count()
+    };
     assert!(lines("README.md") <= 120, "README.md is too long");
     assert!(lines("docs/architecture.md") <= 300, "docs/architecture.md is too long");
-    for page in ["kv-v1", "kv-v2", "cubbyhole", "token", "sys", "policies", "cli"] {
+    for page in ["kv-v1", "kv-v2", "cubbyhole", "approle", "token", "sys", "policies", "cli"] {
         assert!(lines(&format!("docs/reference/{page}.md")) > 5, "docs/reference/{page}.md says nothing");
     }
 }

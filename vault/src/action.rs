@@ -37,3 +37,10 @@ pub enum Action {
     /// Answer with the versions that ran here.
     VersionHistory,
 }
+
+impl Action {
+    /// Whether only the leader can do it, so that another node hands the request on.
+    pub fn is_for_the_leader(&self) -> bool {
+        matches!(self, Self::StepDown | Self::RemovePeer { .. })
+    }
+}

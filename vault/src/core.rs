@@ -15,7 +15,7 @@ use crate::barrier::uses::{NodeUses, Reservation};
 use crate::batch::{Batch, Checkpoint, Proposal, SignedBatch};
 use crate::cache::Cache;
 use crate::context::Context;
-use crate::engine::{self, Call, Matched};
+use crate::engine::{self, Call, Class, Matched};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Fields, parse_duration};
 use crate::idempotency;
@@ -86,7 +86,12 @@ impl Core {
         }
     }
 
-    fn respond<'a>(&'a self, context: &mut Context<'a>, store: &mut Store<'a>, request: &Request) -> Result<Reply, Error> {
+    fn respond<'a>(
+        &'a self,
+        context: &mut Context<'a>,
+        store: &mut Store<'a>,
+        request: &Request,
+    ) -> Result<Reply, Error> {
         check_namespace(request)?;
         check_folder_write(request)?;
         let wrap = wrap_duration(request)?;
@@ -96,7 +101,21 @@ impl Core {
         let matched = mount.as_ref().and_then(|mount| mount.engine.find(rest));
         if matched.as_ref().is_some_and(|(path, _)| path.is_public) {
             let caller = Caller { token: None, acl: None };
-            return self.run(context, store, request, caller, mount, rest, matched, wrap);
+            if mount.as_ref().is_none_or(|mount| mount.engine.class != Class::Auth) {
+                return self.run(context, store, request, caller, mount, rest, matched, wrap);
+            }
+            // A login is the same login whatever token comes with it, also for one who asks again.
+            let request = &Request { token: None, ..request.clone() };
+            if let Some(reply) = idempotency::replay(store, request, context.now, true)? {
+                return Ok(reply);
+            }
+            let mark = store.mark();
+            let result = self.run(context, store, request, caller, mount, rest, matched, wrap);
+            if result.is_err() {
+                // Nor does a refused login leave a token, even if it was refused only by its wrapping.
+                store.discard_since(mark);
+            }
+            return result;
         }
         let raw = request.token.as_ref().filter(|token| !token.is_empty()).ok_or_else(Error::bad_token)?;
         let token = token::authenticate(store, context, raw, request.remote_address);
@@ -133,8 +152,7 @@ impl Core {
             return Err(no_route(request));
         };
         let Caller { token, acl } = caller;
-        let mut call =
-            Call { core: self, context, store, request, mount, rest, fields: Fields::default(), token, acl };
+        let mut call = Call { core: self, context, store, request, mount, rest, fields: Fields::default(), token, acl };
         let operation = distinguish_create(&mut call, matched.as_ref())?;
         authorise(&Caller { token: call.token.clone(), acl: call.acl.clone() }, request, operation, wrap)?;
         let reply = engine::dispatch(&mut call, matched, operation)?;
@@ -151,7 +169,11 @@ impl Core {
 
     /// Reserves encryptions for a node: a batch, and what to complete with [`Barrier::complete_reservation`] once it is
     /// committed.
-    pub fn reserve_uses<'a>(&'a self, context: &mut Context<'a>, view: &'a dyn View) -> Result<(Proposal, Reservation), Error> {
+    pub fn reserve_uses<'a>(
+        &'a self,
+        context: &mut Context<'a>,
+        view: &'a dyn View,
+    ) -> Result<(Proposal, Reservation), Error> {
         let mut store = self.store(view);
         let reservation = reserve(&mut store, context.node_id)?;
         let proposal = store.finish(context)?.ok_or_else(|| Error::internal("a reservation without a record"))?;
@@ -204,8 +226,9 @@ fn check_folder_write(request: &Request) -> Result<(), Error> {
 /// The wanted time to live of a wrapping token; an absent, empty or zero header wants none.
 fn wrap_duration(request: &Request) -> Result<Option<Duration>, Error> {
     let Some(text) = request.wrap_ttl.as_deref() else { return Ok(None) };
-    let duration = parse_duration(text)
-        .ok_or_else(|| Error::invalid("the wrap TTL is not valid: a duration such as 60, \"60s\" or \"5m\" is expected, not negative"))?;
+    let duration = parse_duration(text).ok_or_else(|| {
+        Error::invalid("the wrap TTL is not valid: a duration such as 60, \"60s\" or \"5m\" is expected, not negative")
+    })?;
     Ok((!duration.is_zero()).then_some(duration))
 }
 

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::core::Core;
-use crate::error::{Error, multi};
 use crate::error::ErrorKind;
+use crate::error::{Error, multi};
 use crate::field::{Field, Fields};
 use crate::mount::Mount;
 use crate::pattern::{self, Captures};
@@ -55,8 +55,15 @@ pub struct Path {
 
 impl Path {
     /// The usual path; the other fields by struct update.
-    pub const DEFAULT: Self =
-        Self { pattern: "", fields: &[], operations: &[], exists: None, is_public: false, takes_any_field: false, help: "" };
+    pub const DEFAULT: Self = Self {
+        pattern: "",
+        fields: &[],
+        operations: &[],
+        exists: None,
+        is_public: false,
+        takes_any_field: false,
+        help: "",
+    };
 
     fn handler(&self, operation: Operation) -> Option<Handler> {
         let find = |wanted| self.operations.iter().find(|(known, _)| *known == wanted).map(|(_, handler)| *handler);

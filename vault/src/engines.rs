@@ -12,7 +12,10 @@ pub mod kv2;
 
 pub mod documents;
 pub mod listing;
+pub mod login;
+pub mod terms;
 
+pub mod approle;
 pub mod cubbyhole;
 pub mod identity;
 pub mod sys;
@@ -22,7 +25,7 @@ pub mod token;
 mod reference;
 
 /// Every engine whose kind says all; the two of `kv` are beside it.
-static ENGINES: [&Engine; 4] = [&sys::ENGINE, &identity::ENGINE, &cubbyhole::ENGINE, &token::ENGINE];
+static ENGINES: [&Engine; 5] = [&sys::ENGINE, &identity::ENGINE, &cubbyhole::ENGINE, &token::ENGINE, &approle::ENGINE];
 
 /// The engine of a kind. `options` are the mount's; `is_auth` says whether it is mounted below `auth/`.
 pub fn find(kind: &str, options: &Map<String, Value>, is_auth: bool) -> Option<&'static Engine> {
@@ -65,6 +68,7 @@ mod tests {
             ("system", json!({}), false, Some(&sys::ENGINE)),
             ("token", json!({}), true, Some(&token::ENGINE)),
             ("token", json!({}), false, None),
+            ("approle", json!({}), true, Some(&approle::ENGINE)),
             ("kv", json!({}), true, None),
             ("quantum", json!({}), false, None),
         ];

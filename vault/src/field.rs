@@ -74,7 +74,11 @@ pub struct Fields {
 
 impl Fields {
     /// Decodes what was sent and what the path captured; the path wins.
-    pub fn decode(fields: &[Field], data: &Map<String, Value>, captures: &[(&'static str, &str)]) -> Result<Self, Error> {
+    pub fn decode(
+        fields: &[Field],
+        data: &Map<String, Value>,
+        captures: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let mut decoded = Self::default();
         let (mut ignored, mut replaced) = (Vec::new(), Vec::new());
         for (name, value) in data {
@@ -96,7 +100,10 @@ impl Fields {
             decoded.values.push((name, Decoded::Text(value)));
         }
         decoded.warn("Endpoint ignored these unrecognized parameters", ignored);
-        decoded.warn("Endpoint replaced the value of these parameters with the values captured from the endpoint's path", replaced);
+        decoded.warn(
+            "Endpoint replaced the value of these parameters with the values captured from the endpoint's path",
+            replaced,
+        );
         Ok(decoded)
     }
 
@@ -184,7 +191,12 @@ impl Fields {
 }
 
 fn decode_value(field: &Field, value: &Value) -> Result<Decoded, Error> {
-    let fail = |expected: &str| Error::invalid(format!("Field validation failed: error converting input for field \"{}\": expected {expected}", field.name));
+    let fail = |expected: &str| {
+        Error::invalid(format!(
+            "Field validation failed: error converting input for field \"{}\": expected {expected}",
+            field.name
+        ))
+    };
     let decoded = match field.kind {
         Kind::Text => scalar_text(value).map(Decoded::Text).ok_or_else(|| fail("text"))?,
         Kind::LowerText => scalar_text(value).map(|t| Decoded::Text(t.to_lowercase())).ok_or_else(|| fail("text"))?,
@@ -244,7 +256,9 @@ const MAX_DURATION_SECS: f64 = 100.0 * 365.25 * 86_400.0;
 pub fn duration(value: &Value) -> Option<Duration> {
     match value {
         Value::Number(number) => {
-            let secs = number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0).map(|n| n as u64))?;
+            let secs = number
+                .as_u64()
+                .or_else(|| number.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0).map(|n| n as u64))?;
             ((secs as f64) <= MAX_DURATION_SECS).then(|| Duration::from_secs(secs))
         }
         Value::String(text) => parse_duration(text),
@@ -311,10 +325,13 @@ fn map(value: &Value) -> Option<Map<String, Value>> {
     }
 }
 
-fn key_values(value: &Value) -> Option<Map<String, Value>> {
+/// A map of texts: a map, a list of `k=v`, or text that is a JSON object or `k=v,k=v`.
+pub fn key_values(value: &Value) -> Option<Map<String, Value>> {
     let pair = |text: &str| text.split_once('=').map(|(key, value)| (key.trim().to_owned(), Value::from(value)));
     match value {
-        Value::Object(map) => map.iter().map(|(key, value)| Some((key.clone(), Value::from(scalar_text(value)?)))).collect(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| Some((key.clone(), Value::from(scalar_text(value)?)))).collect()
+        }
         Value::Array(items) => items.iter().map(|item| pair(item.as_str()?)).collect(),
         Value::String(text) if text.is_empty() => Some(Map::new()),
         Value::String(text) if text.starts_with('{') => key_values(&serde_json::from_str(text).ok()?),

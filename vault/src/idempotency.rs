@@ -2,7 +2,7 @@
 //!
 //! The record of an `Idempotency-Key` is written by the batch that did the work, under the guard that it was absent, so
 //! either both are there or neither. It lies under an HMAC of token and key, so nobody sees another's reply, and holds a
-//! digest of the request, so a key cannot stand for two requests. Only writes that did something are recorded: a refusal
+//! digest of the request, so a key cannot stand for two requests; a login's lies under one of the whole request and key. Only writes that did something are recorded: a refusal
 //! is asked again. It expires through the expiry buckets.
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
@@ -44,10 +44,15 @@ pub struct IdempotencyRecord {
     pub ended_token: bool,
 }
 
-/// The name of the record: an HMAC over token and key.
+/// The name of the record: an HMAC over token and key. Without a token, which a login has not, it is one over the digest
+/// of the request and the key: only who can make the same request gets its reply, and a key collides with nobody's.
 fn name(store: &Store<'_>, request: &Request) -> Option<String> {
     let key = request.idempotency_key.as_deref()?;
-    let token = request.token.as_ref().map_or("", |token| token.as_str());
+    let Some(token) = request.token.as_ref().filter(|token| !token.is_empty()) else {
+        // The digest, which covers the path, has a fixed length, so digest and key cannot be cut differently.
+        let joined = [&digest_of(request), key.as_bytes()].concat();
+        return Some(hex::encode(store.barrier().system_index("idempotency of a login", &joined)));
+    };
     // A token holds no NUL, so token and key cannot be cut differently.
     let joined = Zeroizing::new([token.as_bytes(), b"\0", key.as_bytes()].concat());
     Some(hex::encode(store.barrier().system_index("idempotency", &joined)))
@@ -73,7 +78,10 @@ pub fn replay(store: &mut Store<'_>, request: &Request, now: Time, has_token: bo
         return Ok(None);
     }
     if record.request_digest != digest_of(request) {
-        return Err(Error::new(ErrorKind::IdempotencyMismatch, "the idempotency key was used for another request; use a new one for each write"));
+        return Err(Error::new(
+            ErrorKind::IdempotencyMismatch,
+            "the idempotency key was used for another request; use a new one for each write",
+        ));
     }
     let status_code = u16::try_from(record.status_code).unwrap_or(200);
     let raw = Raw { status_code, content_type: "application/json".into(), body: record.body };
@@ -82,7 +90,8 @@ pub fn replay(store: &mut Store<'_>, request: &Request, now: Time, has_token: bo
 
 /// Keeps the reply, if the request wrote something.
 pub fn record(call: &mut Call<'_, '_>, reply: &Reply) -> Result<(), Error> {
-    let is_read = matches!(call.request.operation, Operation::Read | Operation::List | Operation::Scan | Operation::Header);
+    let is_read =
+        matches!(call.request.operation, Operation::Read | Operation::List | Operation::Scan | Operation::Header);
     if is_read || !call.store.has_writes() || reply.action.is_some() {
         return Ok(());
     }

@@ -32,7 +32,10 @@ pub fn parse_object(text: &[u8]) -> Result<Option<Map<String, Value>>, JsonError
     }
     let mut left = MAX_NODES;
     let mut parser = serde_json::Deserializer::from_slice(text);
-    Guard { depth: 0, left: &mut left }.deserialize(&mut parser).and_then(|()| parser.end()).map_err(|error| described(&error))?;
+    Guard { depth: 0, left: &mut left }
+        .deserialize(&mut parser)
+        .and_then(|()| parser.end())
+        .map_err(|error| described(&error))?;
     match serde_json::from_slice(text).map_err(|error| described(&error))? {
         Value::Object(map) => Ok(Some(map)),
         Value::Null => Ok(None),
@@ -43,7 +46,8 @@ pub fn parse_object(text: &[u8]) -> Result<Option<Map<String, Value>>, JsonError
 /// Says what is wrong and where. The parser's own message may quote the input, so only our messages pass.
 fn described(error: &serde_json::Error) -> JsonError {
     let text = error.to_string();
-    let ours = ["nested too deeply", "too many values", "a key occurs twice"].into_iter().find(|ours| text.starts_with(ours));
+    let ours =
+        ["nested too deeply", "too many values", "a key occurs twice"].into_iter().find(|ours| text.starts_with(ours));
     let what = ours.unwrap_or(if error.is_eof() { "unexpected end of JSON input" } else { "invalid character" });
     JsonError::Malformed(format!("{what} (line {}, column {})", error.line(), error.column()))
 }

@@ -104,14 +104,26 @@ pub fn issue_token(store: &mut Store<'_>, context: &mut Context<'_>, ttl_secs: u
     let expires = context.now.plus_secs(ttl_secs);
     let name = hex::encode(token.id);
     let system = store.system();
-    store.put(&system, &["join", &name], &TokenRecord { secret: token.secret.to_vec(), expires_secs: expires.secs() })?;
+    store.put(
+        &system,
+        &["join", &name],
+        &TokenRecord { secret: token.secret.to_vec(), expires_secs: expires.secs() },
+    )?;
     task::schedule(store, expires, task::Expiring::JoinToken, &name)?;
     Ok(token)
 }
 
 /// Redeems a token for a node; the same batch makes the node a member.
-pub fn redeem(store: &mut Store<'_>, now: Time, cluster_id: &[u8; 16], token_id: &[u8; 16], proof: &[u8], member: MemberRecord) -> Result<(), Error> {
-    let refused = || Error::invalid("the join token is not valid: it was redeemed, has expired, or belongs to another cluster");
+pub fn redeem(
+    store: &mut Store<'_>,
+    now: Time,
+    cluster_id: &[u8; 16],
+    token_id: &[u8; 16],
+    proof: &[u8],
+    member: MemberRecord,
+) -> Result<(), Error> {
+    let refused =
+        || Error::invalid("the join token is not valid: it was redeemed, has expired, or belongs to another cluster");
     let name = hex::encode(token_id);
     let system = store.system();
     let record: TokenRecord = store.get(&system, &["join", &name])?.ok_or_else(refused)?;

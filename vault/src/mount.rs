@@ -89,7 +89,8 @@ pub struct Mount {
 
 impl Mount {
     fn new(record: MountRecord) -> Result<Self, Error> {
-        let id: MountId = record.id.as_slice().try_into().map_err(|_| Error::internal("a mount's id is not 16 bytes"))?;
+        let id: MountId =
+            record.id.as_slice().try_into().map_err(|_| Error::internal("a mount's id is not 16 bytes"))?;
         let keys = MountKeys::from_bytes(&record.keys).map_err(|error| Error::internal(error.to_string()))?;
         let options: Map<String, Value> = serde_json::from_str(&record.options_json).unwrap_or_default();
         let engine = crate::engines::find(&record.kind, &options, record.path.starts_with("auth/"))
@@ -123,7 +124,8 @@ impl MountTable {
     }
 
     fn new(record: MountTableRecord) -> Result<Self, Error> {
-        let mut mounts = record.mounts.into_iter().map(|mount| Mount::new(mount).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        let mut mounts =
+            record.mounts.into_iter().map(|mount| Mount::new(mount).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         mounts.sort_by(|a, b| a.record.path.cmp(&b.record.path));
         Ok(Self { mounts })
     }

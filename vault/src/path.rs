@@ -143,7 +143,11 @@ mod tests {
             ("a%ff", Err(PathError::BadEncoding)),
         ];
         for (raw, expected) in cases {
-            assert_eq!(CanonicalPath::decode(raw).as_ref().map(CanonicalPath::as_str).map_err(|e| *e), expected, "{raw}");
+            assert_eq!(
+                CanonicalPath::decode(raw).as_ref().map(CanonicalPath::as_str).map_err(|e| *e),
+                expected,
+                "{raw}"
+            );
         }
     }
 

@@ -97,7 +97,8 @@ mod tests {
             ("mounts/{path..}/tune", "mounts/a", None),
         ];
         for (pattern, path, expected) in cases {
-            let got = matches(pattern, path).map(|captures| captures.iter().map(|(_, value)| *value).collect::<Vec<_>>());
+            let got =
+                matches(pattern, path).map(|captures| captures.iter().map(|(_, value)| *value).collect::<Vec<_>>());
             assert_eq!(got.as_deref(), *expected, "{pattern} on {path}");
         }
     }

@@ -170,7 +170,9 @@ impl<'a> Store<'a> {
     }
 
     fn open(&self, namespace: NamespaceId, key: &Bytes, value: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-        self.barrier.open_value(&namespace, key, value).map_err(|error| Error::internal(format!("a record does not open: {error}")))
+        self.barrier
+            .open_value(&namespace, key, value)
+            .map_err(|error| Error::internal(format!("a record does not open: {error}")))
     }
 
     /// A record, decoded.
@@ -226,7 +228,10 @@ impl<'a> Store<'a> {
     /// Writes a record's plaintext.
     pub fn put_bytes(&mut self, area: &Area, path: &[&str], plaintext: Zeroizing<Vec<u8>>) -> Result<(), Error> {
         if plaintext.len() > MAX_VALUE_BYTES {
-            let message = format!("the value is too large: {} bytes, at most {MAX_VALUE_BYTES} are stored in one record", plaintext.len());
+            let message = format!(
+                "the value is too large: {} bytes, at most {MAX_VALUE_BYTES} are stored in one record",
+                plaintext.len()
+            );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         if path.iter().any(|segment| segment.len() > MAX_SEGMENT_BYTES) {
@@ -348,7 +353,8 @@ impl<'a> Store<'a> {
         };
         let proposal = batch.sign(self.barrier);
         if proposal.bytes.len() > MAX_BATCH_BYTES {
-            let message = format!("the request's changes take {} bytes, at most {MAX_BATCH_BYTES} at once", proposal.bytes.len());
+            let message =
+                format!("the request's changes take {} bytes, at most {MAX_BATCH_BYTES} at once", proposal.bytes.len());
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         Ok(Some(proposal))

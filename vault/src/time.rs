@@ -87,7 +87,15 @@ mod tests {
 
     #[test]
     fn durations_read_like_the_api_writes_them() {
-        let cases = [(0, "0s", "0s"), (5, "5s", "5s"), (1800, "30m0s", "30m"), (5400, "1h30m0s", "1h30m"), (7200, "2h0m0s", "2h"), (2764800, "768h0m0s", "768h"), (3605, "1h0m5s", "1h0m5s")];
+        let cases = [
+            (0, "0s", "0s"),
+            (5, "5s", "5s"),
+            (1800, "30m0s", "30m"),
+            (5400, "1h30m0s", "1h30m"),
+            (7200, "2h0m0s", "2h"),
+            (2764800, "768h0m0s", "768h"),
+            (3605, "1h0m5s", "1h0m5s"),
+        ];
         for (secs, long, short) in cases {
             assert_eq!(format_duration(Duration::from_secs(secs)), long);
             assert_eq!(format_duration_short(Duration::from_secs(secs)), short);

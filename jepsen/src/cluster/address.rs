@@ -21,6 +21,8 @@ pub(super) struct Place {
     pub(super) api: SocketAddrV4,
     /// For other nodes.
     pub(super) cluster: SocketAddrV4,
+    /// Where other nodes are told to find it, if a proxy stands in front.
+    pub(super) door: SocketAddrV4,
 }
 
 /// Chooses a place for each node.
@@ -52,24 +54,25 @@ fn network(number: u16, nodes: usize) -> Vec<Place> {
     hosts
         .map(|host| {
             let address = Ipv4Addr::new(127, high, low, host);
-            Place { api: SocketAddrV4::new(address, 8200), cluster: SocketAddrV4::new(address, 8201) }
+            let at = |port| SocketAddrV4::new(address, port);
+            Place { api: at(8200), cluster: at(8201), door: at(8202) }
         })
         .collect()
 }
 
 /// Binds every place, which shows that all are free.
 fn hold(places: &[Place]) -> io::Result<Vec<TcpListener>> {
-    places.iter().flat_map(|place| [place.api, place.cluster]).map(TcpListener::bind).collect()
+    places.iter().flat_map(|place| [place.api, place.cluster, place.door]).map(TcpListener::bind).collect()
 }
 
 /// Ports of 127.0.0.1 that are free now. All are held until the last is known, so that they differ.
 fn kernel_ports(nodes: usize) -> io::Result<Vec<Place>> {
     let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let port = |listener: &TcpListener| Ok::<_, io::Error>(listener.local_addr()?.port());
-    let held = (0..nodes).map(|_| Ok((bind()?, bind()?))).collect::<io::Result<Vec<_>>>()?;
-    let place = |(api, cluster): &(TcpListener, TcpListener)| {
+    let held = (0..nodes).map(|_| Ok([bind()?, bind()?, bind()?])).collect::<io::Result<Vec<_>>>()?;
+    let place = |[api, cluster, door]: &[TcpListener; 3]| {
         let at = |listener| Ok::<_, io::Error>(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port(listener)?));
-        Ok(Place { api: at(api)?, cluster: at(cluster)? })
+        Ok(Place { api: at(api)?, cluster: at(cluster)?, door: at(door)? })
     };
     held.iter().map(place).collect()
 }
@@ -81,10 +84,10 @@ mod tests {
     #[test]
     fn nodes_of_one_cluster_have_different_places() {
         for places in [choose(5).unwrap(), kernel_ports(5).unwrap()] {
-            let mut all: Vec<_> = places.iter().flat_map(|place| [place.api, place.cluster]).collect();
+            let mut all: Vec<_> = places.iter().flat_map(|place| [place.api, place.cluster, place.door]).collect();
             all.sort_unstable();
             all.dedup();
-            assert_eq!(all.len(), 10);
+            assert_eq!(all.len(), 15);
         }
     }
 

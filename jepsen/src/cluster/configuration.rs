@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use super::Options;
 use super::address::Place;
+use super::{Links, Options};
 
 /// The file's text.
 pub(super) fn text(name: &str, place: Place, data: &Path, options: &Options) -> String {
     format!(
         r#"api_addr     = "http://{api}"
-cluster_addr = "https://{cluster}"
+cluster_addr = "https://{advertised}"
 log_level    = "{log_level}"
 {more}
 storage "raft" {{
@@ -26,6 +26,7 @@ listener "tcp" {{
 }}
 "#,
         api = place.api,
+        advertised = if options.links == Links::Direct { place.cluster } else { place.door },
         cluster = place.cluster,
         log_level = options.log_level,
         more = options.configuration,

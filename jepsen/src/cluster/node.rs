@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::address::Place;
 use super::error::ClusterError;
 use super::process::{Life, Process};
-use super::{Options, PATIENCE, PAUSE, STATUS_DEADLINE, client_at, configuration};
+use super::proxy::Proxy;
+use super::{Links, Options, PATIENCE, PAUSE, STATUS_DEADLINE, client_at, configuration};
 
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 15;
@@ -28,6 +29,7 @@ pub struct Node {
     program: PathBuf,
     environment: Vec<(String, String)>,
     process: Mutex<Process>,
+    proxy: Option<Proxy>,
     client: Client,
 }
 
@@ -46,11 +48,24 @@ impl Node {
         let address = format!("http://{}", place.api);
         let client = client_at(&address, STATUS_DEADLINE);
         let (program, environment) = (program.to_owned(), options.environment.clone());
-        let node = Self { name, address, place, folder, program, environment, process: Mutex::default(), client };
+        let (process, proxy) = (Mutex::default(), None);
+        let node = Self { name, address, place, folder, program, environment, process, proxy, client };
         let text = configuration::text(&node.name, place, &node.data_dir(), options);
         let path = node.configuration_file();
         fs::write(&path, text).map_err(ClusterError::file(path))?;
         Ok(node)
+    }
+
+    /// Puts a proxy in front of the cluster port, if there is to be one.
+    pub(super) async fn place_proxy(&mut self, links: Links) -> Result<(), ClusterError> {
+        let tape = match links {
+            Links::Direct => return Ok(()),
+            Links::Proxied => None,
+            Links::Recorded => Some(self.traffic_file()),
+        };
+        let proxy = Proxy::start(self.place.door, self.place.cluster, tape).await;
+        self.proxy = Some(proxy.map_err(|source| self.failed(source))?);
+        Ok(())
     }
 
     /// The name in logs and errors: `node1` is number 0.
@@ -76,6 +91,33 @@ impl Node {
     /// Everything that the node has written to its output, over all its lives.
     pub fn log_file(&self) -> PathBuf {
         self.folder.join("log")
+    }
+
+    /// What other nodes and this one said to each other on connections that the others began; see [`Links::Recorded`].
+    pub fn traffic_file(&self) -> PathBuf {
+        self.folder.join("traffic")
+    }
+
+    /// Holds back all that other nodes send on connections they began, and the answers: silence, no error. The node itself
+    /// still reaches the others.
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`] if the cluster was started with [`Links::Direct`].
+    pub fn cut(&self) -> Result<(), ClusterError> {
+        self.set_cut(true)
+    }
+
+    /// Takes [`Node::cut`] back; what was held back arrives now.
+    ///
+    /// # Errors
+    /// As [`Node::cut`].
+    pub fn mend(&self) -> Result<(), ClusterError> {
+        self.set_cut(false)
+    }
+
+    fn set_cut(&self, is_cut: bool) -> Result<(), ClusterError> {
+        let missing = || self.failed(std::io::Error::other("there is no proxy; start the cluster with Links::Proxied"));
+        self.proxy.as_ref().map(|proxy| proxy.set_cut(is_cut)).ok_or_else(missing)
     }
 
     /// The node's configuration.

@@ -105,7 +105,8 @@ async fn to_one(app: &App, core: &Core, member: &MemberRecord, nonce: [u8; 16]) 
     tracing::info!(node = member.id, fingerprint, "handing the root key to a member that a ceremony unseals");
     let verify = |message: &[u8], signature: &[u8]| handover::verify_ed25519(&member.public_key, message, signature);
     let generation = outside.seal.generation;
-    let sealed = handover::seal(core.barrier(), &occasion, generation, &offer, verify, &mut SystemRandomness::default());
+    let sealed =
+        handover::seal(core.barrier(), &occasion, generation, &offer, verify, &mut SystemRandomness::default());
     let sealed = sealed.map_err(|error| error.to_string())?;
     let delivery = Delivery { nonce: nonce.to_vec(), sealed: Some(sealed) }.encode_to_vec();
     app.raft.call(member.id, DELIVER_METHOD, delivery.into(), deadline).await.map_err(|error| error.to_string())?;
@@ -121,7 +122,8 @@ pub(crate) fn answer_offer(app: &App, from: Peer, body: &[u8]) -> Result<Bytes, 
     let sender = from.id.ok_or_else(|| denied("only members hand over"))?;
     let invitation = Invitation::decode(body).map_err(|_| denied("the invitation does not decode"))?;
     let nonce = invitation.nonce.as_slice().try_into().map_err(|_| denied("the nonce is not 16 bytes"))?;
-    let occasion = occasion(app, sender, app.identity.id(), nonce).ok_or_else(|| denied("this node holds no seal yet"))?;
+    let occasion =
+        occasion(app, sender, app.identity.id(), nonce).ok_or_else(|| denied("this node holds no seal yet"))?;
     let offer = app.ceremonies.lock().boot_key.offer(&occasion, |message| app.identity.sign(message).to_vec());
     Ok(offer.encode_to_vec().into())
 }
@@ -133,7 +135,8 @@ pub(crate) async fn answer_delivery(app: &Arc<App>, from: Peer, body: &[u8]) -> 
     let delivery = Delivery::decode(body).map_err(|_| denied("the delivery does not decode"))?;
     let nonce = delivery.nonce.as_slice().try_into().map_err(|_| denied("the nonce is not 16 bytes"))?;
     let sealed = delivery.sealed.ok_or_else(|| denied("the delivery is empty"))?;
-    let occasion = occasion(app, sender, app.identity.id(), nonce).ok_or_else(|| denied("this node holds no seal yet"))?;
+    let occasion =
+        occasion(app, sender, app.identity.id(), nonce).ok_or_else(|| denied("this node holds no seal yet"))?;
     let outside = app.outside().ok().flatten().ok_or_else(|| denied("this node holds no seal yet"))?;
     let opened = app.ceremonies.lock().boot_key.open(&occasion, outside.seal.generation, &sealed);
     let root_key = opened.map_err(|error| denied(&error.to_string()))?;

@@ -76,7 +76,8 @@ pub(crate) async fn issue(app: &Arc<App>, ttl_secs: u64) -> Result<Zeroizing<Str
     let core = app.shared.serving().ok_or_else(|| unavailable("Vault is sealed"))?;
     let deadline = Instant::now() + TIMEOUT;
     let token = app.commit(&core, deadline, |store, context| members::issue_token(store, context, ttl_secs)).await?;
-    let contact = |member: &Member| Contact { cluster_addr: member.cluster_addr.clone(), public_key: member.public_key.to_vec() };
+    let contact =
+        |member: &Member| Contact { cluster_addr: member.cluster_addr.clone(), public_key: member.public_key.to_vec() };
     let text = TokenText {
         cluster_id: app.cluster_id().unwrap_or_default().to_vec(),
         token_id: token.id.to_vec(),
@@ -89,7 +90,11 @@ pub(crate) async fn issue(app: &Arc<App>, ttl_secs: u64) -> Result<Zeroizing<Str
 
 /// Joins the cluster that a token names.
 pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
-    let malformed = || Error::invalid("this is no join token: one begins with \"cjt.\" and comes from sys/storage/raft/join-token on a member");
+    let malformed = || {
+        Error::invalid(
+            "this is no join token: one begins with \"cjt.\" and comes from sys/storage/raft/join-token on a member",
+        )
+    };
     let encoded = text.trim().strip_prefix(PREFIX).ok_or_else(malformed)?;
     let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| malformed())?);
     let token = TokenText::decode(bytes.as_slice()).map_err(|_| malformed())?;
@@ -111,7 +116,9 @@ pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
         let deadline = Instant::now() + TIMEOUT;
         match app.raft.call_address(&contact.cluster_addr, key, METHOD, body.clone(), deadline).await {
             Ok(answer) => return accept(app, &answer),
-            Err(CallError::Failed { code, message }) if code == u32::from(ErrorKind::Invalid as u8) + 100 => return Err(Error::invalid(message)),
+            Err(CallError::Failed { code, message }) if code == u32::from(ErrorKind::Invalid as u8) + 100 => {
+                return Err(Error::invalid(message));
+            }
             Err(error) => last = error.to_string(),
         }
     }
@@ -157,7 +164,8 @@ fn to_member(record: &MemberRecord) -> Option<Member> {
 
 /// Answers a joiner, as the leader or by asking it.
 pub(crate) async fn answer(app: &Arc<App>, public_key: [u8; 32], body: &[u8]) -> Result<Bytes, CallError> {
-    let request = JoinRequest::decode(body).map_err(|_| CallError::Denied("the join request does not decode".into()))?;
+    let request =
+        JoinRequest::decode(body).map_err(|_| CallError::Denied("the join request does not decode".into()))?;
     let member = request.member.clone().unwrap_or_default();
     if member.public_key != public_key {
         return Err(CallError::Denied("a node can only join with the key of its own connection".into()));
@@ -166,7 +174,8 @@ pub(crate) async fn answer(app: &Arc<App>, public_key: [u8; 32], body: &[u8]) ->
     if status.role == Role::Leader {
         return redeem(app, request, member).await;
     }
-    let leader = status.leader.map(|leader| leader.id).ok_or_else(|| CallError::Unreachable("there is no leader".into()))?;
+    let leader =
+        status.leader.map(|leader| leader.id).ok_or_else(|| CallError::Unreachable("there is no leader".into()))?;
     app.raft.call(leader, RELAY_METHOD, Bytes::copy_from_slice(body), Instant::now() + TIMEOUT).await
 }
 
@@ -175,16 +184,21 @@ pub(crate) async fn answer_relayed(app: &Arc<App>, from: Peer, body: &[u8]) -> R
     if from.id.is_none() {
         return Err(CallError::Denied("only members pass joins on".into()));
     }
-    let request = JoinRequest::decode(body).map_err(|_| CallError::Denied("the join request does not decode".into()))?;
+    let request =
+        JoinRequest::decode(body).map_err(|_| CallError::Denied("the join request does not decode".into()))?;
     let member = request.member.clone().unwrap_or_default();
     redeem(app, request, member).await
 }
 
 async fn redeem(app: &Arc<App>, request: JoinRequest, member: MemberRecord) -> Result<Bytes, CallError> {
-    let core = app.shared.serving().ok_or_else(|| CallError::Unreachable("the leader is sealed; unseal it first".into()))?;
+    let core =
+        app.shared.serving().ok_or_else(|| CallError::Unreachable("the leader is sealed; unseal it first".into()))?;
     let cluster_id = app.cluster_id().unwrap_or_default();
-    let token_id: [u8; 16] =
-        request.token_id.as_slice().try_into().map_err(|_| CallError::Denied("the token's id is not 16 bytes".into()))?;
+    let token_id: [u8; 16] = request
+        .token_id
+        .as_slice()
+        .try_into()
+        .map_err(|_| CallError::Denied("the token's id is not 16 bytes".into()))?;
     let joiner = to_member(&member).ok_or_else(|| CallError::Denied("the joiner's key is not 32 bytes".into()))?;
     let deadline = Instant::now() + TIMEOUT;
     app.commit(&core, deadline, |store, context| {

@@ -32,7 +32,9 @@ pub(crate) enum Verdict {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckError {
     /// Rows were changed while nobody looked.
-    #[error("the table at index {0} is not what the cluster's checkpoint says; this node must be replaced by a fresh one")]
+    #[error(
+        "the table at index {0} is not what the cluster's checkpoint says; this node must be replaced by a fresh one"
+    )]
     Digest(u64),
     /// An entry of the log has no valid tag.
     #[error("the log entry at index {0} has no valid tag; this node must be replaced by a fresh one")]

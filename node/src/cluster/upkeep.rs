@@ -32,6 +32,7 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs until the application stops.
 pub(crate) async fn run(app: Arc<App>) {
+    let mut warned = Vec::new();
     let mut checkpointed = Checkpointed { index: 0, at: Instant::now() };
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -47,7 +48,12 @@ pub(crate) async fn run(app: Arc<App>) {
             // Tried again at the next tick; until then this node refuses to encrypt more than it reserved.
             let _ = app.reserve_uses(&core).await;
         }
-        let is_leader = app.raft.status().role == Role::Leader;
+        let status = app.raft.status();
+        let is_leader = status.role == Role::Leader;
+        if status.warnings != warned {
+            status.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            warned = status.warnings;
+        }
         match app.shared.serving() {
             Some(core) if is_leader => {
                 rotate_if_due(&app, &core).await;
@@ -76,11 +82,16 @@ async fn rotate_if_due(app: &App, core: &Core) {
     match proposal {
         Ok(Some(proposal)) => {
             if let Err(error) = app.propose(&proposal, Instant::now() + TIMEOUT).await {
-                tracing::warn!(detail = error.detail, "the key term is due for rotation, and that failed; it is tried again");
+                tracing::warn!(
+                    detail = error.detail,
+                    "the key term is due for rotation, and that failed; it is tried again"
+                );
             }
         }
         Ok(None) => {}
-        Err(error) => tracing::error!(detail = error.detail, "whether the key term is due for rotation could not be found out"),
+        Err(error) => {
+            tracing::error!(detail = error.detail, "whether the key term is due for rotation could not be found out")
+        }
     }
 }
 
@@ -119,7 +130,10 @@ async fn checkpoint_if_due(app: &App, core: &Core, last: &mut Checkpointed) {
     let applied = app.raft.applied_index();
     let new_entries = applied.saturating_sub(last.index);
     let is_due = new_entries >= CHECKPOINT_ENTRIES || (new_entries > 0 && last.at.elapsed() >= CHECKPOINT_INTERVAL);
-    if (is_due || app.take_checkpoint_request()) && new_entries > 0 && let Some(index) = checkpoint(app, core).await {
+    if (is_due || app.take_checkpoint_request())
+        && new_entries > 0
+        && let Some(index) = checkpoint(app, core).await
+    {
         *last = Checkpointed { index, at: Instant::now() };
     }
 }

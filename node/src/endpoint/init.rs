@@ -73,19 +73,27 @@ fn parameters(incoming: &Incoming) -> Result<Parameters, Error> {
         Some(_) => Err(not_a_number(name)),
     };
     let (shares, threshold) = (number("secret_shares")?, number("secret_threshold")?);
-    let recovery: Vec<_> = ["recovery_shares", "recovery_threshold"].into_iter().filter(|name| number(name).is_ok_and(|n| n != 0)).collect();
+    let recovery: Vec<_> = ["recovery_shares", "recovery_threshold"]
+        .into_iter()
+        .filter(|name| number(name).is_ok_and(|n| n != 0))
+        .collect();
     if !recovery.is_empty() {
         return Err(Error::invalid(format!("parameters {} not applicable to seal type shamir", recovery.join(","))));
     }
-    let parameters = Parameters { shares: u64::try_from(shares).unwrap_or(0), threshold: u64::try_from(threshold).unwrap_or(0) };
+    let parameters =
+        Parameters { shares: u64::try_from(shares).unwrap_or(0), threshold: u64::try_from(threshold).unwrap_or(0) };
     parameters.check().map_err(|error| Error::invalid(error.to_string()))?;
     let keys = data.get("pgp_keys").and_then(Value::as_array).map_or(0, Vec::len);
     let has_token_key = data.get("root_token_pgp_key").and_then(Value::as_str).is_some_and(|key| !key.is_empty());
     if keys > 0 && u64::try_from(keys).ok() != Some(parameters.shares) {
-        return Err(Error::invalid("invalid seal configuration: count mismatch between number of provided PGP keys and number of shares"));
+        return Err(Error::invalid(
+            "invalid seal configuration: count mismatch between number of provided PGP keys and number of shares",
+        ));
     }
     if keys > 0 || has_token_key {
-        return Err(Error::invalid("invalid seal configuration: encrypting shares with PGP keys is not supported; initialise without pgp_keys over TLS"));
+        return Err(Error::invalid(
+            "invalid seal configuration: encrypting shares with PGP keys is not supported; initialise without pgp_keys over TLS",
+        ));
     }
     Ok(parameters)
 }
@@ -95,11 +103,17 @@ fn not_a_number(name: &str) -> Error {
 }
 
 /// Makes a cluster of this one node: consensus, keys, first batch.
-pub(crate) async fn create_cluster(app: &Arc<App>, parameters: Parameters, root_token: Option<&str>, dev_kv: bool) -> Result<Made, Error> {
+pub(crate) async fn create_cluster(
+    app: &Arc<App>,
+    parameters: Parameters,
+    root_token: Option<&str>,
+    dev_kv: bool,
+) -> Result<Made, Error> {
     let mut random = SystemRandomness::default();
     let mut cluster_id = [0; 16];
     random.fill(&mut cluster_id);
-    let initialized = initialize(parameters, &mut random, view::now(), cluster_id).map_err(|error| Error::invalid(error.to_string()))?;
+    let initialized = initialize(parameters, &mut random, view::now(), cluster_id)
+        .map_err(|error| Error::invalid(error.to_string()))?;
     let Initialized { shares, barrier, records } = initialized;
     let core = Arc::new(Core::new(barrier));
     app.shared.set_initialising(Some(Arc::clone(&core)));
@@ -146,5 +160,6 @@ async fn lead(app: &App, cluster_id: [u8; 16], deadline: Instant) -> Result<(), 
     app.raft.set_cluster_id(cluster_id).map_err(failed)?;
     app.raft.bootstrap().await.map_err(failed)?;
     let led = app.raft.read_point(deadline).await;
-    led.map(|_| ()).map_err(|_| unavailable("this node did not become the leader of its new cluster in time; try again"))
+    led.map(|_| ())
+        .map_err(|_| unavailable("this node did not become the leader of its new cluster in time; try again"))
 }

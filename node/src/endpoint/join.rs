@@ -17,7 +17,9 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
         return error::failure(405, &[]);
     }
     if !app.is_clustered() {
-        return error::outgoing(&Error::invalid("this node's storage does not replicate; only \"raft\" storage with a cluster address joins"));
+        return error::outgoing(&Error::invalid(
+            "this node's storage does not replicate; only \"raft\" storage with a cluster address joins",
+        ));
     }
     let Some(token) = incoming.request.data.get("token").and_then(|token| token.as_str()) else {
         let message = "a join needs \"token\": make one on a member with POST sys/storage/raft/join-token";

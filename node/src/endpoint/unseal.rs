@@ -49,16 +49,17 @@ async fn enter(app: &Arc<App>, incoming: &Incoming) -> Result<Done, Error> {
         app.ceremonies.lock().unseal.reset();
         return Ok(Done { nodes: None });
     }
-    let key = data.get("key").and_then(Value::as_str).filter(|key| !key.is_empty()).ok_or_else(|| {
-        Error::invalid("'key' must be specified in request body as JSON, or 'reset' set to true")
-    })?;
+    let key = data
+        .get("key")
+        .and_then(Value::as_str)
+        .filter(|key| !key.is_empty())
+        .ok_or_else(|| Error::invalid("'key' must be specified in request body as JSON, or 'reset' set to true"))?;
     if !app.shared.is_sealed() && !is_for_cluster {
         return Ok(Done { nodes: None });
     }
     let address = incoming.request.remote_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let entered = {
         let mut ceremonies = app.ceremonies.lock();
-        ceremonies.is_for_cluster = is_for_cluster;
         ceremonies.unseal.enter(key, address, &outside, &mut SystemRandomness::default())
     };
     match entered {

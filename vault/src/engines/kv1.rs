@@ -11,11 +11,7 @@ use crate::request::Operation;
 /// Root of the documents in the mount's area. Version 2 reads it too, for mounts that were upgraded.
 pub const ROOT: &str = "v1";
 
-const FIELDS: &[Field] = &[
-    field("path", Kind::Text, "Where the secret lies."),
-    listing::FIELDS[0],
-    listing::FIELDS[1],
-];
+const FIELDS: &[Field] = &[field("path", Kind::Text, "Where the secret lies."), listing::FIELDS[0], listing::FIELDS[1]];
 
 /// KV version 1.
 pub static ENGINE: Engine = Engine {

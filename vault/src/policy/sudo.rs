@@ -40,6 +40,8 @@ const PROTECTED: &[(&str, When)] = &[
     ("sys/rotate/*", When::Always),
     ("sys/seal", When::Always),
     ("sys/step-down", When::Always),
+    ("sys/storage/raft/join-token", When::Always),
+    ("sys/storage/raft/remove-peer", When::Always),
     ("sys/storage/raft/snapshot-auto/*", When::Always),
 ];
 

@@ -43,6 +43,15 @@ pub enum Task {
         /// Its keys, without which its names cannot be read.
         keys: Vec<u8>,
     },
+    /// What lay in a folder of a mount is out of reach: delete it. The folder's name is never used again.
+    DropFolder {
+        /// The mount's id, 16 bytes.
+        id: Vec<u8>,
+        /// The mount's keys.
+        keys: Vec<u8>,
+        /// The folder's path in the mount's area.
+        path: Vec<String>,
+    },
 }
 
 /// A task as it is stored; its kind is in its name.
@@ -61,6 +70,9 @@ pub struct TaskRecord {
     /// Keys of the mount; secret.
     #[prost(bytes = "vec", tag = "4")]
     pub mount_keys: Vec<u8>,
+    /// Path of a folder in the mount's area; empty for other kinds.
+    #[prost(string, repeated, tag = "5")]
+    pub path: Vec<String>,
 }
 
 impl Task {
@@ -69,6 +81,7 @@ impl Task {
             Self::EndToken { hash } => format!("end.{hash}"),
             Self::OrphanChildren { hash } => format!("orphan.{hash}"),
             Self::DropMount { id, .. } => format!("drop.{}", hex::encode(id)),
+            Self::DropFolder { id, path, .. } => format!("folder.{}.{}", hex::encode(id), path.join(".")),
         }
     }
 
@@ -77,6 +90,9 @@ impl Task {
             "end" => Some(Self::EndToken { hash: record.token }),
             "orphan" => Some(Self::OrphanChildren { hash: record.token }),
             "drop" => Some(Self::DropMount { id: record.mount_id.to_vec(), keys: record.mount_keys }),
+            "folder" => {
+                Some(Self::DropFolder { id: record.mount_id.to_vec(), keys: record.mount_keys, path: record.path })
+            }
             _ => None,
         }
     }
@@ -88,6 +104,11 @@ impl Task {
             Self::DropMount { id, keys } => {
                 record.mount_id = Bytes::copy_from_slice(id);
                 record.mount_keys.clone_from(keys);
+            }
+            Self::DropFolder { id, keys, path } => {
+                record.mount_id = Bytes::copy_from_slice(id);
+                record.mount_keys.clone_from(keys);
+                record.path.clone_from(path);
             }
         }
         record
@@ -149,13 +170,19 @@ fn work(store: &mut Store<'_>, now: Time, task: &Task, limit: usize) -> Result<u
             }
             Ok(done)
         }
-        Task::DropMount { id, keys } => {
-            let id: MountId =
-                id.as_slice().try_into().map_err(|_| Error::internal("a dropped mount's id is not 16 bytes"))?;
-            let keys = MountKeys::from_bytes(keys).map_err(|error| Error::internal(error.to_string()))?;
-            tree::delete_below(store, &Area::new(ROOT_NAMESPACE, id, keys.names()), &[], limit)
+        Task::DropMount { id, keys } => tree::delete_below(store, &area_of(id, keys)?, &[], limit),
+        Task::DropFolder { id, keys, path } => {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            tree::delete_below(store, &area_of(id, keys)?, &path, limit)
         }
     }
+}
+
+/// The area of a mount, which may be gone from the mount table.
+fn area_of(id: &[u8], keys: &[u8]) -> Result<Area, Error> {
+    let id: MountId = id.try_into().map_err(|_| Error::internal("a dropped mount's id is not 16 bytes"))?;
+    let keys = MountKeys::from_bytes(keys).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(Area::new(ROOT_NAMESPACE, id, keys.names()))
 }
 
 /// Takes up to `limit` children off a token's list.

@@ -10,6 +10,7 @@
 use prost::Message;
 
 use crate::context::Context;
+use crate::engines::approle;
 use crate::error::Error;
 use crate::idempotency::IdempotencyRecord;
 use crate::store::Store;
@@ -33,6 +34,8 @@ pub enum Expiring {
     Idempotency,
     /// A token with which a node may join, by its id.
     JoinToken,
+    /// A secret id of an AppRole, by its mount, its role and its hash.
+    SecretId,
 }
 
 /// An entry; says nothing but that it is there.
@@ -45,11 +48,12 @@ impl Expiring {
             Self::Token => "token",
             Self::Idempotency => "idempotency",
             Self::JoinToken => "join",
+            Self::SecretId => "secret",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Token, Self::Idempotency, Self::JoinToken].into_iter().find(|kind| kind.word() == word)
+        [Self::Token, Self::Idempotency, Self::JoinToken, Self::SecretId].into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -138,6 +142,7 @@ fn end(store: &mut Store<'_>, context: &Context<'_>, entry: &str) -> Result<(), 
             store.delete(&system, &["join", name]);
             Ok(())
         }
+        Some((Expiring::SecretId, name)) => approle::expire(store, context.now, name),
         None => Err(Error::internal("an entry of the expiry calendar names something that this version does not know")),
     }
 }

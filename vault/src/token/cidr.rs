@@ -39,6 +39,11 @@ impl Cidr {
     pub fn contains(&self, address: IpAddr) -> bool {
         number(address) & self.mask == self.network
     }
+
+    /// Whether all addresses of another range lie in this one.
+    pub fn contains_range(&self, other: &Self) -> bool {
+        other.mask & self.mask == self.mask && other.network & self.mask == self.network
+    }
 }
 
 fn number(address: IpAddr) -> u128 {
@@ -75,6 +80,17 @@ mod tests {
         assert!(contains("127.0.0.0/8", "::ffff:127.0.0.1"));
         assert!(contains("::ffff:127.0.0.1", "127.0.0.1"));
         assert!(!contains("127.0.0.0/8", "::127.0.0.1"));
+    }
+
+    #[test]
+    fn a_range_lies_in_a_wider_one_alone() {
+        let range = |text| Cidr::parse(text).unwrap();
+        assert!(range("10.0.0.0/8").contains_range(&range("10.1.0.0/16")));
+        assert!(range("10.1.0.0/16").contains_range(&range("10.1.0.0/16")));
+        assert!(!range("10.1.0.0/16").contains_range(&range("10.0.0.0/8")));
+        assert!(!range("10.1.0.0/16").contains_range(&range("10.2.0.0/24")));
+        assert!(range("0.0.0.0/0").contains_range(&range("192.0.2.1")));
+        assert!(!range("0.0.0.0/0").contains_range(&range("::/0")));
     }
 
     #[test]

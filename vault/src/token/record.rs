@@ -68,6 +68,9 @@ pub struct TokenRecord {
     /// Stands where a token was that ended without its children: it cannot be used, and they count as orphans.
     #[prost(bool, tag = "20")]
     pub is_tombstone: bool,
+    /// Role of the auth method that made it, which bounds its renewals; empty if none.
+    #[prost(string, tag = "21")]
+    pub method_role: String,
 }
 
 /// What an accessor stands for.

@@ -15,7 +15,11 @@ use crate::time::format_duration;
 pub(super) const FIELDS: &[Field] = &[
     field("max_versions", Kind::Int, "Versions kept of each secret; 0 is 10."),
     field("cas_required", Kind::Bool, "Whether every write must say which version it follows."),
-    field("delete_version_after", Kind::Text, "How long a version lives; 0 is for ever, negative whatever a secret says."),
+    field(
+        "delete_version_after",
+        Kind::Text,
+        "How long a version lives; 0 is for ever, negative whatever a secret says.",
+    ),
 ];
 
 /// Reads the defaults.
@@ -47,7 +51,11 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 }
 
 fn parse_after(text: &str) -> Result<i64, Error> {
-    let invalid = || Error::invalid("Field validation failed: error converting input for field \"delete_version_after\": expected a duration such as 90, \"1h30m\" or \"2d\"");
+    let invalid = || {
+        Error::invalid(
+            "Field validation failed: error converting input for field \"delete_version_after\": expected a duration such as 90, \"1h30m\" or \"2d\"",
+        )
+    };
     if let Some(positive) = text.trim().strip_prefix('-') {
         return parse_duration(positive).map(|_| -1).ok_or_else(invalid);
     }

@@ -123,9 +123,8 @@ fn change_settings(call: &mut Call<'_, '_>, record: &mut SecretRecord) -> Result
     if let Some(required) = call.fields.bool("cas_required") {
         record.cas_required = required;
         if !required && secret::config(call)?.cas_required {
-            reply = reply.warn(
-                "\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.",
-            );
+            reply = reply
+                .warn("\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.");
         }
     }
     Ok(reply)
@@ -167,7 +166,10 @@ fn checked(custom: BTreeMap<String, String>) -> Result<BTreeMap<String, String>,
             return failed(format!("a key has {} bytes but must be 0 < len(key) <= {MAX_CUSTOM_KEY_BYTES}", key.len()));
         }
         if value.is_empty() || value.len() > MAX_CUSTOM_VALUE_BYTES {
-            return failed(format!("a value has {} bytes but must be 0 < len(value) <= {MAX_CUSTOM_VALUE_BYTES}", value.len()));
+            return failed(format!(
+                "a value has {} bytes but must be 0 < len(value) <= {MAX_CUSTOM_VALUE_BYTES}",
+                value.len()
+            ));
         }
     }
     Ok(custom)

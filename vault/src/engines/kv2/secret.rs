@@ -72,7 +72,13 @@ pub(super) fn load(call: &mut Call<'_, '_>) -> Result<Option<Secret>, Error> {
 fn upgraded(now: Time) -> SecretRecord {
     let version = VersionRecord { number: 1, created_nanos: now.nanos(), ..VersionRecord::default() };
     let nanos = now.nanos();
-    SecretRecord { current: 1, created_nanos: nanos, updated_nanos: nanos, versions: vec![version], ..SecretRecord::default() }
+    SecretRecord {
+        current: 1,
+        created_nanos: nanos,
+        updated_nanos: nanos,
+        versions: vec![version],
+        ..SecretRecord::default()
+    }
 }
 
 impl Secret {
@@ -89,7 +95,11 @@ impl Secret {
     }
 
     /// A version's data; `None` if it was deleted or destroyed, or its time has not come.
-    pub(super) fn data(&self, call: &mut Call<'_, '_>, version: &VersionRecord) -> Result<Option<Map<String, Value>>, Error> {
+    pub(super) fn data(
+        &self,
+        call: &mut Call<'_, '_>,
+        version: &VersionRecord,
+    ) -> Result<Option<Map<String, Value>>, Error> {
         if !version.is_readable(call.context.now) {
             return Ok(None);
         }

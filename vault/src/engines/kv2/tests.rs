@@ -12,7 +12,10 @@ fn a_write_demands_the_version_that_it_follows() {
     assert_eq!(put(&mut harness, json!({"data": {"a": 1}, "options": {"cas": 1}})).0, 400);
     assert_eq!(put(&mut harness, json!({"data": {"a": 1}, "options": {"cas": 0}})).0, 200);
     let (status, body) = put(&mut harness, json!({"data": {"a": 2}, "options": {"cas": 0}}));
-    assert_eq!((status, &body["errors"][0]), (400, &json!("check-and-set parameter did not match the current version")));
+    assert_eq!(
+        (status, &body["errors"][0]),
+        (400, &json!("check-and-set parameter did not match the current version"))
+    );
     assert_eq!(put(&mut harness, json!({"data": {"a": 2}, "options": {"cas": "1"}})).0, 200);
 }
 
@@ -23,7 +26,10 @@ fn a_destroyed_version_stays_destroyed() {
     harness.request("POST", "secret/destroy/app/db", json!({"versions": [1]}));
     harness.request("POST", "secret/undelete/app/db", json!({"versions": [1]}));
     let (status, body) = harness.request("GET", "secret/data/app/db", Value::Null);
-    assert_eq!((status, &body["data"]["data"], &body["data"]["metadata"]["destroyed"]), (404, &Value::Null, &json!(true)));
+    assert_eq!(
+        (status, &body["data"]["data"], &body["data"]["metadata"]["destroyed"]),
+        (404, &Value::Null, &json!(true))
+    );
 }
 
 #[test]
@@ -73,7 +79,10 @@ fn an_upgraded_mount_shows_its_old_documents_as_version_1() {
     harness.request("POST", "old/dir/a", json!({"k": "v"}));
     harness.request("POST", "sys/mounts/old/tune", json!({"options": {"version": "2"}}));
     let (status, body) = harness.request("GET", "old/data/dir/a", Value::Null);
-    assert_eq!((status, &body["data"]["data"], &body["data"]["metadata"]["version"]), (200, &json!({"k": "v"}), &json!(1)));
+    assert_eq!(
+        (status, &body["data"]["data"], &body["data"]["metadata"]["version"]),
+        (200, &json!({"k": "v"}), &json!(1))
+    );
     harness.request("POST", "old/data/dir/a", json!({"data": {"k": "w"}}));
     let (_, body) = harness.request("GET", "old/data/dir/a?version=1", Value::Null);
     assert_eq!(body["data"]["data"], json!({"k": "v"}));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::engines::{cubbyhole, kv1, kv2, sys, token};
+use crate::engines::{approle, cubbyhole, kv1, kv2, sys, token};
 
 /// In front of the table.
 const BEGIN: &str = "<!-- paths -->\n";
@@ -12,12 +12,13 @@ const BEGIN: &str = "<!-- paths -->\n";
 const END: &str = "<!-- /paths -->";
 
 /// Each page, the engine that it describes, and where that is mounted.
-const PAGES: [(&str, &Engine, &str); 5] = [
+const PAGES: [(&str, &Engine, &str); 6] = [
     ("sys", &sys::ENGINE, "sys/"),
     ("token", &token::ENGINE, "auth/token/"),
     ("kv-v1", &kv1::ENGINE, "{mount}/"),
     ("kv-v2", &kv2::ENGINE, "{mount}/"),
     ("cubbyhole", &cubbyhole::ENGINE, "cubbyhole/"),
+    ("approle", &approle::ENGINE, "auth/approle/"),
 ];
 
 fn file(page: &str) -> PathBuf {

@@ -241,6 +241,7 @@ fn only_listed_paths_answer_without_a_token() {
         "wrapping/unwrap",
         "wrapping/lookup",
         "wrapping/rewrap",
+        "wrapping/pubkey",
         "replication/status",
     ];
     assert_eq!(public, expected);

@@ -1,6 +1,7 @@
 //! Renewing tokens, by the limits that are in force now.
 
 use crate::engine::Call;
+use crate::engines::approle;
 use crate::engines::token::{Target, accessed, invalid_accessor, named, own as calling, role, sent_id};
 use crate::error::Error;
 use crate::mount::MountTable;
@@ -68,6 +69,9 @@ fn bounds(call: &mut Call<'_, '_>, record: &TokenRecord) -> Result<Bounds, Error
         period_secs: record.period_secs,
         ..Bounds::of_mount(call.context, &mount.record)
     };
+    if !record.method_role.is_empty() {
+        return method_bounds(call, record, &mounts, bounds);
+    }
     if !record.role.is_empty() {
         let role = role::load(call, &record.role)?;
         let role = role.ok_or_else(|| {
@@ -77,6 +81,23 @@ fn bounds(call: &mut Call<'_, '_>, record: &TokenRecord) -> Result<Bounds, Error
         bounds.period_secs = smallest([bounds.period_secs, role.token_period_secs]).unwrap_or(0);
     }
     Ok(bounds)
+}
+
+/// What the role of an auth method says now. Without the role, or without the method, there is no renewal.
+fn method_bounds(
+    call: &mut Call<'_, '_>,
+    record: &TokenRecord,
+    mounts: &MountTable,
+    bounds: Bounds,
+) -> Result<Bounds, Error> {
+    let mount = mounts.route(&record.path).filter(|mount| mount.engine.kind == approle::ENGINE.kind);
+    let renewed = match mount {
+        Some(mount) => approle::renewal(call.store, mount, record, bounds)?,
+        None => None,
+    };
+    renewed.ok_or_else(|| {
+        Error::invalid("the role that the token was made by does not exist any more, so the token cannot be renewed")
+    })
 }
 
 fn not_found() -> Error {

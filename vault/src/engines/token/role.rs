@@ -5,16 +5,14 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::Call;
 use crate::engines::listing;
+use crate::engines::terms::{Names, check_length, sorted, take_count, take_renamed_addresses, take_renamed_duration};
 use crate::error::Error;
 use crate::field::{Field, Fields, Kind, field};
 use crate::policy::name::{self, PolicyName};
 use crate::reply::Reply;
-use crate::token::cidr::Cidr;
 
 /// Directory of the roles in the mount's area.
 const FOLDER: &str = "role";
-/// Most entries of one list of a role.
-const MAX_ENTRIES: usize = 256;
 
 pub(super) const FIELDS: &[Field] = &[
     field("name", Kind::Text, "Name of the role."),
@@ -190,8 +188,8 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let mut role = load(call, &role_name)?.unwrap_or_else(RoleRecord::new);
     let mut reply = Reply::empty();
     take_policies(&mut role, &call.fields)?;
-    take_times(&mut role, &call.fields, &mut reply);
-    take_addresses(&mut role, &call.fields, &mut reply)?;
+    take_times(&mut role, &call.fields, &mut reply.warnings);
+    take_addresses(&mut role, &call.fields, &mut reply.warnings)?;
     take_rest(&mut role, &call.fields)?;
     check_batch(&role)?;
     let area = call.mount.area.clone();
@@ -225,50 +223,17 @@ fn take_policies(role: &mut RoleRecord, fields: &Fields) -> Result<(), Error> {
     Ok(())
 }
 
-fn take_times(role: &mut RoleRecord, fields: &Fields, reply: &mut Reply) {
-    let times = [
-        ("token_period", "period", &mut role.token_period_secs, &mut role.old_period_secs),
-        (
-            "token_explicit_max_ttl",
-            "explicit_max_ttl",
-            &mut role.token_explicit_max_secs,
-            &mut role.old_explicit_max_secs,
-        ),
-    ];
-    for (new, old, value, old_value) in times {
-        match (fields.duration(new), fields.duration(old)) {
-            (Some(sent), deprecated) => {
-                (*value, *old_value) = (sent.as_secs(), 0);
-                warn_of_both(deprecated.is_some(), new, old, reply);
-            }
-            (None, Some(sent)) => (*value, *old_value) = (sent.as_secs(), sent.as_secs()),
-            (None, None) => {}
-        }
-    }
+fn take_times(role: &mut RoleRecord, fields: &Fields, warnings: &mut Vec<String>) {
+    let names = Names { new: "token_period", old: "period" };
+    take_renamed_duration(fields, &names, &mut role.token_period_secs, &mut role.old_period_secs, warnings);
+    let names = Names { new: "token_explicit_max_ttl", old: "explicit_max_ttl" };
+    let (value, old) = (&mut role.token_explicit_max_secs, &mut role.old_explicit_max_secs);
+    take_renamed_duration(fields, &names, value, old, warnings);
 }
 
-fn take_addresses(role: &mut RoleRecord, fields: &Fields, reply: &mut Reply) -> Result<(), Error> {
-    let (new, old) = (fields.list("token_bound_cidrs"), fields.list("bound_cidrs"));
-    for range in new.into_iter().chain(old).flatten() {
-        if Cidr::parse(range).is_none() {
-            return Err(Error::invalid("token_bound_cidrs must hold addresses or ranges such as 10.0.0.0/8"));
-        }
-    }
-    match (new, old) {
-        (Some(sent), deprecated) => {
-            check_length("token_bound_cidrs", sent)?;
-            role.token_bound_cidrs = sent.to_vec();
-            role.old_bound_cidrs.clear();
-            warn_of_both(deprecated.is_some(), "token_bound_cidrs", "bound_cidrs", reply);
-        }
-        (None, Some(sent)) => {
-            check_length("bound_cidrs", sent)?;
-            role.token_bound_cidrs = sent.to_vec();
-            role.old_bound_cidrs = sent.to_vec();
-        }
-        (None, None) => {}
-    }
-    Ok(())
+fn take_addresses(role: &mut RoleRecord, fields: &Fields, warnings: &mut Vec<String>) -> Result<(), Error> {
+    let names = Names { new: "token_bound_cidrs", old: "bound_cidrs" };
+    take_renamed_addresses(fields, &names, &mut role.token_bound_cidrs, &mut role.old_bound_cidrs, warnings)
 }
 
 fn take_rest(role: &mut RoleRecord, fields: &Fields) -> Result<(), Error> {
@@ -276,9 +241,7 @@ fn take_rest(role: &mut RoleRecord, fields: &Fields) -> Result<(), Error> {
     role.renewable = fields.bool("renewable").unwrap_or(role.renewable);
     role.no_default_policy = fields.bool("token_no_default_policy").unwrap_or(role.no_default_policy);
     role.strictly_bind_ip = fields.bool("token_strictly_bind_ip").unwrap_or(role.strictly_bind_ip);
-    if let Some(uses) = fields.int("token_num_uses") {
-        role.token_num_uses = u64::try_from(uses).map_err(|_| Error::invalid("'token_num_uses' cannot be negative"))?;
-    }
+    take_count(fields, "token_num_uses", &mut role.token_num_uses)?;
     if let Some(suffix) = fields.text("path_suffix") {
         if !suffix.is_empty() && !is_suffix(suffix) {
             return Err(Error::invalid(
@@ -325,25 +288,4 @@ fn is_suffix(text: &str) -> bool {
     let bytes = text.as_bytes();
     let ends = bytes.first().copied().is_some_and(is_word) && bytes.last().copied().is_some_and(is_word);
     (3..=128).contains(&bytes.len()) && ends && bytes.iter().all(|byte| is_word(*byte) || matches!(byte, b'-' | b'.'))
-}
-
-fn check_length(field: &str, list: &[String]) -> Result<(), Error> {
-    if list.len() > MAX_ENTRIES {
-        return Err(Error::invalid(format!("{field} holds {} entries, at most {MAX_ENTRIES} are kept", list.len())));
-    }
-    Ok(())
-}
-
-fn warn_of_both(is_both: bool, new: &str, old: &str, reply: &mut Reply) {
-    if is_both {
-        reply
-            .warnings
-            .push(format!("Both '{new}' and deprecated '{old}' value supplied, ignoring the deprecated value"));
-    }
-}
-
-fn sorted(mut list: Vec<String>) -> Vec<String> {
-    list.sort_unstable();
-    list.dedup();
-    list
 }

@@ -1,0 +1,153 @@
+//! AppRole: machines log in with a role id, which says which role they want, and a secret id, which says they may.
+//!
+//! The paths are here, one file holds each group of handlers. Tokens come from [`crate::engines::login`].
+//!
+//! What surprises: a secret id is stored nowhere, only an HMAC of it; its accessor finds it, but only by way of its own
+//! role. And all refusals of a login are one, whatever was wrong.
+
+mod issue;
+mod login;
+mod lookup;
+mod role;
+mod role_id;
+mod secret;
+mod setting;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::login::renewal;
+pub(crate) use self::secret::expire;
+use crate::engine::{Call, Class, Engine, Path};
+use crate::engines::listing;
+use crate::error::Error;
+use crate::reply::{Reply, Status};
+use crate::request::Operation;
+
+const PATHS: [Path; 11] = [
+    Path {
+        pattern: "login",
+        fields: login::FIELDS,
+        operations: &[(Operation::Update, login::login)],
+        is_public: true,
+        help: "Log in.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "role/?",
+        fields: listing::FIELDS,
+        operations: &[(Operation::List, role::list)],
+        help: "List the roles.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "role/{role_name}",
+        fields: role::FIELDS,
+        operations: &[
+            (Operation::Read, role::read),
+            (Operation::Update, role::write),
+            (Operation::Delete, role::delete),
+        ],
+        exists: Some(role::exists),
+        takes_any_field: true,
+        help: "Read, write and delete a role.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "role/{role_name}/role-id",
+        fields: &[role::NAME, role_id::FIELD],
+        operations: &[(Operation::Read, role_id::read), (Operation::Update, role_id::write)],
+        help: "Read or set the role id of a role.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "role/{role_name}/secret-id/?",
+        fields: SECRET_ID_FIELDS,
+        operations: &[(Operation::Update, issue::random), (Operation::List, lookup::list)],
+        help: "Make a secret id, or list the accessors of all.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "role/{role_name}/custom-secret-id",
+        fields: issue::CUSTOM_FIELDS,
+        operations: &[(Operation::Update, issue::custom)],
+        help: "Make a secret id of the caller's choice.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "role/{role_name}/secret-id/lookup",
+        fields: lookup::BY_ID,
+        operations: &[(Operation::Update, lookup::show)],
+        help: "Show a secret id.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "role/{role_name}/secret-id/destroy",
+        fields: lookup::BY_ID,
+        operations: &[(Operation::Update, lookup::destroy), (Operation::Delete, lookup::destroy)],
+        help: "Destroy a secret id.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "role/{role_name}/secret-id-accessor/lookup",
+        fields: lookup::BY_ACCESSOR,
+        operations: &[(Operation::Update, lookup::show_by_accessor)],
+        help: "Show the secret id of an accessor.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "role/{role_name}/secret-id-accessor/destroy",
+        fields: lookup::BY_ACCESSOR,
+        operations: &[
+            (Operation::Update, lookup::destroy_by_accessor),
+            (Operation::Delete, lookup::destroy_by_accessor),
+        ],
+        help: "Destroy the secret id of an accessor.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "tidy/secret-id",
+        operations: &[(Operation::Update, tidy)],
+        help: "Remove what is left of expired secret ids.",
+        ..Path::DEFAULT
+    },
+];
+
+const SECRET_ID_FIELDS: &[crate::field::Field] = &{
+    let mut fields = [listing::FIELDS[0]; issue::FIELDS.len() + listing::FIELDS.len()];
+    let mut index = 0;
+    while index < issue::FIELDS.len() {
+        fields[index] = issue::FIELDS[index];
+        index += 1;
+    }
+    while index < fields.len() {
+        fields[index] = listing::FIELDS[index - issue::FIELDS.len()];
+        index += 1;
+    }
+    fields
+};
+
+/// Makes a mount of AppRole, by convention at `auth/approle/`.
+pub static ENGINE: Engine = Engine {
+    kind: "approle",
+    aliases: &[],
+    class: Class::Auth,
+    help: "Logins of machines, by role id and secret id.",
+    paths: &{
+        let mut paths = [Path::DEFAULT; PATHS.len() + setting::PATHS.len()];
+        let mut index = 0;
+        while index < paths.len() {
+            paths[index] = if index < PATHS.len() { PATHS[index] } else { setting::PATHS[index - PATHS.len()] };
+            index += 1;
+        }
+        paths
+    },
+    fallback: None,
+};
+
+/// What expires is refused at use and removed in the background without being asked, so this only says so, as clients
+/// expect it.
+fn tidy(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let reply = Reply { status: Status::Accepted, ..Reply::default() };
+    Ok(reply.warn("Secret ids are tidied all the time in the background; there was nothing to start."))
+}

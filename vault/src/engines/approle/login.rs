@@ -1,0 +1,93 @@
+//! `login`: a role id and, if the role asks for it, a secret id, for a token.
+//!
+//! Whatever is wrong, the answer is the same, and so is the work: a caller learns neither whether a role id exists nor
+//! why a secret id was refused. Nothing is written before everything was checked.
+
+use std::net::IpAddr;
+
+use zeroize::Zeroizing;
+
+use crate::engine::Call;
+use crate::engines::approle::role::{self, RoleRecord};
+use crate::engines::approle::role_id;
+use crate::engines::approle::secret::{self, Place, SecretRecord};
+use crate::engines::login::{Login, log_in};
+use crate::error::Error;
+use crate::field::{Field, Kind, field};
+use crate::mount::Mount;
+use crate::reply::Reply;
+use crate::store::Store;
+use crate::token::cidr::Cidr;
+use crate::token::lifetime::Bounds;
+use crate::token::record::TokenRecord;
+
+const SECRET_ID: Field = field("secret_id", Kind::Text, "The secret id, if the role asks for one.");
+
+pub(super) const FIELDS: &[Field] = &[role_id::FIELD, SECRET_ID];
+
+/// Stands for the role of a role id that does not exist: its secret id is looked for too, and not found.
+const NO_ROLE: &str = "none";
+
+/// `login`
+pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let role_id = call.fields.text_or_empty(role_id::FIELD.name).to_owned();
+    if role_id.is_empty() {
+        return Err(Error::invalid("missing role_id"));
+    }
+    let secret_id = Zeroizing::new(call.fields.text_or_empty(SECRET_ID.name).to_owned());
+    let found = role_id::find(call, &role_id)?;
+    let place = Place::new(&call.mount, found.as_ref().map_or(NO_ROLE, |(_, role)| &role.id), &secret_id);
+    let record = secret::find(call, &place)?;
+    let Some((name, role, record)) = admitted(found, record, call.request.remote_address) else {
+        // What was not sent is no secret of ours.
+        let message = if secret_id.is_empty() { "missing secret_id" } else { "invalid role or secret ID" };
+        return Err(Error::invalid(message));
+    };
+    if let Some(record) = &record {
+        secret::spend(call, &place, record)?;
+    }
+    let record = record.unwrap_or_default();
+    let mut meta = record.metadata;
+    meta.insert("role_name".to_owned(), name.clone());
+    let bound_cidrs = if record.token_cidrs.is_empty() { role.terms.bound_cidrs.clone() } else { record.token_cidrs };
+    let entity_id = role.entity_id.clone();
+    log_in(call, Login { terms: &role.terms, role: name, entity_id, meta, bound_cidrs })
+}
+
+/// The role and the secret id, if together they open. A role that asks for no secret id opens without one, and then
+/// what was sent counts for nothing.
+fn admitted(
+    found: Option<(String, RoleRecord)>,
+    record: Option<SecretRecord>,
+    remote: Option<IpAddr>,
+) -> Option<(String, RoleRecord, Option<SecretRecord>)> {
+    let (name, role) = found?;
+    let record = if role.bind_secret_id { Some(record?) } else { None };
+    let of_secret = record.iter().flat_map(|record| [&record.cidrs, &record.token_cidrs]);
+    let is_permitted =
+        [&role.secret_cidrs, &role.terms.bound_cidrs].into_iter().chain(of_secret).all(|list| permits(list, remote));
+    is_permitted.then_some((name, role, record))
+}
+
+/// Whether a list of ranges permits an address. An address that is not known lies in no range.
+fn permits(ranges: &[String], remote: Option<IpAddr>) -> bool {
+    let contains =
+        |range: &String| remote.zip(Cidr::parse(range)).is_some_and(|(remote, range)| range.contains(remote));
+    ranges.is_empty() || ranges.iter().any(contains)
+}
+
+/// What bounds a token's renewal: the role as it is now. `None` if the role that made the token is gone, also if another
+/// has its name by now.
+pub(crate) fn renewal(
+    store: &mut Store<'_>,
+    mount: &Mount,
+    token: &TokenRecord,
+    bounds: Bounds,
+) -> Result<Option<Bounds>, Error> {
+    let role = role::find(store, mount, &token.method_role)?;
+    Ok(role.filter(|role| role.entity_id == token.entity_id).map(|role| Bounds {
+        role_max_secs: role.terms.max_ttl_secs,
+        period_secs: role.terms.period_secs,
+        ..bounds
+    }))
+}
