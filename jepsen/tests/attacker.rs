@@ -101,7 +101,10 @@ impl Scene {
         match self.cluster.node(self.victim).restart().await {
             Ok(()) => {}
             Err(ClusterError::Ended { tail, .. }) => {
-                assert!(tail.contains("does not open") || tail.contains("does not start"), "it ended without a reason: {tail}");
+                assert!(
+                    tail.contains("does not open") || tail.contains("does not start"),
+                    "it ended without a reason: {tail}"
+                );
                 return Verdict::Refuses;
             }
             Err(error) => panic!("{error}"),
@@ -273,7 +276,9 @@ async fn a_flipped_bit_anywhere_in_the_data_is_never_served() {
                 Ok(()) if scene.cluster.unseal_only(scene.victim).await.is_err() => refused += 1,
                 Ok(()) => {
                     let client = scene.cluster.client_within(scene.victim, INSISTENCE);
-                    check_table(&client, "local").await.unwrap_or_else(|error| panic!("{}, byte {at}: {error}", file.display()));
+                    check_table(&client, "local")
+                        .await
+                        .unwrap_or_else(|error| panic!("{}, byte {at}: {error}", file.display()));
                 }
             }
             node.kill().unwrap();

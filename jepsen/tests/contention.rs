@@ -46,7 +46,8 @@ where
         tasks.spawn(run(cluster.client_of(number % cluster.size()), number));
     }
     // Far beyond what it takes; without an end, a livelock would hang the test instead of failing it.
-    let answers = tokio::time::timeout(5 * PATIENCE, tasks.join_all()).await.expect("the clients keep one another busy");
+    let answers =
+        tokio::time::timeout(5 * PATIENCE, tasks.join_all()).await.expect("the clients keep one another busy");
     (answers, applied_index(cluster).await - before)
 }
 

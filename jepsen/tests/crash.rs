@@ -1,8 +1,8 @@
 //! All nodes die at once under load, as in a power failure: whatever was acknowledged is there afterwards.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use conclave_client::Client;
 use conclave_jepsen::cluster::{Cluster, Options, PATIENCE, wait_until};

@@ -62,7 +62,8 @@ async fn write_counter(client: Client, number: u64, load: Arc<Load>, start: Inst
     while load.taken.fetch_add(1, Ordering::Relaxed) < WRITES {
         let (value, began) = (json!({ "count": version + 1 }), Instant::now());
         let kv = client.kv2("secret");
-        let written = if number.is_multiple_of(2) { kv.put(&key, &value).await } else { kv.put_cas(&key, &value, version).await };
+        let written =
+            if number.is_multiple_of(2) { kv.put(&key, &value).await } else { kv.put_cas(&key, &value, version).await };
         let written = written.unwrap_or_else(|error| panic!("{key}, write {}: {error}", version + 1));
         assert_eq!(written.version, version + 1, "{key} was written once more or once less than its only writer did");
         version += 1;

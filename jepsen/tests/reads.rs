@@ -21,9 +21,8 @@ async fn write_and_read(writer: Client, reader: Client, key: String) -> u64 {
     for number in 1..=WRITES / TASKS {
         let written = writer.kv2("secret").put(&key, &json!({ "number": number })).await.unwrap();
         let found = reader.kv2("secret").get(&key).await.unwrap();
-        let is_current = found.is_some_and(|found| {
-            found.metadata.version == written.version && found.data["number"] == json!(number)
-        });
+        let is_current = found
+            .is_some_and(|found| found.metadata.version == written.version && found.data["number"] == json!(number));
         stale += u64::from(!is_current);
     }
     stale
