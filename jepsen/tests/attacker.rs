@@ -201,11 +201,35 @@ async fn an_older_log_beside_the_newer_table_is_not_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_without_its_log_is_not_served() {
+async fn a_node_without_its_log_is_refused() {
     let scene = Scene::set().await;
     fs::remove_dir_all(scene.data().join("log")).unwrap();
-    assert_ne!(scene.judge().await, Verdict::ServesTheTruth);
+    assert_eq!(scene.judge().await, Verdict::Refuses);
     scene.check_the_others().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_went_back_in_time_is_noticed_and_harms_nobody() {
+    let scene = Scene::set().await;
+    let leader = scene.cluster.wait_for_leader().await.unwrap();
+    for part in ["log", "table"] {
+        scene.roll_back(part);
+    }
+    // All that lies there was right once, so the node itself cannot tell.
+    scene.cluster.node(scene.victim).restart().await.unwrap();
+    scene.cluster.unseal_only(scene.victim).await.unwrap();
+    scene.check_the_others().await;
+    assert_eq!(scene.cluster.leader().await, Some(leader));
+    let is_noticed = async || {
+        let log = fs::read_to_string(scene.cluster.node(leader).log_file()).unwrap();
+        log.contains("its disk went back in time")
+    };
+    wait_until("noticing the lost entries", PATIENCE, is_noticed).await.unwrap();
+    // It would rather not answer than answer with what was replaced.
+    let victim = scene.cluster.client_within(scene.victim, Duration::from_secs(3));
+    if let Ok(found) = victim.kv2("secret").get("held/0").await {
+        assert_eq!(found.expect("it was written").data["generation"], 2);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

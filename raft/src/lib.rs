@@ -30,6 +30,7 @@ mod membership;
 mod transfer;
 mod upkeep;
 
+mod acknowledged;
 mod answer;
 mod call;
 mod link;

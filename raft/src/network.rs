@@ -4,6 +4,7 @@
 //! without a pause.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -21,6 +22,7 @@ use tonic::metadata::{AsciiMetadataValue, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
+use crate::acknowledged::Acknowledged;
 use crate::link::{Lane, Link};
 use crate::machine::SnapshotData;
 use crate::metrics::Counters;
@@ -42,6 +44,7 @@ pub(crate) struct Factory {
     pub(crate) from: u64,
     pub(crate) peers: Arc<Peers>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) acknowledged: Arc<Acknowledged>,
     pub(crate) message_bytes: usize,
 }
 
@@ -113,6 +116,23 @@ impl Wire {
         Unreachable::from_string(format!("{}: {}", status.code(), status.message()))
     }
 
+    /// Keeps what the node acknowledged in `term`, and holds back the news that it lost that.
+    fn weigh(
+        &self,
+        result: StreamAppendResult<Types>,
+        term: u64,
+    ) -> Result<StreamAppendResult<Types>, RPCError<Types>> {
+        let acknowledged = &self.factory.acknowledged;
+        match &result {
+            Ok(Some(matched)) => acknowledged.note(self.to, term, matched.index),
+            Err(StreamAppendError::Conflict(lacks)) if acknowledged.has_lost(self.to, term, lacks.index) => {
+                return Err(Unreachable::from_string("its disk went back in time").into());
+            }
+            _ => {}
+        }
+        Ok(result)
+    }
+
     async fn ask_for_vote(
         &mut self,
         request: VoteRequest<Types>,
@@ -170,15 +190,28 @@ impl NetBackoff<Types> for Wire {
 impl NetStreamAppend<Types> for Wire {
     fn stream_append<'s, S>(
         &'s mut self,
-        input: S,
+        mut input: S,
         option: RPCOption,
     ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>>
     where
         S: Stream<Item = AppendEntries> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
-            let (number, mut client) = self.client()?;
-            let request = self.request(input.map(wire::append_request));
+            let (number, mut client) = match self.client() {
+                Ok(open) => open,
+                Err(error) => {
+                    // openraft's pause between retries lies inside the stream of requests; without asking for one, it
+                    // would try again thousands of times a second.
+                    input.next().await;
+                    return Err(error.into());
+                }
+            };
+            let term = Arc::new(AtomicU64::new(0));
+            let sent_in = Arc::clone(&term);
+            let request = self.request(input.map(move |request| {
+                sent_in.store(request.vote.leader_id.term, Ordering::Release);
+                wire::append_request(request)
+            }));
             // The stream itself has no deadline; keepalive on the connection notices a peer that is gone.
             let opened = tokio::time::timeout(option.hard_ttl().max(Duration::from_secs(1)), client.append(request));
             let replies = match opened.await {
@@ -188,7 +221,7 @@ impl NetStreamAppend<Types> for Wire {
             };
             let this = &*self;
             let replies = replies.map(move |reply| match reply {
-                Ok(reply) => read_append_reply(reply),
+                Ok(reply) => this.weigh(read_append_reply(reply)?, term.load(Ordering::Acquire)),
                 Err(status) => Err(this.failed(number, status).into()),
             });
             Ok(Box::pin(replies) as BoxStream<'s, _>)

@@ -96,7 +96,13 @@ impl Parts {
             table: table.clone(),
             durability,
             progress: Arc::new(Progress::new(last)),
-            factory: Factory { from: id, peers, counters: counters.clone(), message_bytes },
+            factory: Factory {
+                from: id,
+                peers,
+                counters: counters.clone(),
+                acknowledged: Arc::default(),
+                message_bytes,
+            },
             counters,
         }
     }
@@ -201,6 +207,12 @@ fn compare(log: &Arc<dyn Log>, table: &Arc<dyn Table>) -> Result<(), StartError>
         return Err(StartError::Diverged("the log no longer holds entries that the table lacks".into()));
     }
     let Some(applied) = applied else { return Ok(()) };
+    // Whoever applied an entry has voted, or has followed somebody's vote, and both are saved before.
+    if state.vote.is_none() {
+        return Err(StartError::Diverged(
+            "the log is gone, and with it what this node voted; wipe its data folder and join it as a new node".into(),
+        ));
+    }
     let is_held = state.last.is_some_and(|last| last.index >= applied.index)
         && state.purged.is_none_or(|purged| purged.index < applied.index);
     if is_held {

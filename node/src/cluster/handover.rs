@@ -26,8 +26,10 @@ pub(crate) const OFFER_METHOD: &str = "handover-offer";
 pub(crate) const DELIVER_METHOD: &str = "handover-deliver";
 /// Asks a member whether it is sealed.
 pub(crate) const STATUS_METHOD: &str = "seal-status";
-/// How long one member may take; its table is checked meanwhile.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one member may take to say that it is there. One that is down should not hold up the ceremony.
+const OFFER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one member may take to unseal; its table is checked meanwhile.
+const DELIVER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a question for the state may take.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -91,7 +93,7 @@ async fn to_one(app: &App, core: &Core, member: &MemberRecord, nonce: [u8; 16]) 
     if member.is_blind {
         return Err("the node is blind until an operator confirms it".into());
     }
-    let deadline = Instant::now() + TIMEOUT;
+    let deadline = Instant::now() + OFFER_TIMEOUT;
     let invitation = Invitation { nonce: nonce.to_vec() }.encode_to_vec();
     let answer = app.raft.call(member.id, OFFER_METHOD, invitation.into(), deadline).await;
     let answer = answer.map_err(|error| error.to_string())?;
@@ -109,6 +111,7 @@ async fn to_one(app: &App, core: &Core, member: &MemberRecord, nonce: [u8; 16]) 
         handover::seal(core.barrier(), &occasion, generation, &offer, verify, &mut SystemRandomness::default());
     let sealed = sealed.map_err(|error| error.to_string())?;
     let delivery = Delivery { nonce: nonce.to_vec(), sealed: Some(sealed) }.encode_to_vec();
+    let deadline = Instant::now() + DELIVER_TIMEOUT;
     app.raft.call(member.id, DELIVER_METHOD, delivery.into(), deadline).await.map_err(|error| error.to_string())?;
     Ok(fingerprint)
 }
