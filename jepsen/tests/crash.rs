@@ -1,4 +1,7 @@
-//! All nodes die at once under load, as in a power failure: whatever was acknowledged is there afterwards.
+//! All nodes die at once under load: whatever was acknowledged is there afterwards.
+//!
+//! It is not a power failure: the kernel keeps what the processes wrote and did not sync. Those are played through on
+//! the simulated disk of the storage crate.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
