@@ -3,6 +3,7 @@
 //! Lives only while the node is unsealed. Holds the keys and the caches, and nothing that a request changes: what
 //! changes is in the store, and goes there as a batch.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use crate::cache::Cache;
 use crate::context::Context;
 use crate::engine::{self, Call, Class, Matched};
 use crate::error::{Error, ErrorKind};
-use crate::field::{Fields, parse_duration};
+use crate::field::{Field, Fields, Kind, parse_duration};
 use crate::idempotency;
 use crate::mount::{Mount, MountTable};
+use crate::path::CanonicalPath;
+use crate::pattern;
 use crate::policy::acl::{Acl, AclRequest};
 use crate::policy::{records, sudo};
 use crate::reply::Reply;
@@ -99,6 +102,9 @@ impl Core {
         let mount = mounts.route(request.path.as_str()).cloned();
         let rest = mount.as_ref().map_or("", |mount| rest_of(mount, request.path.as_str()));
         let matched = mount.as_ref().and_then(|mount| mount.engine.find(rest));
+        if let Some(path) = spelled_anew(request, rest, matched.as_ref())? {
+            return self.respond_to_name(context, store, &Request { path, ..request.clone() }, matched);
+        }
         if matched.as_ref().is_some_and(|(path, _)| path.is_public) {
             let caller = Caller { token: None, acl: None };
             if mount.as_ref().is_none_or(|mount| mount.engine.class != Class::Auth) {
@@ -135,6 +141,24 @@ impl Core {
         result
     }
 
+    /// Answers a request whose path was spelled anew. Who wrote a policy is told that its name is another now.
+    fn respond_to_name<'a>(
+        &'a self,
+        context: &mut Context<'a>,
+        store: &mut Store<'a>,
+        request: &Request,
+        matched: Option<Matched<'_>>,
+    ) -> Result<Reply, Error> {
+        let reply = self.respond(context, store, request)?;
+        let is_write = matches!(request.operation, Operation::Update | Operation::Patch);
+        let names = matched.iter().flat_map(|(path, captures)| captures.iter().zip(std::iter::repeat(path)));
+        let converted = names.map(|((name, value), path)| (path.kind_of(name), path.kind_of(name).captured(value)));
+        match converted.filter(|(kind, _)| *kind == Kind::PolicyName && is_write).map(|(_, name)| name).next() {
+            Some(name) => Ok(reply.warn(format!("policy name was converted to {name}"))),
+            None => Ok(reply),
+        }
+    }
+
     #[expect(clippy::too_many_arguments, reason = "one call's parts, taken apart again at once")]
     fn run<'a>(
         &'a self,
@@ -148,13 +172,14 @@ impl Core {
         wrap: Option<Duration>,
     ) -> Result<Reply, Error> {
         let Some(mount) = mount else {
-            authorise(&caller, request, request.operation, wrap)?;
+            authorise(&caller, request, request.operation, wrap, &[])?;
             return Err(no_route(request));
         };
         let Caller { token, acl } = caller;
         let mut call = Call { core: self, context, store, request, mount, rest, fields: Fields::default(), token, acl };
         let operation = distinguish_create(&mut call, matched.as_ref())?;
-        authorise(&Caller { token: call.token.clone(), acl: call.acl.clone() }, request, operation, wrap)?;
+        let fields = matched.as_ref().map_or(&[][..], |(path, _)| path.fields);
+        authorise(&Caller { token: call.token.clone(), acl: call.acl.clone() }, request, operation, wrap, fields)?;
         let reply = engine::dispatch(&mut call, matched, operation)?;
         let reply = wrapping::wrap_if_wanted(&mut call, reply, wrap)?;
         idempotency::record(&mut call, &reply)?;
@@ -251,13 +276,40 @@ fn distinguish_create(call: &mut Call<'_, '_>, matched: Option<&Matched<'_>>) ->
     Ok(if exists(call)? { Operation::Update } else { Operation::Create })
 }
 
-fn authorise(caller: &Caller, request: &Request, operation: Operation, wrap: Option<Duration>) -> Result<(), Error> {
+/// The request's path with every name that it captured in its one spelling; `None` if it is so already. Names become what
+/// the handler will use before any policy is asked about them, so that no second spelling passes a rule.
+fn spelled_anew(
+    request: &Request,
+    rest: &str,
+    matched: Option<&Matched<'_>>,
+) -> Result<Option<CanonicalPath>, Error> {
+    let Some((path, captures)) = matched else { return Ok(None) };
+    let spell = |(name, value): &(&'static str, &'_ str)| (*name, path.kind_of(name).captured(value).into_owned());
+    let names: Vec<(&'static str, String)> = captures.iter().map(spell).collect();
+    if names.iter().zip(captures).all(|((_, one), (_, other))| one == other) {
+        return Ok(None);
+    }
+    let names: Vec<_> = names.into_iter().map(|(name, value)| (name, Cow::Owned(value))).collect();
+    let whole = request.path.as_str();
+    let mount = &whole[..whole.len() - rest.len()];
+    let path = CanonicalPath::new(format!("{mount}{}", pattern::fill(path.pattern, &names, rest)));
+    path.map(Some).map_err(|error| Error::invalid(error.to_string()))
+}
+
+fn authorise(
+    caller: &Caller,
+    request: &Request,
+    operation: Operation,
+    wrap: Option<Duration>,
+    fields: &'static [Field],
+) -> Result<(), Error> {
     let Some(acl) = &caller.acl else { return Ok(()) };
     let path = request.path.as_str();
     let decision = acl.check(&AclRequest {
         path,
         operation,
         data: Some(&request.data),
+        fields: &[fields],
         wrap_ttl: wrap,
         is_sudo_path: sudo::is_sudo_path(path, operation),
     });

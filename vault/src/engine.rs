@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::core::Core;
 use crate::error::ErrorKind;
 use crate::error::{Error, multi};
-use crate::field::{Field, Fields};
+use crate::field::{Field, Fields, Kind};
 use crate::mount::Mount;
 use crate::pattern::{self, Captures};
 use crate::policy::acl::Acl;
@@ -64,6 +64,11 @@ impl Path {
         takes_any_field: false,
         help: "",
     };
+
+    /// The kind of what a name stands for; a name that is no field is text.
+    pub fn kind_of(&self, name: &str) -> Kind {
+        self.fields.iter().find(|field| field.name == name).map_or(Kind::Text, |field| field.kind)
+    }
 
     fn handler(&self, operation: Operation) -> Option<Handler> {
         let find = |wanted| self.operations.iter().find(|(known, _)| *known == wanted).map(|(_, handler)| *handler);

@@ -3,11 +3,16 @@
 //! The command line sends every value as text, old libraries send lists as comma text, so a field is decoded by what
 //! the path declares, never by what arrived. What is refused is refused with the field's name, never with its value.
 
+mod typing;
+
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::field::typing::Decoded;
+pub use crate::field::typing::{boolean, comma_list, duration, int, key_values, parse_duration, scalar_text};
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +21,10 @@ pub enum Kind {
     Text,
     /// Text, lowered.
     LowerText,
+    /// The name of a policy: as text, and lowered.
+    PolicyName,
+    /// The path of a mount: slashes around it do not count.
+    MountPath,
     /// A whole number.
     Int,
     /// A truth value.
@@ -26,6 +35,11 @@ pub enum Kind {
     List,
     /// A list of texts; a single text is split at commas, and entries are trimmed.
     CommaList,
+    /// A list as [`Kind::List`], of names whose case and surrounding white space do not count. The engine that takes
+    /// them normalises them; the kind says so to those who compare what was sent.
+    Names,
+    /// A list as [`Kind::CommaList`], of such names.
+    CommaNames,
     /// A map, kept as it is.
     Map,
     /// A map of text to text: a map, a list of `k=v`, or one `k=v`.
@@ -43,26 +57,44 @@ pub struct Field {
     pub kind: Kind,
     /// What it is for, for people.
     pub help: &'static str,
+    /// The present name of what this field sets, if this name is an old one: a limit on one name holds for the other.
+    pub renamed: Option<&'static str>,
 }
 
 /// Declares a field; keeps the tables of engines short.
 pub const fn field(name: &'static str, kind: Kind, help: &'static str) -> Field {
-    Field { name, kind, help }
+    Field { name, kind, help, renamed: None }
 }
 
-/// A decoded value.
-#[derive(Clone)]
-enum Decoded {
-    Text(String),
-    Int(i64),
-    Bool(bool),
-    Duration(Duration),
-    List(Vec<String>),
-    Map(Map<String, Value>),
-    Any(Value),
+impl Field {
+    /// The same field, as the old name of another.
+    #[must_use]
+    pub const fn renamed_to(mut self, name: &'static str) -> Self {
+        self.renamed = Some(name);
+        self
+    }
 }
 
-/// The fields of one request, decoded. A field that was not sent, or sent as `null`, is absent.
+impl Kind {
+    /// The one spelling of a value that a path captured. The path is spelled so before policies are asked about it, so
+    /// that what they see is what the handler uses.
+    pub fn captured(self, value: &str) -> Cow<'_, str> {
+        let bare = || value.strip_suffix('/').unwrap_or(value);
+        let lowered = |text: &str| match text.chars().any(char::is_uppercase) {
+            true => Some(text.to_lowercase()),
+            false => None,
+        };
+        match self {
+            Self::LowerText => lowered(value).map_or(Cow::Borrowed(value), Cow::Owned),
+            Self::PolicyName => lowered(bare()).map_or(Cow::Borrowed(bare()), Cow::Owned),
+            Self::MountPath => Cow::Borrowed(bare()),
+            _ => Cow::Borrowed(value),
+        }
+    }
+}
+
+/// The fields of one request, decoded. A field that was sent as `null` has the value that stands for nothing (an empty
+/// text, 0, false, an empty list), as clients send it to reset a field; one that was not sent is absent.
 #[derive(Default)]
 pub struct Fields {
     values: Vec<(&'static str, Decoded)>,
@@ -87,17 +119,15 @@ impl Fields {
             } else if let Some(field) = fields.iter().find(|field| field.name == name) {
                 if value.is_null() {
                     decoded.nulls.push(field.name);
-                } else {
-                    decoded.values.push((field.name, decode_value(field, value)?));
                 }
+                decoded.values.push((field.name, decode(field, value)?));
             } else {
                 ignored.push(name.as_str());
             }
         }
         for (name, value) in captures {
-            let is_lower = fields.iter().any(|field| field.name == *name && field.kind == Kind::LowerText);
-            let value = if is_lower { value.to_lowercase() } else { (*value).to_owned() };
-            decoded.values.push((name, Decoded::Text(value)));
+            let kind = fields.iter().find(|field| field.name == *name).map_or(Kind::Text, |field| field.kind);
+            decoded.values.push((name, Decoded::Text(kind.captured(value).into_owned())));
         }
         decoded.warn("Endpoint ignored these unrecognized parameters", ignored);
         decoded.warn(
@@ -118,7 +148,7 @@ impl Fields {
         self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// Whether the field was sent and is not `null`.
+    /// Whether the field was sent, as `null` too.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -157,6 +187,11 @@ impl Fields {
         }
     }
 
+    /// A truth value that is `default` where it was reset: `present` if it was not sent, the default if it is `null`.
+    pub fn bool_or(&self, name: &str, present: bool, default: bool) -> bool {
+        if self.is_null(name) { default } else { self.bool(name).unwrap_or(present) }
+    }
+
     /// A duration, if it was sent.
     pub fn duration(&self, name: &str) -> Option<Duration> {
         match self.get(name) {
@@ -190,154 +225,24 @@ impl Fields {
     }
 }
 
-fn decode_value(field: &Field, value: &Value) -> Result<Decoded, Error> {
-    let fail = |expected: &str| {
+
+fn decode(field: &Field, value: &Value) -> Result<Decoded, Error> {
+    typing::decode(field.kind, value).ok_or_else(|| {
+        let expected = match field.kind {
+            Kind::Text | Kind::LowerText | Kind::PolicyName | Kind::MountPath => "text",
+            Kind::Int => "a whole number",
+            Kind::Bool => "true or false",
+            Kind::Duration => "a duration such as 30, \"90s\", \"1.5h\" or \"2d\", not negative",
+            Kind::List | Kind::CommaList | Kind::Names | Kind::CommaNames => "a list of texts",
+            Kind::Map => "a map, within the limits of a body",
+            Kind::KeyValues => "a map of texts",
+            Kind::Any => "JSON",
+        };
+        let name = field.name;
         Error::invalid(format!(
-            "Field validation failed: error converting input for field \"{}\": expected {expected}",
-            field.name
+            "Field validation failed: error converting input for field \"{name}\": expected {expected}"
         ))
-    };
-    let decoded = match field.kind {
-        Kind::Text => scalar_text(value).map(Decoded::Text).ok_or_else(|| fail("text"))?,
-        Kind::LowerText => scalar_text(value).map(|t| Decoded::Text(t.to_lowercase())).ok_or_else(|| fail("text"))?,
-        Kind::Int => int(value).map(Decoded::Int).ok_or_else(|| fail("a whole number"))?,
-        Kind::Bool => boolean(value).map(Decoded::Bool).ok_or_else(|| fail("true or false"))?,
-        Kind::Duration => duration(value)
-            .map(Decoded::Duration)
-            .ok_or_else(|| fail("a duration such as 30, \"90s\", \"1.5h\" or \"2d\", not negative"))?,
-        Kind::List => list(value).map(Decoded::List).ok_or_else(|| fail("a list of texts"))?,
-        Kind::CommaList => comma_list(value).map(Decoded::List).ok_or_else(|| fail("a list of texts"))?,
-        Kind::Map => map(value).map(Decoded::Map).ok_or_else(|| fail("a map"))?,
-        Kind::KeyValues => key_values(value).map(Decoded::Map).ok_or_else(|| fail("a map of texts"))?,
-        Kind::Any => Decoded::Any(value.clone()),
-    };
-    Ok(decoded)
-}
-
-/// A scalar as text; numbers and truth values become what they look like.
-pub fn scalar_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(if *value { "1" } else { "0" }.to_owned()),
-        _ => None,
-    }
-}
-
-/// A whole number, also as text; an empty text is 0.
-pub fn int(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) if text.is_empty() => Some(0),
-        Value::String(text) => text.parse().ok(),
-        Value::Bool(value) => Some(i64::from(*value)),
-        _ => None,
-    }
-}
-
-/// A truth value in the spellings that clients send.
-pub fn boolean(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(value) => Some(*value),
-        Value::Number(number) => number.as_i64().map(|number| number != 0),
-        Value::String(text) => match text.as_str() {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-            "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Longest duration that is understood: 100 years.
-const MAX_DURATION_SECS: f64 = 100.0 * 365.25 * 86_400.0;
-
-/// A duration: whole seconds as a number, or text.
-pub fn duration(value: &Value) -> Option<Duration> {
-    match value {
-        Value::Number(number) => {
-            let secs = number
-                .as_u64()
-                .or_else(|| number.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0).map(|n| n as u64))?;
-            ((secs as f64) <= MAX_DURATION_SECS).then(|| Duration::from_secs(secs))
-        }
-        Value::String(text) => parse_duration(text),
-        _ => None,
-    }
-}
-
-/// A duration in text: seconds, or numbers with units (`1h30m`, `1.5h`, `2d`, `100ms`).
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Some(Duration::ZERO);
-    }
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().ok().filter(|secs| (*secs as f64) <= MAX_DURATION_SECS).map(Duration::from_secs);
-    }
-    let (mut rest, mut total) = (text, 0.0);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let tail = &rest[digits..];
-        let unit_length = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        total += number * unit_secs(&tail[..unit_length])?;
-        rest = &tail[unit_length..];
-    }
-    (total <= MAX_DURATION_SECS).then(|| Duration::from_secs_f64(total))
-}
-
-fn unit_secs(unit: &str) -> Option<f64> {
-    Some(match unit {
-        "ns" => 1e-9,
-        "us" | "µs" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return None,
     })
-}
-
-fn list(value: &Value) -> Option<Vec<String>> {
-    match value {
-        Value::Array(items) => items.iter().map(scalar_text).collect(),
-        Value::String(text) if text.is_empty() => Some(Vec::new()),
-        other => scalar_text(other).map(|text| vec![text]),
-    }
-}
-
-/// A list of texts; one text is split at commas. Entries are trimmed, empty ones dropped.
-pub fn comma_list(value: &Value) -> Option<Vec<String>> {
-    let parts = match value {
-        Value::Array(items) => items.iter().map(scalar_text).collect::<Option<Vec<_>>>()?,
-        other => scalar_text(other)?.split(',').map(str::to_owned).collect(),
-    };
-    Some(parts.iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect())
-}
-
-fn map(value: &Value) -> Option<Map<String, Value>> {
-    match value {
-        Value::Object(map) => Some(map.clone()),
-        Value::String(text) => serde_json::from_str(text).ok(),
-        _ => None,
-    }
-}
-
-/// A map of texts: a map, a list of `k=v`, or text that is a JSON object or `k=v,k=v`.
-pub fn key_values(value: &Value) -> Option<Map<String, Value>> {
-    let pair = |text: &str| text.split_once('=').map(|(key, value)| (key.trim().to_owned(), Value::from(value)));
-    match value {
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| Some((key.clone(), Value::from(scalar_text(value)?)))).collect()
-        }
-        Value::Array(items) => items.iter().map(|item| pair(item.as_str()?)).collect(),
-        Value::String(text) if text.is_empty() => Some(Map::new()),
-        Value::String(text) if text.starts_with('{') => key_values(&serde_json::from_str(text).ok()?),
-        Value::String(text) => text.split(',').map(pair).collect(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -347,41 +252,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_taken_as_clients_send_them() {
-        let cases = [
-            (json!(30), Some(30.0)),
-            (json!("120"), Some(120.0)),
-            (json!("1.5h"), Some(5400.0)),
-            (json!("2d"), Some(172_800.0)),
-            (json!("1h30m"), Some(5400.0)),
-            (json!("100ms"), Some(0.1)),
-            (json!(""), Some(0.0)),
-            (json!("10M"), None),
-            (json!("-5s"), None),
-            (json!(-5), None),
-            (json!("h"), None),
-            (json!("99999999999999h"), None),
-            (json!([1]), None),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(duration(&value).map(|d| d.as_secs_f64()), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn loose_typing_has_limits() {
-        assert_eq!(int(&json!("5")), Some(5));
-        assert_eq!(int(&json!(5.0)), None);
-        assert_eq!(int(&json!([5])), None);
-        assert_eq!(boolean(&json!("TRUE")), Some(true));
-        assert_eq!(boolean(&json!("yes")), None);
-        assert_eq!(key_values(&json!(["a=1", "b=2"])), json!({"a": "1", "b": "2"}).as_object().cloned());
-        assert_eq!(key_values(&json!({"a": {"b": 1}})), None);
-        assert_eq!(comma_list(&json!("a, b ,")), Some(vec!["a".into(), "b".into()]));
-        assert_eq!(list(&json!("a, b")), Some(vec!["a, b".into()]));
-    }
-
-    #[test]
     fn what_a_path_does_not_take_is_named() {
         let fields = [field("ttl", Kind::Duration, "")];
         let data = json!({"ttl": "1h", "zzz": 1, "aaa": 2, "name": "x"});
@@ -389,5 +259,30 @@ mod tests {
         assert_eq!(fields.text("name"), Some("y"));
         assert_eq!(fields.duration("ttl"), Some(Duration::from_secs(3600)));
         assert_eq!(fields.warnings[0], "Endpoint ignored these unrecognized parameters: [aaa zzz]");
+    }
+
+    #[test]
+    fn null_resets_and_absence_does_not() {
+        let fields = [field("on", Kind::Bool, ""), field("list", Kind::CommaList, ""), field("n", Kind::Int, "")];
+        let data = json!({"on": null, "list": null});
+        let fields = Fields::decode(&fields, data.as_object().unwrap(), &[]).unwrap();
+        assert_eq!((fields.list("list"), fields.int("n")), (Some(&[][..]), None));
+        assert!(fields.has("on") && fields.is_null("on") && !fields.has("n"));
+        assert!(fields.bool_or("on", false, true));
+        assert!(!fields.bool_or("off", false, true));
+    }
+
+    #[test]
+    fn a_captured_name_has_one_spelling() {
+        let cases = [
+            (Kind::LowerText, "PROD", "prod"),
+            (Kind::PolicyName, "Team/Prod/", "team/prod"),
+            (Kind::MountPath, "Vip/", "Vip"),
+            (Kind::Text, "A/", "A/"),
+        ];
+        for (kind, raw, expected) in cases {
+            assert_eq!(kind.captured(raw), expected);
+            assert_eq!(kind.captured(expected), expected, "{kind:?} is not stable");
+        }
     }
 }

@@ -14,6 +14,10 @@ pub const MAX_DEPTH: usize = 64;
 /// Most values in one document.
 pub const MAX_NODES: usize = 250_000;
 
+/// With this begin the keys by which the JSON library hands values to itself. An object that has one would become
+/// another value, such as a number.
+const PRIVATE: &str = "$serde_json::private::";
+
 /// Why a document is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
@@ -30,6 +34,9 @@ pub fn parse_object(text: &[u8]) -> Result<Option<Map<String, Value>>, JsonError
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
+    if has_private_key(text) {
+        return Err(JsonError::Malformed(format!("a key must not begin with {PRIVATE}")));
+    }
     let mut left = MAX_NODES;
     let mut parser = serde_json::Deserializer::from_slice(text);
     Guard { depth: 0, left: &mut left }
@@ -41,6 +48,28 @@ pub fn parse_object(text: &[u8]) -> Result<Option<Map<String, Value>>, JsonError
         Value::Null => Ok(None),
         _ => Err(JsonError::NotAnObject),
     }
+}
+
+/// Whether an object of the text has a key that begins with [`PRIVATE`], escapes included. The text need not be JSON: only
+/// its strings are looked at, and what a colon follows is a key.
+fn has_private_key(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some(begin) = rest.iter().position(|byte| *byte == b'"') {
+        let string = &rest[begin..];
+        let mut end = 1;
+        while end < string.len() && string[end] != b'"' {
+            end += if string[end] == b'\\' { 2 } else { 1 };
+        }
+        let Some((string, tail)) = string.split_at_checked(end + 1) else { return false };
+        let is_key = tail.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
+        // Only a dollar sign, or an escape of one, can begin such a key.
+        let may_be = is_key && matches!(string.get(1), Some(b'$' | b'\\'));
+        if may_be && serde_json::from_slice::<String>(string).is_ok_and(|key| key.starts_with(PRIVATE)) {
+            return true;
+        }
+        rest = tail;
+    }
+    false
 }
 
 /// Says what is wrong and where. The parser's own message may quote the input, so only our messages pass.
@@ -136,6 +165,19 @@ mod tests {
     fn numbers_keep_every_digit() {
         let body = parse_object(br#"{"a":1.10,"b":123456789012345678901234567890}"#).unwrap().unwrap();
         assert_eq!(serde_json::to_string(&body).unwrap(), r#"{"a":1.10,"b":123456789012345678901234567890}"#);
+    }
+
+    #[test]
+    fn no_object_becomes_a_number() {
+        for body in [
+            r#"{"a":{"$serde_json::private::Number":"5"}}"#,
+            r#"{"a":{"\u0024serde_json::private::Number" : "5"}}"#,
+            r#"{"a":{"$serde_json::private::RawValue":"[]"}}"#,
+        ] {
+            assert!(matches!(parse_object(body.as_bytes()), Err(JsonError::Malformed(_))), "{body}");
+        }
+        let body = r#"{"a":"$serde_json::private::Number","\\":"\"","b":"x\\"}"#;
+        assert_eq!(parse_object(body.as_bytes()).unwrap().unwrap().len(), 3);
     }
 
     #[test]

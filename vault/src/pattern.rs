@@ -4,6 +4,8 @@
 //! (at least one character, slashes included) up to a literal end that may follow, `{x..?}` the rest or nothing, and a
 //! final `/?` permits a trailing slash, which every list has. Matching walks the text once and allocates nothing.
 
+use std::borrow::Cow;
+
 /// What a pattern captured: names and the parts of the path they stand for.
 pub type Captures<'p> = Vec<(&'static str, &'p str)>;
 
@@ -43,6 +45,23 @@ pub fn matches<'p>(pattern: &'static str, path: &'p str) -> Option<Captures<'p>>
         }
     }
     rest.is_none().then_some(captures)
+}
+
+/// Puts captured values, perhaps spelled anew, back into the path that [`matches`] took apart.
+pub fn fill(pattern: &str, captures: &[(&'static str, Cow<'_, str>)], path: &str) -> String {
+    let (pattern, end) = match pattern.strip_suffix("/?") {
+        Some(pattern) if path.ends_with('/') => (pattern, "/"),
+        Some(pattern) => (pattern, ""),
+        None => (pattern, ""),
+    };
+    let value_of = |part: &str| {
+        let name = part.strip_prefix('{')?.strip_suffix('}')?;
+        let name = name.strip_suffix('?').unwrap_or(name);
+        let name = name.strip_suffix("..").unwrap_or(name);
+        captures.iter().find(|(captured, _)| *captured == name).map(|(_, value)| value.to_string())
+    };
+    let parts: Vec<String> = pattern.split('/').map(|part| value_of(part).unwrap_or_else(|| part.to_owned())).collect();
+    parts.join("/") + end
 }
 
 /// Takes a literal segment; the result's inner option is what follows its slash.
@@ -100,6 +119,21 @@ mod tests {
             let got =
                 matches(pattern, path).map(|captures| captures.iter().map(|(_, value)| *value).collect::<Vec<_>>());
             assert_eq!(got.as_deref(), *expected, "{pattern} on {path}");
+        }
+    }
+
+    #[test]
+    fn what_was_captured_can_be_put_back() {
+        for (pattern, path) in [
+            ("roles/{name}", "roles/a-b.c"),
+            ("mounts/{path..}/tune", "mounts/a/b/tune"),
+            ("role/{role_name}/secret-id/?", "role/x/secret-id/"),
+            ("role/{role_name}/secret-id/?", "role/x/secret-id"),
+            ("lookup/{prefix..?}", "lookup/a/b/"),
+        ] {
+            let captures = matches(pattern, path).unwrap();
+            let captures: Vec<_> = captures.into_iter().map(|(name, value)| (name, Cow::Borrowed(value))).collect();
+            assert_eq!(fill(pattern, &captures, path), path, "{pattern}");
         }
     }
 }

@@ -267,6 +267,7 @@ fn authorise(call: &mut Call<'_, '_>, raw: &str) -> Result<(), Error> {
         path: call.request.path.as_str(),
         operation: call.request.operation,
         data: Some(&call.request.data),
+        fields: &[TOKEN],
         wrap_ttl: call.request.wrap_ttl.as_deref().and_then(parse_duration),
         is_sudo_path: false,
     });

@@ -56,12 +56,15 @@ fn operations(mount: &str, path: &Path) -> String {
 fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "text",
-        Kind::LowerText => "text, lowered",
+        Kind::LowerText | Kind::PolicyName => "text, lowered",
+        Kind::MountPath => "path of a mount",
         Kind::Int => "whole number",
         Kind::Bool => "truth value",
         Kind::Duration => "duration",
         Kind::List => "list",
         Kind::CommaList => "list, or comma text",
+        Kind::Names => "list of names",
+        Kind::CommaNames => "list of names, or comma text",
         Kind::Map => "map",
         Kind::KeyValues => "map of texts",
         Kind::Any => "any JSON",

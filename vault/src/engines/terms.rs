@@ -18,9 +18,10 @@ use crate::token::cidr::Cidr;
 pub const MAX_ENTRIES: usize = 256;
 
 /// `token_policies`
-pub const POLICIES: Field = field("token_policies", Kind::CommaList, "Policies of its tokens.");
+pub const POLICIES: Field = field("token_policies", Kind::CommaNames, "Policies of its tokens.");
 /// `policies`
-pub const OLD_POLICIES: Field = field("policies", Kind::CommaList, "Old name of token_policies.");
+pub const OLD_POLICIES: Field =
+    field("policies", Kind::CommaNames, "Old name of token_policies.").renamed_to("token_policies");
 /// `token_ttl`
 pub const TTL: Field = field("token_ttl", Kind::Duration, "Time to live of its tokens; 0 is the mount's.");
 /// `token_max_ttl`
@@ -28,7 +29,7 @@ pub const MAX_TTL: Field = field("token_max_ttl", Kind::Duration, "Longest life 
 /// `token_period`
 pub const PERIOD: Field = field("token_period", Kind::Duration, "Makes its tokens periodic.");
 /// `period`
-pub const OLD_PERIOD: Field = field("period", Kind::Duration, "Old name of token_period.");
+pub const OLD_PERIOD: Field = field("period", Kind::Duration, "Old name of token_period.").renamed_to("token_period");
 /// `token_explicit_max_ttl`
 pub const EXPLICIT_MAX_TTL: Field =
     field("token_explicit_max_ttl", Kind::Duration, "Longest life of its tokens, which bounds periodic ones too.");

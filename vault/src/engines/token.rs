@@ -214,6 +214,7 @@ fn has_sudo(call: &Call<'_, '_>) -> bool {
             path: call.request.path.as_str(),
             operation: call.request.operation,
             data: None,
+            fields: &[],
             wrap_ttl: None,
             is_sudo_path: false,
         };

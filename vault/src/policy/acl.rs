@@ -21,6 +21,7 @@ use crate::policy::acl::table::{Case, Table};
 use crate::policy::capability::Capabilities;
 use crate::policy::filter::KeyFilter;
 use crate::policy::grant::Grant;
+use crate::policy::parameters::Taken;
 use crate::policy::pattern::{self, Pattern, Shape};
 use crate::policy::template::{TemplateValues, Unfilled};
 use crate::policy::{PathRule, Place, Policy};
@@ -36,6 +37,8 @@ pub struct AclRequest<'a> {
     pub operation: Operation,
     /// The fields sent, or the query parameters of a request without a body.
     pub data: Option<&'a Map<String, Value>>,
+    /// What the path takes, so that a limit on a field's value finds it however it was spelled.
+    pub fields: Taken<'a>,
     /// The wrapping that the client asked for; zero is none.
     pub wrap_ttl: Option<Duration>,
     /// Whether `sudo` is needed too: see [`crate::policy::sudo::is_sudo_path`].

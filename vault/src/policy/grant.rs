@@ -86,7 +86,11 @@ impl Grant {
             Operation::Create | Operation::Read | Operation::Update | Operation::Patch | Operation::Header => {}
         }
         let Some(data) = request.data else { return self.required.is_empty() };
-        self.required.iter().all(|name| data.contains_key(name)) && !self.denied.deny(data) && self.allowed.allow(data)
+        // What an engine reads as "not sent" was not sent.
+        let is_sent = |name: &String| data.get(name).is_some_and(|value| !value.is_null());
+        self.required.iter().all(is_sent)
+            && !self.denied.deny(data, request.fields)
+            && self.allowed.allow(data, request.fields)
     }
 }
 

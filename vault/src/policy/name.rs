@@ -1,7 +1,7 @@
 //! Names of policies: one spelling each, and none that is mistaken for another.
 //!
 //! Names come from many places (tokens, roles, entities, groups, users, a restored snapshot), so each of them goes
-//! through [`PolicyName::parse`] or [`PolicyName::assignable`]. Only the plain word `root` is the root policy; whatever
+//! through [`PolicyName::parse`], [`PolicyName::listed`] or [`PolicyName::assignable`]. Only the plain word `root` is the root policy; whatever
 //! else looks or normalises like it is refused.
 
 use std::fmt;
@@ -16,7 +16,7 @@ pub const RESPONSE_WRAPPING: &str = "response-wrapping";
 /// Longest name, in bytes.
 pub const MAX_NAME_BYTES: usize = 512;
 
-/// A name in its one spelling: trimmed and in lower case.
+/// A name in its one spelling: in lower case, without white space around it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyName(String);
 
@@ -32,6 +32,9 @@ pub enum NameError {
     /// An empty, `.` or `..` segment: such a name would be another one as part of a path.
     #[error("the policy name must not have empty, '.' or '..' segments, nor begin or end with '/'")]
     Segments,
+    /// White space in front or behind: the name would be another one to whoever trims it.
+    #[error("the policy name must not begin or end with white space")]
+    WhiteSpace,
     /// A control character, a wildcard, or a letter that only looks like another.
     #[error(
         "the policy name holds a character that is not allowed; use letters, digits, spaces, '-', '_', '.' and '/'"
@@ -46,30 +49,42 @@ pub enum NameError {
 }
 
 impl PolicyName {
-    /// Normalises a name for looking it up, writing it, or giving it to a token.
+    /// Normalises a name for looking it up or writing it. Only case is normalised: a policy about the name's path sees
+    /// the same name.
     pub fn parse(raw: &str) -> Result<Self, NameError> {
         if raw.len() > MAX_NAME_BYTES {
             return Err(NameError::TooLong);
         }
-        let name = raw.trim().to_lowercase();
-        if name.is_empty() {
+        let name = raw.to_lowercase();
+        if name.trim().is_empty() {
             return Err(NameError::Empty);
         }
         if looks_like_root(raw) && raw != ROOT {
             return Err(NameError::RootSpelling);
         }
+        if name.trim() != name {
+            return Err(NameError::WhiteSpace);
+        }
         if name.split('/').any(|segment| matches!(segment.trim(), "" | "." | "..")) {
             return Err(NameError::Segments);
         }
-        if raw.trim().chars().chain(name.chars()).any(|c| !is_allowed(c)) {
+        if raw.chars().chain(name.chars()).any(|c| !is_allowed(c)) {
             return Err(NameError::Character);
         }
         Ok(Self(name))
     }
 
+    /// Normalises an entry of a list of names, in which white space around a name does not count.
+    pub fn listed(raw: &str) -> Result<Self, NameError> {
+        if looks_like_root(raw) && raw != ROOT {
+            return Err(NameError::RootSpelling);
+        }
+        Self::parse(raw.trim())
+    }
+
     /// Normalises a name for anything that holds policies without being root itself: entities, groups, users, roles.
     pub fn assignable(raw: &str) -> Result<Self, NameError> {
-        let name = Self::parse(raw)?;
+        let name = Self::listed(raw)?;
         match [ROOT, RESPONSE_WRAPPING].into_iter().find(|refused| name.0 == *refused) {
             Some(refused) => Err(NameError::NotAssignable(refused)),
             None => Ok(name),
@@ -163,7 +178,7 @@ mod tests {
     fn a_name_has_one_spelling() {
         for (raw, expected) in [
             ("Writer", "writer"),
-            (" a, b ", "a, b"),
+            ("a, b", "a, b"),
             ("Team/App", "team/app"),
             ("ÜBUNG", "übung"),
             ("root", "root"),
@@ -172,6 +187,14 @@ mod tests {
             ("отдел", "отдел"),
         ] {
             assert_eq!(PolicyName::parse(raw).as_ref().map(PolicyName::as_str), Ok(expected), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn white_space_around_a_name_makes_no_second_spelling() {
+        for raw in [" a", "a ", "a\u{a0}", "\u{3000}a", "a\t"] {
+            assert_eq!(PolicyName::parse(raw), Err(NameError::WhiteSpace), "{raw:?}");
+            assert_eq!(PolicyName::listed(raw).as_ref().map(PolicyName::as_str), Ok("a"), "{raw:?}");
         }
     }
 
@@ -199,6 +222,7 @@ mod tests {
             "ro ot",
         ] {
             assert_eq!(PolicyName::parse(raw), Err(NameError::RootSpelling), "{raw:?}");
+            assert_eq!(PolicyName::listed(raw), Err(NameError::RootSpelling), "{raw:?}");
             assert!(PolicyName::assignable(raw).is_err());
         }
         assert_eq!(PolicyName::assignable("root"), Err(NameError::NotAssignable("root")));

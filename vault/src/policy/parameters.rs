@@ -1,13 +1,16 @@
 //! The limits of a block on a request's fields: which must, may and must not be there, and with which values.
 //!
 //! What is checked is what was sent; defaults of an engine are not known here. Engines decode fields loosely, so one
-//! value has many spellings: `5` and `"5"`, a list and comma text. A denied value is therefore found in every spelling,
-//! an allowed value only in its own.
+//! value has many spellings: `5` and `"5"`, a list and comma text, `false` and `"f"`. A denied value is therefore found
+//! in every spelling that the field's kind reads as it, an allowed value only in its own. A limit on a field holds for
+//! its old and its present name.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+
+use crate::field::{Field, Kind};
 
 /// Names of fields, in lower case, with the values they may (or must not) have. No values means any.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,27 +46,51 @@ impl Parameters {
         }
     }
 
-    /// Whether this, as the denied fields of a block, denies a field of the request.
-    pub fn deny(&self, data: &Map<String, Value>) -> bool {
+    /// Whether this, as the denied fields of a block, denies a field of the request to a path that takes `fields`.
+    pub fn deny(&self, data: &Map<String, Value>, fields: Taken<'_>) -> bool {
         if self.0.contains_key(ANY) {
             return !data.is_empty();
         }
         data.iter().any(|(name, value)| {
-            self.0
-                .get(lower(name).as_ref())
-                .is_some_and(|denied| denied.is_empty() || denied.iter().any(|denied| is_denied(denied, value)))
+            let kind = fields.iter().copied().flatten().find(|field| field.name == *name).map(|field| field.kind);
+            let is_hit = |denied: &Value| is_denied(denied, value) || kind.is_some_and(|kind| is_read(kind, denied, value));
+            self.limits(name, fields).any(|denied| denied.is_empty() || denied.iter().any(is_hit))
         })
     }
 
-    /// Whether this, as the allowed fields of a block, allows every field of the request. Values of `*` do not count.
-    pub fn allow(&self, data: &Map<String, Value>) -> bool {
+    /// Whether this, as the allowed fields of a block, allows every field of the request to a path that takes `fields`.
+    /// Values of `*` do not count.
+    pub fn allow(&self, data: &Map<String, Value>, fields: Taken<'_>) -> bool {
         let others = self.is_empty() || self.0.contains_key(ANY);
-        data.iter().all(|(name, value)| match self.0.get(lower(name).as_ref()) {
-            Some(_) if name == ANY => others,
-            Some(allowed) => allowed.is_empty() || is_allowed(allowed, value),
-            None => others,
+        data.iter().all(|(name, value)| {
+            let mut limits = self.limits(name, fields).filter(|_| name != ANY).peekable();
+            match limits.peek() {
+                Some(_) => limits.all(|allowed| allowed.is_empty() || is_allowed(allowed, value)),
+                None => others,
+            }
         })
     }
+
+    /// The limits on a field: under its name, and under the others that it has or had.
+    fn limits<'p>(&'p self, name: &'p str, fields: Taken<'p>) -> impl Iterator<Item = &'p Vec<Value>> {
+        let all = || fields.iter().copied().flatten();
+        let present = all().find(|field| field.name == name).and_then(|field| field.renamed);
+        let old = all().filter(move |field| field.renamed == Some(name)).map(|field| field.name);
+        let names = std::iter::once(lower(name)).chain(present.into_iter().chain(old).map(Cow::Borrowed));
+        names.filter_map(|name| self.0.get(name.as_ref()))
+    }
+}
+
+/// The fields that a path takes, as its table has them; none where that is not known.
+pub type Taken<'a> = &'a [&'a [Field]];
+
+/// Whether a field of a kind reads a value as the denied one, or reads an entry of a list, or a text, that a pattern of
+/// the denied value fits.
+fn is_read(kind: Kind, denied: &Value, value: &Value) -> bool {
+    let patterns = if denied.is_array() || denied.is_null() { Vec::new() } else { kind.texts(denied) };
+    let texts = kind.texts(value);
+    kind.reads_alike(denied, value)
+        || patterns.iter().any(|pattern| texts.iter().any(|text| glob_matches(pattern, text)))
 }
 
 fn lower(name: &str) -> Cow<'_, str> {
@@ -145,9 +172,11 @@ fn glob_matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::field::{Fields, field};
 
     fn parameters(of: Value) -> Parameters {
         let entries = of.as_object().unwrap().iter();
@@ -156,6 +185,118 @@ mod tests {
 
     fn data(of: Value) -> Map<String, Value> {
         of.as_object().unwrap().clone()
+    }
+
+    const NONE: Taken<'_> = &[];
+
+    /// A kind with a denied value and a spelling of it.
+    fn spelled() -> impl Strategy<Value = (Kind, Value, Value)> {
+        let name = "[a-z]{1,6}";
+        let spaced = |text: String| prop_oneof![Just(text.clone()), Just(format!(" {text}")), Just(format!("{text}\u{a0}"))];
+        let any_case = |text: String| prop_oneof![Just(text.clone()), Just(text.to_uppercase())];
+        let listed = move |text: String| {
+            prop_oneof![
+                Just(json!(text)),
+                Just(json!([text])),
+                Just(json!(["other", text])),
+                Just(json!(format!("other, {text}"))),
+            ]
+        };
+        let truth = prop::bool::ANY.prop_flat_map(|value| {
+            let spellings = match value {
+                true => vec![json!(true), json!(1), json!("1"), json!("t"), json!("T"), json!("TRUE"), json!("True"), json!(2)],
+                false => vec![json!(false), json!(0), json!("0"), json!("f"), json!("F"), json!("False"), json!(""), json!(null)],
+            };
+            (Just(Kind::Bool), prop::sample::select(spellings.clone()), prop::sample::select(spellings))
+        });
+        let number = (0_i64..9).prop_flat_map(|n| {
+            let spellings = vec![json!(n), json!(n.to_string())];
+            (Just(Kind::Int), prop::sample::select(spellings.clone()), prop::sample::select(spellings))
+        });
+        let duration = (1_u64..9).prop_flat_map(|hours| {
+            let spellings = vec![
+                json!(hours * 3600),
+                json!((hours * 3600).to_string()),
+                json!(format!("{hours}h")),
+                json!(format!("{}m", hours * 60)),
+                json!(format!(" {}h30m1800s", hours - 1)),
+            ];
+            (Just(Kind::Duration), prop::sample::select(spellings.clone()), prop::sample::select(spellings))
+        });
+        let map = (name, name).prop_flat_map(|(key, value)| {
+            let spellings = vec![
+                json!({ &key: value }),
+                json!(json!({ &key: value }).to_string()),
+                json!(format!("{key}={value}")),
+                json!([format!("{key}={value}")]),
+            ];
+            let kinds = prop::sample::select(vec![Kind::KeyValues, Kind::Any]);
+            (kinds, prop::sample::select(spellings.clone()), prop::sample::select(spellings))
+        });
+        let json_map = (name, 0_u64..9).prop_flat_map(|(key, value)| {
+            let spellings = vec![json!({ &key: value }), json!(json!({ &key: value }).to_string())];
+            (Just(Kind::Map), prop::sample::select(spellings.clone()), prop::sample::select(spellings))
+        });
+        let text = name.prop_map(|text| (Kind::Text, json!(text), json!(text)));
+        let lower = name.prop_flat_map(move |text| {
+            let kinds = prop::sample::select(vec![Kind::LowerText, Kind::PolicyName]);
+            (kinds, any_case(text.clone()).prop_map(Value::from), any_case(text).prop_map(Value::from))
+        });
+        let path = name.prop_flat_map(|text| {
+            let spellings = vec![json!(text), json!(format!("{text}/")), json!(format!("/{text}/"))];
+            (Just(Kind::MountPath), prop::sample::select(spellings.clone()), prop::sample::select(spellings))
+        });
+        let list = name.prop_flat_map(move |text| {
+            let kinds = prop::sample::select(vec![Kind::List, Kind::CommaList]);
+            (kinds, Just(json!(text)), listed(text))
+        });
+        let names = name.prop_flat_map(move |text| {
+            let kinds = prop::sample::select(vec![Kind::Names, Kind::CommaNames]);
+            let sent = any_case(text.clone()).prop_flat_map(spaced).prop_flat_map(listed);
+            (kinds, any_case(text).prop_map(Value::from), sent)
+        });
+        prop_oneof![truth, number, duration, map, json_map, text, lower, path, list, names]
+    }
+
+    proptest! {
+        #[test]
+        fn every_spelling_that_a_kind_accepts_of_a_denied_value_is_denied((kind, denied, sent) in spelled()) {
+            let fields = [field("f", kind, "")];
+            let sent = data(json!({ "f": sent }));
+            prop_assert!(Fields::decode(&fields, &sent, &[]).is_ok(), "the kind does not accept it");
+            let denied = parameters(json!({ "f": [denied] }));
+            prop_assert!(denied.deny(&sent, &[&fields]));
+        }
+    }
+
+    #[test]
+    fn a_limit_holds_for_the_old_name_of_a_field_and_for_the_new_one() {
+        let fields = [field("new", Kind::Text, ""), field("old", Kind::Text, "").renamed_to("new")];
+        for (limited, sent) in [("new", "old"), ("old", "new"), ("new", "new")] {
+            let limit = parameters(json!({ limited: ["a"] }));
+            assert!(limit.deny(&data(json!({ sent: "a" })), &[&fields]));
+            assert!(!limit.deny(&data(json!({ sent: "b" })), &[&fields]));
+            let limit = parameters(json!({ limited: ["a"], "*": [] }));
+            assert!(limit.allow(&data(json!({ sent: "a" })), &[&fields]));
+            assert!(!limit.allow(&data(json!({ sent: "b" })), &[&fields]));
+        }
+    }
+
+    #[test]
+    fn what_a_kind_does_not_read_as_the_denied_value_is_not_denied() {
+        for (kind, denied, sent) in [
+            (Kind::Bool, json!(false), json!(true)),
+            (Kind::Text, json!("a"), json!("A")),
+            (Kind::Text, json!(false), json!("0x")),
+            (Kind::Duration, json!("1h"), json!("61m")),
+            (Kind::Names, json!("admin"), json!("admins, administrator")),
+            (Kind::List, json!("a"), json!("A")),
+            (Kind::KeyValues, json!("a=1"), json!({"a": "2"})),
+        ] {
+            let fields = [field("f", kind, "")];
+            let denied = parameters(json!({ "f": [denied] }));
+            assert!(!denied.deny(&data(json!({ "f": sent })), &[&fields]), "{kind:?} {sent}");
+        }
     }
 
     #[test]
@@ -175,11 +316,11 @@ mod tests {
             json!({"b": true}),
             json!({"b": "true"}),
         ] {
-            assert!(denied.deny(&data(sent.clone())), "{sent}");
+            assert!(denied.deny(&data(sent.clone()), NONE), "{sent}");
         }
         for sent in [json!({"p": "rooter"}), json!({"n": 2}), json!({"b": false}), json!({"other": "root"}), json!({})]
         {
-            assert!(!denied.deny(&data(sent.clone())), "{sent}");
+            assert!(!denied.deny(&data(sent.clone()), NONE), "{sent}");
         }
     }
 
@@ -195,7 +336,7 @@ mod tests {
             json!({"p": ["x", "y"]}),
             json!({"b": true}),
         ] {
-            assert!(allowed.allow(&data(sent.clone())), "{sent}");
+            assert!(allowed.allow(&data(sent.clone()), NONE), "{sent}");
         }
         for sent in [
             json!({"p": "team-a,root"}),
@@ -207,7 +348,7 @@ mod tests {
             json!({"b": "true"}),
             json!({"other": 1}),
         ] {
-            assert!(!allowed.allow(&data(sent.clone())), "{sent}");
+            assert!(!allowed.allow(&data(sent.clone()), NONE), "{sent}");
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "internal/ui/mounts/{path..}",
-        fields: &[field("path", Kind::Text, "A path at or below the mount")],
+        fields: &[field("path", Kind::MountPath, "A path at or below the mount")],
         operations: &[(Operation::Read, mount)],
         is_public: true,
         help: "Read the mount that answers a path",

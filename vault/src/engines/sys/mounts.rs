@@ -30,7 +30,7 @@ const SINGLETONS: [&str; 5] = ["cubbyhole", "identity", "sys", "system", "token"
 
 /// What enabling takes.
 pub(super) const ENABLE_FIELDS: &[Field] = &[
-    field("path", Kind::Text, "Path of the mount"),
+    field("path", Kind::MountPath, "Path of the mount"),
     field("type", Kind::Text, "Kind of engine, such as kv"),
     field("description", Kind::Text, "A note for people"),
     field("config", Kind::Map, "Settings, as its tuning takes them"),
@@ -44,7 +44,7 @@ pub(super) const ENABLE_FIELDS: &[Field] = &[
 
 /// What tuning takes beside the settings.
 const TUNE_FIELDS_ALONE: [Field; 3] = [
-    field("path", Kind::Text, "Path of the mount"),
+    field("path", Kind::MountPath, "Path of the mount"),
     field("description", Kind::Text, "A note for people"),
     field("options", Kind::KeyValues, "Options to change, such as version of kv from 1 to 2"),
 ];

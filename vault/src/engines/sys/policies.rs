@@ -16,9 +16,9 @@ use crate::reply::Reply;
 use crate::request::Operation;
 
 const FIELDS: &[Field] = &[
-    field("name", Kind::Text, "Name of the policy"),
+    field("name", Kind::PolicyName, "Name of the policy"),
     field("policy", Kind::Text, "Its text in HCL or JSON, perhaps base64-encoded"),
-    field("rules", Kind::Text, "The older name of \"policy\""),
+    field("rules", Kind::Text, "The older name of \"policy\"").renamed_to("policy"),
 ];
 
 const READ: Handler = |call| read(call, "policy");
@@ -98,9 +98,6 @@ fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if old.is_some() {
         reply = reply.warn("'rules' is deprecated, please use 'policy' instead");
     }
-    if call.fields.text("name") != Some(name.as_str()) {
-        reply = reply.warn(format!("policy name was converted to {name}"));
-    }
     records::put(call.store, name.as_str(), &text, call.context.now)?;
     Ok(reply)
 }
@@ -112,7 +109,7 @@ fn decoded(sent: &str) -> String {
 }
 
 fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let Ok(name) = name_of(call) else { return Ok(Reply::empty()) };
+    let name = name_of(call)?;
     if name.is_immutable() {
         return Err(Error::invalid(format!("cannot delete {:?} policy", name.as_str())));
     }

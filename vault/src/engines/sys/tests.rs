@@ -7,6 +7,7 @@ use crate::testing::{Harness, ROOT};
 
 mod mounts;
 mod policies;
+mod spelling;
 
 /// The texts of a refusal.
 fn errors(body: &Value) -> Vec<&str> {

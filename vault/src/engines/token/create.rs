@@ -32,13 +32,13 @@ pub(super) const FIELDS: &[Field] = &[
     field("entity_alias", Kind::Text, "Entity alias to attach, if the role allows it."),
     field("explicit_max_ttl", Kind::Duration, "Longest life, which no renewal passes."),
     field("id", Kind::Text, "The token itself; needs sudo."),
-    field("lease", Kind::Duration, "Old name of ttl."),
+    field("lease", Kind::Duration, "Old name of ttl.").renamed_to("ttl"),
     field("meta", Kind::KeyValues, "Metadata."),
     field("no_default_policy", Kind::Bool, "Whether the default policy is left out."),
     field("no_parent", Kind::Bool, "Whether it has no parent; needs sudo."),
     field("num_uses", Kind::Int, "Number of uses; 0 is without limit."),
     field("period", Kind::Duration, "Makes it periodic; needs sudo."),
-    field("policies", Kind::List, "Its policies; those of the calling token if not given."),
+    field("policies", Kind::Names, "Its policies; those of the calling token if not given."),
     field("renewable", Kind::Bool, "Whether it can be renewed; it can unless this says no."),
     field("ttl", Kind::Duration, "Time to live."),
     field("type", Kind::Text, "service or batch."),
@@ -260,7 +260,7 @@ fn normalised(sent: &[String]) -> Result<Vec<String>, Error> {
         return Err(Error::invalid(format!("the token would have {} policies, at most {MAX_POLICIES}", sent.len())));
     }
     let sent = sent.iter().filter(|policy| !policy.trim().is_empty());
-    let names = sent.map(|policy| PolicyName::parse(policy).map(|name| name.as_str().to_owned()));
+    let names = sent.map(|policy| PolicyName::listed(policy).map(|name| name.as_str().to_owned()));
     let mut names = names.collect::<Result<Vec<_>, _>>().map_err(|error| Error::invalid(error.to_string()))?;
     names.sort_unstable();
     names.dedup();

@@ -16,14 +16,14 @@ const FOLDER: &str = "role";
 
 pub(super) const FIELDS: &[Field] = &[
     field("name", Kind::Text, "Name of the role."),
-    field("allowed_policies", Kind::CommaList, "Policies that its tokens may have; none means those of the maker."),
-    field("disallowed_policies", Kind::CommaList, "Policies that its tokens must not have."),
-    field("allowed_policies_glob", Kind::CommaList, "Patterns of policies that its tokens may have; '*' is anything."),
-    field("disallowed_policies_glob", Kind::CommaList, "Patterns of policies that its tokens must not have."),
+    field("allowed_policies", Kind::CommaNames, "Policies that its tokens may have; none means those of the maker."),
+    field("disallowed_policies", Kind::CommaNames, "Policies that its tokens must not have."),
+    field("allowed_policies_glob", Kind::CommaNames, "Patterns of policies that its tokens may have; '*' is anything."),
+    field("disallowed_policies_glob", Kind::CommaNames, "Patterns of policies that its tokens must not have."),
     field("orphan", Kind::Bool, "Whether its tokens have no parent."),
     field("renewable", Kind::Bool, "Whether its tokens can be renewed; they can unless this says no."),
     field("path_suffix", Kind::Text, "Ends the path under which its tokens are known."),
-    field("allowed_entity_aliases", Kind::CommaList, "Entity aliases that may be asked for."),
+    field("allowed_entity_aliases", Kind::CommaNames, "Entity aliases that may be asked for."),
     field("token_period", Kind::Duration, "Period of its tokens."),
     field("token_explicit_max_ttl", Kind::Duration, "Longest life of its tokens."),
     field("token_bound_cidrs", Kind::CommaList, "Addresses from which its tokens may be used."),
@@ -31,9 +31,9 @@ pub(super) const FIELDS: &[Field] = &[
     field("token_num_uses", Kind::Int, "Most uses of its tokens; 0 is without limit."),
     field("token_no_default_policy", Kind::Bool, "Whether its tokens lack the default policy."),
     field("token_type", Kind::Text, "service, batch, default-service or default-batch."),
-    field("period", Kind::Duration, "Old name of token_period."),
-    field("explicit_max_ttl", Kind::Duration, "Old name of token_explicit_max_ttl."),
-    field("bound_cidrs", Kind::CommaList, "Old name of token_bound_cidrs."),
+    field("period", Kind::Duration, "Old name of token_period.").renamed_to("token_period"),
+    field("explicit_max_ttl", Kind::Duration, "Old name of token_explicit_max_ttl.").renamed_to("token_explicit_max_ttl"),
+    field("bound_cidrs", Kind::CommaList, "Old name of token_bound_cidrs.").renamed_to("token_bound_cidrs"),
 ];
 
 /// A role as it is stored.
@@ -204,7 +204,7 @@ fn take_policies(role: &mut RoleRecord, fields: &Fields) -> Result<(), Error> {
         let Some(sent) = fields.list(field) else { continue };
         check_length(field, sent)?;
         // Forbidding root is sensible, giving it is not.
-        let parse = if field == "allowed_policies" { PolicyName::assignable } else { PolicyName::parse };
+        let parse = if field == "allowed_policies" { PolicyName::assignable } else { PolicyName::listed };
         let names =
             sent.iter().map(|name| Ok(parse(name)?.as_str().to_owned())).collect::<Result<Vec<_>, name::NameError>>();
         *list = sorted(names.map_err(|error| Error::invalid(error.to_string()))?);

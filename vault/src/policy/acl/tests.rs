@@ -11,7 +11,7 @@ fn acl(policies: &[Policy]) -> Acl {
 }
 
 fn request(path: &str, operation: Operation) -> AclRequest<'_> {
-    AclRequest { path, operation, data: None, wrap_ttl: None, is_sudo_path: false }
+    AclRequest { path, operation, data: None, fields: &[], wrap_ttl: None, is_sudo_path: false }
 }
 
 fn policy(name: &str, text: &str) -> Policy {
