@@ -232,7 +232,7 @@ fn decode(field: &Field, value: &Value) -> Result<Decoded, Error> {
             Kind::Text | Kind::LowerText | Kind::PolicyName | Kind::MountPath => "text",
             Kind::Int => "a whole number",
             Kind::Bool => "true or false",
-            Kind::Duration => "a duration such as 30, \"90s\", \"1.5h\" or \"2d\", not negative",
+            Kind::Duration => "a duration such as 30, \"90s\", \"1.5h\" or \"2d\", not negative and at most 292 years",
             Kind::List | Kind::CommaList | Kind::Names | Kind::CommaNames => "a list of texts",
             Kind::Map => "a map, within the limits of a body",
             Kind::KeyValues => "a map of texts",

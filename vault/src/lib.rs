@@ -29,6 +29,7 @@ pub mod json;
 pub mod members;
 pub mod mount;
 pub mod pattern;
+mod printable;
 pub mod rotation;
 
 pub mod policy;

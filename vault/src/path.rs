@@ -22,8 +22,8 @@ pub enum PathError {
     /// Two slashes in a row.
     #[error("the path is not valid: it has an empty segment")]
     EmptySegment,
-    /// A control character, or a backslash.
-    #[error("the path is not valid: it holds a control character or a backslash")]
+    /// A control character, or one that is not seen.
+    #[error("the path is not valid: it holds a control character, or one that cannot be seen")]
     Unprintable,
     /// Over a limit.
     #[error("the path is too long: at most {MAX_PATH_BYTES} bytes and {MAX_PATH_SEGMENTS} segments")]
@@ -61,7 +61,7 @@ impl CanonicalPath {
         if text.len() > MAX_PATH_BYTES || text.split('/').count() > MAX_PATH_SEGMENTS {
             return Err(PathError::TooLong);
         }
-        if text.chars().any(|c| c.is_control() || c == '\\' || is_deceptive(c)) {
+        if text.chars().any(|c| c.is_control() || is_deceptive(c)) {
             return Err(PathError::Unprintable);
         }
         let folder = text.strip_suffix('/').unwrap_or(&text);
@@ -137,7 +137,7 @@ mod tests {
             ("/", Err(PathError::EmptySegment)),
             ("a%00b", Err(PathError::Unprintable)),
             ("a%07b", Err(PathError::Unprintable)),
-            ("a%5cb", Err(PathError::Unprintable)),
+            ("a%5cb", Ok("a\\b")),
             ("a%zz", Err(PathError::BadEncoding)),
             ("a%", Err(PathError::BadEncoding)),
             ("a%ff", Err(PathError::BadEncoding)),

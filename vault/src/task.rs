@@ -15,7 +15,7 @@ pub mod tree;
 #[cfg(test)]
 mod tests;
 
-pub use self::cleanup::{Task, TaskRecord, add, schedule_drop};
+pub use self::cleanup::{Task, TaskRecord, add, is_ending, schedule_drop};
 pub use self::expiry::{Expiring, ExpiryRecord, schedule, unschedule};
 
 use crate::batch::Proposal;

@@ -97,9 +97,11 @@ impl Token {
         self.expires().is_some_and(|expires| expires <= now)
     }
 
-    /// Whether it may be used from an address. A bound token without a known address may not; root is bound nowhere.
+    /// Whether it may be used from an address. A bound token without a known address may not. Root without an end is
+    /// bound nowhere, so that no mistake in a range locks everybody out.
     fn permits(&self, remote: Option<IpAddr>) -> bool {
-        if self.cidrs.is_empty() || self.is_root() {
+        let is_endless_root = self.is_root() && self.expires().is_none();
+        if self.cidrs.is_empty() || is_endless_root {
             return true;
         }
         remote.is_some_and(|remote| self.cidrs.iter().any(|cidr| cidr.contains(remote)))

@@ -123,8 +123,8 @@ pub fn boolean(value: &Value) -> Option<bool> {
     }
 }
 
-/// Longest duration that is understood: 100 years.
-const MAX_DURATION_SECS: f64 = 100.0 * 365.25 * 86_400.0;
+/// Longest duration that is understood: 292 years, which is as far as clients count nanoseconds in 64 bits.
+const MAX_DURATION_SECS: f64 = 292.0 * 365.25 * 86_400.0;
 
 /// A duration: whole seconds as a number, or text.
 pub fn duration(value: &Value) -> Option<Duration> {
@@ -239,6 +239,7 @@ mod tests {
             (json!("-5s"), None),
             (json!(-5), None),
             (json!("h"), None),
+            (json!("999999h"), Some(3_599_996_400.0)),
             (json!("99999999999999h"), None),
             (json!([1]), None),
         ];

@@ -194,13 +194,9 @@ mod tests {
         let name = "[a-z]{1,6}";
         let spaced = |text: String| prop_oneof![Just(text.clone()), Just(format!(" {text}")), Just(format!("{text}\u{a0}"))];
         let any_case = |text: String| prop_oneof![Just(text.clone()), Just(text.to_uppercase())];
-        let listed = move |text: String| {
-            prop_oneof![
-                Just(json!(text)),
-                Just(json!([text])),
-                Just(json!(["other", text])),
-                Just(json!(format!("other, {text}"))),
-            ]
+        let listed = |text: String, is_comma: bool| {
+            let with_others = if is_comma { json!(format!("other, {text}")) } else { json!([text.clone(), "z"]) };
+            prop::sample::select(vec![json!(text), json!([text]), json!(["other", text]), with_others])
         };
         let truth = prop::bool::ANY.prop_flat_map(|value| {
             let spellings = match value {
@@ -248,12 +244,15 @@ mod tests {
         });
         let list = name.prop_flat_map(move |text| {
             let kinds = prop::sample::select(vec![Kind::List, Kind::CommaList]);
-            (kinds, Just(json!(text)), listed(text))
+            kinds.prop_flat_map(move |kind| (Just(kind), Just(json!(text)), listed(text.clone(), kind == Kind::CommaList)))
         });
         let names = name.prop_flat_map(move |text| {
             let kinds = prop::sample::select(vec![Kind::Names, Kind::CommaNames]);
-            let sent = any_case(text.clone()).prop_flat_map(spaced).prop_flat_map(listed);
-            (kinds, any_case(text).prop_map(Value::from), sent)
+            kinds.prop_flat_map(move |kind| {
+                let sent = any_case(text.clone()).prop_flat_map(spaced);
+                let sent = sent.prop_flat_map(move |text| listed(text, kind == Kind::CommaNames));
+                (Just(kind), any_case(text.clone()).prop_map(Value::from), sent)
+            })
         });
         prop_oneof![truth, number, duration, map, json_map, text, lower, path, list, names]
     }

@@ -115,6 +115,17 @@ impl Task {
     }
 }
 
+/// Whether what a token left is still to be removed.
+pub fn is_ending(store: &mut Store<'_>, hash: &str) -> Result<bool, Error> {
+    let system = store.system();
+    for task in [Task::EndToken { hash: hash.to_owned() }, Task::OrphanChildren { hash: hash.to_owned() }] {
+        if store.contains(&system, &[FOLDER, &task.name()])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Writes a task, in the batch that makes it necessary.
 pub fn add(store: &mut Store<'_>, now: Time, task: &Task) -> Result<(), Error> {
     let system = store.system();

@@ -54,8 +54,16 @@ pub fn issue(
         None => format!("{SERVICE_PREFIX}{}", context.base62(ID_SYMBOLS)),
     });
     let hash = hash_of(store.barrier(), &id);
-    if chosen.is_some() && store.contains(&system, &record::token_path(&hash))? {
-        return Err(Error::invalid("cannot create a token with a duplicate ID"));
+    if chosen.is_some() {
+        if store.contains(&system, &record::token_path(&hash))? {
+            return Err(Error::invalid("cannot create a token with a duplicate ID"));
+        }
+        // Children and private store of a token that ended would become those of the new one until they are removed.
+        if task::is_ending(store, &hash)? {
+            return Err(Error::invalid(
+                "a token with this ID was revoked, and what it left is still being removed; use another ID, or try again",
+            ));
+        }
     }
     record.accessor = context.base62(ID_SYMBOLS);
     store.put(&system, &record::token_path(&hash), &record)?;

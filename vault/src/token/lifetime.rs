@@ -1,7 +1,7 @@
 //! How long a token lives: the interplay of time to live, maximum and period, at creation and at each renewal.
 //!
-//! Times are kept to the nanosecond and shown in whole seconds, rounded up: a token that is alive never shows 0, for 0
-//! means for ever. A renewal counts from now, and its end never passes issue time plus the maximum in force now.
+//! Times are kept to the nanosecond and shown in whole seconds, rounded down; but a token that is alive never shows 0,
+//! for 0 means for ever. A renewal counts from now, and its end never passes issue time plus the maximum in force now.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct Bounds {
 pub struct Lifetime {
     /// When it ends.
     pub expires: Time,
-    /// Until then, in whole seconds, rounded up.
+    /// Until then, in whole seconds, as [`secs_until`] counts them.
     pub ttl_secs: u64,
     /// What was cut, for the client.
     pub warnings: Vec<String>,
@@ -87,10 +87,10 @@ pub fn smallest<const N: usize>(secs: [u64; N]) -> Option<u64> {
     secs.into_iter().filter(|secs| *secs > 0).min()
 }
 
-/// Seconds until a time, rounded up.
+/// Whole seconds until a time: rounded down, so that nobody relies on what is over, but not to 0, which means for ever.
 pub fn secs_until(now: Time, later: Time) -> u64 {
     let left = now.until(later);
-    left.as_secs() + u64::from(left.subsec_nanos() > 0)
+    left.as_secs().max(u64::from(left.subsec_nanos() > 0))
 }
 
 fn cut(subject: &str, value: &str, wanted_secs: u64, max_secs: u64) -> String {

@@ -71,6 +71,10 @@ pub struct TokenRecord {
     /// Role of the auth method that made it, which bounds its renewals; empty if none.
     #[prost(string, tag = "21")]
     pub method_role: String,
+    /// Time to live that the last renewal asked for, in seconds, which is what the next one means if it says nothing; 0
+    /// is `ttl_secs`.
+    #[prost(uint64, tag = "22")]
+    pub renewal_secs: u64,
 }
 
 /// What an accessor stands for.

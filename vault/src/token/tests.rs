@@ -317,3 +317,20 @@ fn a_tombstone_is_no_token() {
     assert!(names.iter().all(|name| name.name != accessor));
     assert_eq!(harness.request("POST", "auth/token/revoke-orphan", json!({ "token": parent })).0, 400);
 }
+
+#[test]
+fn address_bounds_hold_for_a_root_token_that_ends() {
+    let mut harness = Harness::new();
+    let role = json!({ "token_bound_cidrs": ["10.0.0.0/8"] });
+    assert_eq!(harness.request("POST", "auth/token/roles/near", role).0, 204);
+    let made = |harness: &mut Harness, body: Value| {
+        let (_, body) = harness.request("POST", "auth/token/create/near", body);
+        body["auth"]["client_token"].as_str().unwrap().to_owned()
+    };
+    let (ending, endless) = (made(&mut harness, json!({ "ttl": "1h" })), made(&mut harness, json!({})));
+    harness.remote_address = Some("127.0.0.1".parse().unwrap());
+    assert_eq!(harness.request_as(&ending, "GET", "auth/token/lookup-self", Value::Null).0, 403);
+    assert_eq!(harness.request_as(&endless, "GET", "auth/token/lookup-self", Value::Null).0, 200);
+    harness.remote_address = Some("10.1.2.3".parse().unwrap());
+    assert_eq!(harness.request_as(&ending, "GET", "auth/token/lookup-self", Value::Null).0, 200);
+}

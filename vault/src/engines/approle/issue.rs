@@ -9,11 +9,12 @@ use zeroize::Zeroizing;
 
 use crate::engine::Call;
 use crate::engines::approle::role::{self, RoleRecord};
-use crate::engines::approle::role_id::MAX_ID_BYTES;
+use crate::engines::approle::role_id::{self, MAX_ID_BYTES};
 use crate::engines::approle::secret::{self, Place, SecretRecord};
 use crate::engines::terms;
 use crate::error::{Error, multi};
 use crate::field::{Field, Kind, field, key_values};
+use crate::printable;
 use crate::reply::Reply;
 use crate::token::cidr::Cidr;
 use crate::token::lifetime::Bounds;
@@ -47,6 +48,7 @@ pub(super) fn custom(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if secret_id.is_empty() {
         return Err(Error::invalid("missing secret_id"));
     }
+    role_id::check_trimmed(SECRET_ID.name, &secret_id)?;
     if secret_id.len() > MAX_ID_BYTES {
         return Err(Error::invalid(format!("the secret_id is longer than {MAX_ID_BYTES} bytes")));
     }
@@ -133,5 +135,6 @@ fn metadata(call: &Call<'_, '_>) -> Result<BTreeMap<String, String>, Error> {
     if metadata.iter().any(|(key, value)| is_long(key) || is_long(value)) {
         return Err(Error::invalid(format!("a key or value of metadata is longer than {MAX_METADATA_BYTES} bytes")));
     }
+    printable::check_pairs(METADATA.name, &metadata)?;
     Ok(metadata)
 }

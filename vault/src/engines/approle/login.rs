@@ -30,12 +30,17 @@ const NO_ROLE: &str = "none";
 
 /// `login`
 pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let role_id = call.fields.text_or_empty(role_id::FIELD.name).to_owned();
+    // Ids that were read from files end with a newline.
+    let role_id = call.fields.text_or_empty(role_id::FIELD.name).trim().to_owned();
     if role_id.is_empty() {
         return Err(Error::invalid("missing role_id"));
     }
-    let secret_id = Zeroizing::new(call.fields.text_or_empty(SECRET_ID.name).to_owned());
+    let secret_id = Zeroizing::new(call.fields.text_or_empty(SECRET_ID.name).trim().to_owned());
     let found = role_id::find(call, &role_id)?;
+    if found.is_none() {
+        // The look-up that a role id which exists would have cost.
+        role::find(call.store, &call.mount.clone(), NO_ROLE)?;
+    }
     let place = Place::new(&call.mount, found.as_ref().map_or(NO_ROLE, |(_, role)| &role.id), &secret_id);
     let record = secret::find(call, &place)?;
     let Some((name, role, record)) = admitted(found, record, call.request.remote_address) else {

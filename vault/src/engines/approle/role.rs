@@ -102,7 +102,7 @@ impl RoleRecord {
 
     /// Takes what was sent; the rest stays.
     pub(super) fn take(&mut self, fields: &Fields, warnings: &mut Vec<String>) -> Result<(), Error> {
-        self.bind_secret_id = fields.bool(BIND_SECRET_ID.name).unwrap_or(self.bind_secret_id);
+        self.bind_secret_id = fields.bool_or(BIND_SECRET_ID.name, self.bind_secret_id, true);
         let names = Names { new: SECRET_CIDRS.name, old: OLD_SECRET_CIDRS.name };
         terms::take_renamed_addresses(fields, &names, &mut self.secret_cidrs, &mut self.old_secret_cidrs, warnings)?;
         terms::take_count(fields, SECRET_NUM_USES.name, &mut self.secret_num_uses)?;

@@ -40,6 +40,7 @@ pub(super) fn find(call: &mut Call<'_, '_>, role_id: &str) -> Result<Option<(Str
 
 /// Gives a role id to the role that the request's path names, in place of the one it had. Stores all but the role.
 pub(super) fn assign(call: &mut Call<'_, '_>, role: &mut RoleRecord, role_id: String) -> Result<(), Error> {
+    check_trimmed(FIELD.name, &role_id)?;
     if role_id.len() > MAX_ID_BYTES {
         return Err(Error::invalid(format!("the role_id is longer than {MAX_ID_BYTES} bytes")));
     }
@@ -56,6 +57,14 @@ pub(super) fn assign(call: &mut Call<'_, '_>, role: &mut RoleRecord, role_id: St
     call.store.put(&area, &[FOLDER, &hash], &RoleIdRecord { role: name })?;
     role.role_id = role_id;
     Ok(())
+}
+
+/// Refuses an id with white space around it: a login takes that off, and would never find it.
+pub(super) fn check_trimmed(field: &str, id: &str) -> Result<(), Error> {
+    match id.trim() == id {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("the {field} must not begin or end with white space"))),
+    }
 }
 
 /// Makes a role id stand for nothing.

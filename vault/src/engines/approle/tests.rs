@@ -470,3 +470,45 @@ fn names_without_end_are_looked_for_in_vain_and_do_no_harm() {
     let path = "auth/approle/role/ci/secret-id-accessor/lookup";
     assert_eq!(harness.request("POST", path, json!({ "secret_id_accessor": long })).0, 404);
 }
+
+#[test]
+fn white_space_around_the_ids_of_a_login_does_not_count() {
+    let mut harness = harness(json!({}));
+    let (secret_id, _) = secret(&mut harness, "ci", json!({}));
+    for (role_id, secret_id) in [
+        ("ci-id\n".to_owned(), secret_id.clone()),
+        ("ci-id".to_owned(), format!("{secret_id}\n")),
+        ("ci-id\r\n".to_owned(), format!(" {secret_id}\r\n")),
+    ] {
+        logged_in(&mut harness, &role_id, &secret_id);
+    }
+    for (role_id, secret_id, message) in [(" \n", "x", "missing role_id"), ("ci-id", " \n", "missing secret_id")] {
+        let (status, body) = log_in(&mut harness, role_id, secret_id);
+        assert_eq!((status, first_error(&body)), (400, message));
+    }
+    // So an id that a login would never find is refused when it is given.
+    let custom = json!({ "secret_id": "own " });
+    assert_eq!(harness.request("POST", "auth/approle/role/ci/custom-secret-id", custom).0, 400);
+    assert_eq!(harness.request("POST", "auth/approle/role/ci/role-id", json!({ "role_id": " own" })).0, 400);
+}
+
+#[test]
+fn null_resets_what_a_role_says() {
+    let role = json!({ "token_policies": ["a"], "secret_id_num_uses": 4, "token_ttl": "1h", "secret_id_bound_cidrs": "127.0.0.0/8" });
+    let mut harness = harness(role);
+    let nulls = json!({ "token_policies": null, "secret_id_num_uses": null, "token_ttl": null,
+        "secret_id_bound_cidrs": null, "bind_secret_id": null });
+    assert_eq!(harness.request("POST", "auth/approle/role/ci", nulls).0, 204);
+    let (_, body) = harness.request("GET", "auth/approle/role/ci", Value::Null);
+    let shown = |name: &str| body["data"][name].clone();
+    assert_eq!((shown("token_policies"), shown("secret_id_num_uses")), (json!([]), json!(0)));
+    assert_eq!((shown("token_ttl"), shown("secret_id_bound_cidrs")), (json!(0), Value::Null));
+    assert_eq!(shown("bind_secret_id"), true);
+}
+
+#[test]
+fn metadata_that_cannot_be_shown_is_refused() {
+    let mut harness = harness(json!({}));
+    let wish = json!({ "metadata": "{\"k\":\"a\\u0007\"}" });
+    assert_eq!(harness.request("POST", "auth/approle/role/ci/secret-id", wish).0, 400);
+}

@@ -13,6 +13,7 @@ use crate::engines::documents::Documents;
 use crate::engines::{kv1, listing};
 use crate::error::{Error, multi};
 use crate::field::{Field, Kind, field, scalar_text};
+use crate::printable::is_printable;
 use crate::reply::Reply;
 use crate::time::Time;
 
@@ -73,8 +74,10 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 pub(super) fn patch(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let mut secret = secret::load(call)?.ok_or_else(Error::not_found)?;
     let before = secret.record.clone();
-    if let Some(changes) = call.fields.any("custom_metadata") {
-        secret.record.custom = merged(&secret.record.custom, changes)?;
+    match call.fields.any("custom_metadata") {
+        Some(Value::Null) => secret.record.custom.clear(),
+        Some(changes) => secret.record.custom = merged(&secret.record.custom, changes)?,
+        None => {}
     }
     let reply = change_settings(call, &mut secret.record)?;
     if secret.record != before {
@@ -140,6 +143,9 @@ fn text_of(value: &Value) -> Result<String, Error> {
 }
 
 fn replacement(value: &Value) -> Result<BTreeMap<String, String>, Error> {
+    if value.is_null() {
+        return Ok(BTreeMap::new());
+    }
     let pairs = as_map(value)?.iter().map(|(key, value)| Ok((key.clone(), text_of(value)?)));
     checked(pairs.collect::<Result<_, Error>>()?)
 }
@@ -170,6 +176,9 @@ fn checked(custom: BTreeMap<String, String>) -> Result<BTreeMap<String, String>,
                 "a value has {} bytes but must be 0 < len(value) <= {MAX_CUSTOM_VALUE_BYTES}",
                 value.len()
             ));
+        }
+        if !(is_printable(key) && is_printable(value)) {
+            return failed("a key or value holds a character that cannot be printed".to_owned());
         }
     }
     Ok(custom)

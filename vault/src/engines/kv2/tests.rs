@@ -103,3 +103,55 @@ fn a_glob_on_data_opens_nothing_else() {
     let (status, _) = harness.request_as(&token, "POST", "secret/destroy/app/db", json!({"versions": [1]}));
     assert_eq!(status, 403);
 }
+
+#[test]
+fn null_resets_a_setting_and_leaves_the_others() {
+    let settings = json!({"custom_metadata": {"team": "red", "tier": "2"}, "max_versions": 7, "cas_required": true,
+        "delete_version_after": "45m"});
+    let reset = [
+        ("custom_metadata", Value::Null),
+        ("max_versions", json!(0)),
+        ("cas_required", json!(false)),
+        ("delete_version_after", json!("0s")),
+    ];
+    for verb in ["PATCH", "POST"] {
+        let mut harness = Harness::new();
+        assert_eq!(harness.request("POST", "secret/metadata/a", settings.clone()).0, 204);
+        let (_, body) = harness.request("GET", "secret/metadata/a", Value::Null);
+        let mut expected = body["data"].clone();
+        for (name, value) in &reset {
+            assert_eq!(harness.request(verb, "secret/metadata/a", json!({ *name: null })).0, 204);
+            let (_, body) = harness.request("GET", "secret/metadata/a", Value::Null);
+            expected[*name] = value.clone();
+            for (name, _) in &reset {
+                assert_eq!(body["data"][name], expected[name], "{verb} {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn null_resets_the_defaults_of_the_mount() {
+    let mut harness = Harness::new();
+    let sent = json!({"max_versions": 7, "cas_required": true, "delete_version_after": "45m"});
+    assert_eq!(harness.request("POST", "secret/config", sent).0, 204);
+    let nulls = json!({"max_versions": null, "cas_required": null, "delete_version_after": null});
+    assert_eq!(harness.request("POST", "secret/config", nulls).0, 204);
+    let (_, body) = harness.request("GET", "secret/config", Value::Null);
+    assert_eq!(body["data"]["max_versions"], 0);
+    assert_eq!((&body["data"]["cas_required"], &body["data"]["delete_version_after"]), (&json!(false), &json!("0s")));
+}
+
+#[test]
+fn custom_metadata_that_cannot_be_shown_is_refused() {
+    let mut harness = Harness::new();
+    for custom in [json!({"k": "a\tb"}), json!({"k": "a\u{200b}"}), json!({"a\u{a0}": "v"}), json!({"k": "\u{2028}"})] {
+        for verb in ["POST", "PATCH"] {
+            harness.request("POST", "secret/metadata/a", json!({}));
+            assert_eq!(harness.request(verb, "secret/metadata/a", json!({"custom_metadata": custom})).0, 400);
+        }
+    }
+    let (_, body) = harness.request("GET", "secret/metadata/a", Value::Null);
+    assert_eq!(body["data"]["custom_metadata"], Value::Null);
+    assert_eq!(harness.request("POST", "secret/metadata/a", json!({"custom_metadata": {"k": "Größe ok"}})).0, 204);
+}

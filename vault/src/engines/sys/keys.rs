@@ -96,7 +96,8 @@ fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
             return Err(Error::invalid("interval must be greater or equal to 24h0m0s"));
         }
     }
-    if let Some(is_enabled) = call.fields.bool("enabled") {
+    if call.fields.has("enabled") {
+        let is_enabled = call.fields.bool_or("enabled", true, true);
         settings.is_disabled = !is_enabled;
     }
     rotation::put_settings(call.store, &settings)?;

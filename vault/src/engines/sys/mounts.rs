@@ -13,6 +13,7 @@ use crate::engines;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::mount::{self, MountRecord, MountTable, MountTableRecord};
+use crate::printable;
 use crate::reply::Reply;
 use crate::request::Operation;
 use crate::task;
@@ -164,6 +165,7 @@ pub(super) fn enable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Err
         return Err(in_use(&other.record.path));
     }
     let kind = kind.to_owned();
+    printable::check_note("description", call.fields.text_or_empty("description"))?;
     let mut record = mount::new_record(call.context, &path, &kind, call.fields.text("description").unwrap_or_default());
     record.options_json = Value::Object(options).to_string();
     record.local = call.fields.bool("local").unwrap_or(false);
@@ -272,6 +274,7 @@ pub(super) fn tune(call: &mut Call<'_, '_>, prefix: &str) -> Result<Reply, Error
         return Err(Error::invalid(format!("tune of path {path:?} failed: no mount entry found")));
     };
     if let Some(description) = call.fields.text("description") {
+        printable::check_note("description", description)?;
         record.description = description.to_owned();
     }
     settings::apply(record, &call.request.data, call.context.system_ttl)?;

@@ -109,7 +109,8 @@ fn decoded(sent: &str) -> String {
 }
 
 fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let name = name_of(call)?;
+    // A name that cannot be is the name of nothing.
+    let Ok(name) = name_of(call) else { return Ok(Reply::empty()) };
     if name.is_immutable() {
         return Err(Error::invalid(format!("cannot delete {:?} policy", name.as_str())));
     }

@@ -53,7 +53,7 @@ pub(super) fn apply(record: &mut MountRecord, sent: &Map<String, Value>, system:
     let mut config: Map<String, Value> = serde_json::from_str(&record.config_json).unwrap_or_default();
     lease_times(record, sent, system)?;
     for name in LISTS {
-        if let Some(value) = sent.get(name).filter(|value| !value.is_null()) {
+        if let Some(value) = sent.get(name) {
             set_list(&mut config, name, value)?;
         }
     }
@@ -99,10 +99,12 @@ fn lease_times(record: &mut MountRecord, sent: &Map<String, Value>, system: Syst
     Ok(())
 }
 
-/// A lease time in seconds; `None` if it was not sent.
+/// A lease time in seconds; `None` if it was not sent. Clients that tune something else send an empty text here, which
+/// therefore leaves the time as it is; 0 and `system` reset it.
 fn lease_time(sent: &Map<String, Value>, name: &str, word: &str) -> Result<Option<u64>, Error> {
     match sent.get(name) {
         None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) if text == "system" => Ok(Some(0)),
         Some(value) => match field::duration(value) {
             Some(duration) => Ok(Some(duration.as_secs())),
@@ -117,7 +119,8 @@ fn lease_time(sent: &Map<String, Value>, name: &str, word: &str) -> Result<Optio
 }
 
 fn set_list(config: &mut Map<String, Value>, name: &str, value: &Value) -> Result<(), Error> {
-    let list = field::comma_list(value).ok_or_else(|| Error::invalid(format!("{name} must be a list of texts")))?;
+    let list = if value.is_null() { Some(Vec::new()) } else { field::comma_list(value) };
+    let list = list.ok_or_else(|| Error::invalid(format!("{name} must be a list of texts")))?;
     if list.is_empty() {
         config.remove(name);
     } else {
@@ -134,9 +137,11 @@ fn set_text(config: &mut Map<String, Value>, name: &str, word: String) {
     }
 }
 
+/// A text, if it was sent; `null` resets it.
 fn text(sent: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
     match sent.get(name) {
-        None | Some(Value::Null) => Ok(None),
+        None => Ok(None),
+        Some(Value::Null) => Ok(Some(String::new())),
         Some(value) => {
             field::scalar_text(value).map(Some).ok_or_else(|| Error::invalid(format!("{name} must be text")))
         }

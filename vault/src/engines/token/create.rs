@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::policy::name::{self, NameError, PolicyName};
 use crate::policy::records;
+use crate::printable;
 use crate::reply::Reply;
 use crate::token::Token;
 use crate::token::issue::{self, check_chosen};
@@ -65,12 +66,13 @@ fn create(call: &mut Call<'_, '_>, role: Option<(&str, &RoleRecord)>, is_orphan_
     let parent = call.caller()?;
     check_parent(&parent)?;
     let is_sudo = has_sudo(call);
-    check_rights(call, is_sudo)?;
     let role_record = role.map(|(_, role)| role);
+    check_rights(call, is_sudo, role_record)?;
     check_alias(call, role_record)?;
     let is_batch = is_batch(call, role_record)?;
     let policies = policies(call, role_record, &parent, is_sudo)?;
-    let is_orphan = is_orphan_path || wants(call, "no_parent") || role_record.is_some_and(|role| role.orphan);
+    // With a role the role decides, whatever the request says.
+    let is_orphan = is_orphan_path || role_record.map_or_else(|| wants(call, "no_parent"), |role| role.orphan);
     let mut record = TokenRecord {
         policies,
         path: creation_path(call, role),
@@ -83,7 +85,7 @@ fn create(call: &mut Call<'_, '_>, role: Option<(&str, &RoleRecord)>, is_orphan_
         explicit_max_secs: secs(call, "explicit_max_ttl"),
         period_secs: secs(call, "period"),
         is_renewable: !is_batch
-            && call.fields.bool("renewable").unwrap_or(true)
+            && call.fields.bool_or("renewable", true, true)
             && role_record.is_none_or(|role| role.renewable),
         ..TokenRecord::default()
     };
@@ -93,7 +95,7 @@ fn create(call: &mut Call<'_, '_>, role: Option<(&str, &RoleRecord)>, is_orphan_
         record.entity_id.clone_from(&parent.record.entity_id);
     }
     if is_batch {
-        check_batch(call, &record)?;
+        check_batch(call, &record, role_record)?;
     }
     let mut warnings = give_time(call, &mut record, role_record, &parent)?;
     warnings.extend(missing_policies(call, &record)?);
@@ -130,12 +132,12 @@ fn check_parent(parent: &Token) -> Result<(), Error> {
 }
 
 /// Fields that need `sudo` at the path of the request.
-fn check_rights(call: &Call<'_, '_>, is_sudo: bool) -> Result<(), Error> {
+fn check_rights(call: &Call<'_, '_>, is_sudo: bool, role: Option<&RoleRecord>) -> Result<(), Error> {
     let id = call.fields.text_or_empty("id");
     if !is_sudo {
         let refused = [
             (!id.is_empty(), "root or sudo privileges required to specify token id"),
-            (wants(call, "no_parent"), "root or sudo privileges required to create orphan token"),
+            (wants(call, "no_parent") && role.is_none(), "root or sudo privileges required to create orphan token"),
             (secs(call, "period") > 0, "root or sudo privileges required to create periodic token"),
         ];
         if let Some((_, message)) = refused.iter().find(|(is_wanted, _)| *is_wanted) {
@@ -176,11 +178,17 @@ fn is_batch(call: &Call<'_, '_>, role: Option<&RoleRecord>) -> Result<bool, Erro
     })
 }
 
-fn check_batch(call: &Call<'_, '_>, record: &TokenRecord) -> Result<(), Error> {
+/// What no batch token can be, whether the request or the role would make it so. Nothing ends a batch token before its
+/// time, so none is root.
+fn check_batch(call: &Call<'_, '_>, record: &TokenRecord, role: Option<&RoleRecord>) -> Result<(), Error> {
+    if record.policies.iter().any(|policy| policy == name::ROOT) {
+        return Err(Error::invalid("batch tokens cannot be root tokens"));
+    }
+    let is_periodic = record.period_secs > 0 || role.is_some_and(|role| role.token_period_secs > 0);
     let refused = [
         (!call.fields.text_or_empty("id").is_empty(), "id"),
         (record.uses_left > 0, "num_uses"),
-        (record.period_secs > 0, "period"),
+        (is_periodic, "period"),
         (record.explicit_max_secs > 0, "explicit_max_ttl"),
     ];
     match refused.iter().find(|(is_set, _)| *is_set) {
@@ -202,6 +210,7 @@ fn policies(
         sent.retain(|policy| policy != name::DEFAULT);
     }
     let wants_default = !wants(call, "no_default_policy") && role.is_none_or(|role| !role.no_default_policy);
+    let is_default_sent = sent.iter().any(|policy| policy == name::DEFAULT);
     let mut given = match role.filter(|role| role.decides_policies()) {
         Some(role) => by_role_lists(role, sent, parent, wants_default)?,
         None if sent.is_empty() => parent.policies.clone(),
@@ -214,6 +223,10 @@ fn policies(
             with_default(sent, wants_default && may_have_default)
         }
     };
+    if !wants_default && !is_default_sent {
+        // Also what came from the maker or from a role's list.
+        given.retain(|policy| policy != name::DEFAULT);
+    }
     if given.iter().any(|policy| policy == name::ROOT) {
         if !parent.is_root() {
             return Err(Error::invalid("root tokens may not be created without parent token being root"));
@@ -366,6 +379,7 @@ fn metadata(call: &Call<'_, '_>) -> Result<BTreeMap<String, String>, Error> {
     if meta.iter().any(|(key, value)| key.len() > MAX_META_BYTES || value.len() > MAX_META_BYTES) {
         return Err(Error::invalid(format!("a key or value of meta is longer than {MAX_META_BYTES} bytes")));
     }
+    printable::check_pairs("meta", &meta)?;
     Ok(meta)
 }
 

@@ -45,7 +45,7 @@ fn renew(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
     }
     let bounds = bounds(call, &record)?;
     let increment = call.fields.duration("increment").map_or(0, |increment| increment.as_secs());
-    let wanted_secs = if increment > 0 { increment } else { record.ttl_secs };
+    let wanted_secs = smallest([increment]).or(smallest([record.renewal_secs])).unwrap_or(record.ttl_secs);
     let now = call.context.now;
     let life = bounds.lifetime(Time::from_nanos(record.issued_nanos), now, wanted_secs);
     let life = life.map_err(|error| Error::invalid(error.to_string()))?;
@@ -53,6 +53,7 @@ fn renew(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
     task::schedule(call.store, life.expires, Expiring::Token, &hash)?;
     record.expires_nanos = life.expires.nanos();
     record.renewed_nanos = now.nanos();
+    record.renewal_secs = wanted_secs;
     call.store.put(&system, &token_path(&hash), &record)?;
     let mut auth = auth_of(&record, &target.shown_id, false, now);
     auth.orphan = token::is_orphan(call.store, &target.token)?;

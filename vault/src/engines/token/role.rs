@@ -238,7 +238,7 @@ fn take_addresses(role: &mut RoleRecord, fields: &Fields, warnings: &mut Vec<Str
 
 fn take_rest(role: &mut RoleRecord, fields: &Fields) -> Result<(), Error> {
     role.orphan = fields.bool("orphan").unwrap_or(role.orphan);
-    role.renewable = fields.bool("renewable").unwrap_or(role.renewable);
+    role.renewable = fields.bool_or("renewable", role.renewable, true);
     role.no_default_policy = fields.bool("token_no_default_policy").unwrap_or(role.no_default_policy);
     role.strictly_bind_ip = fields.bool("token_strictly_bind_ip").unwrap_or(role.strictly_bind_ip);
     take_count(fields, "token_num_uses", &mut role.token_num_uses)?;

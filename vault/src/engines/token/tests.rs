@@ -440,3 +440,119 @@ fn a_pattern_matches_as_a_whole() {
         assert_eq!(super::role::glob_matches(glob, text), matches, "{glob} {text}");
     }
 }
+
+#[test]
+fn no_batch_token_is_root_or_periodic_whoever_says_so() {
+    let mut harness = Harness::new();
+    let root_refused = "batch tokens cannot be root tokens";
+    let roles = [
+        ("made", json!({ "token_type": "batch", "orphan": true, "renewable": false })),
+        ("usual", json!({ "token_type": "default-batch" })),
+        ("periodic", json!({ "token_period": "30m" })),
+    ];
+    for (name, role) in roles {
+        assert_eq!(harness.request("POST", &format!("auth/token/roles/{name}"), role).0, 204);
+    }
+    let cases = [
+        ("create", json!({ "type": "batch" }), root_refused),
+        ("create", json!({ "type": "batch", "policies": ["root"], "ttl": "1h" }), root_refused),
+        ("create-orphan", json!({ "type": "batch" }), root_refused),
+        ("create/made", json!({}), root_refused),
+        ("create/usual", json!({}), root_refused),
+        ("create/periodic", json!({ "type": "batch", "policies": ["p"] }), "batch tokens cannot have \"period\" set"),
+    ];
+    for (path, wish, message) in cases {
+        let (status, body) = create(&mut harness, "root", path, wish);
+        assert_eq!((status, first_error(&body)), (400, message), "{path}");
+    }
+}
+
+#[test]
+fn without_the_default_policy_means_wherever_it_came_from() {
+    let mut harness = Harness::new();
+    let maker = maker(&mut harness);
+    let role = json!({ "allowed_policies": ["default", "maker"] });
+    assert_eq!(harness.request("POST", "auth/token/roles/listed", role).0, 204);
+    let role = json!({ "token_no_default_policy": true });
+    assert_eq!(harness.request("POST", "auth/token/roles/bare", role).0, 204);
+    let without = json!({ "no_default_policy": true });
+    for (path, wish) in [("create", without.clone()), ("create/listed", without), ("create/bare", json!({}))] {
+        let (_, body) = create(&mut harness, &maker, path, wish);
+        assert_eq!(body["auth"]["policies"], json!(["maker"]), "{path}");
+    }
+    let (_, body) = create(&mut harness, &maker, "create/bare", json!({ "policies": ["default"] }));
+    assert_eq!(body["auth"]["policies"], json!(["default"]));
+}
+
+#[test]
+fn with_a_role_the_role_decides_about_the_parent() {
+    let mut harness = Harness::new();
+    let maker = maker(&mut harness);
+    for (name, orphan) in [("free", true), ("bound", false)] {
+        let role = json!({ "orphan": orphan, "allowed_policies": ["maker"] });
+        assert_eq!(harness.request("POST", &format!("auth/token/roles/{name}"), role).0, 204);
+        let (status, body) = create(&mut harness, &maker, &format!("create/{name}"), json!({ "no_parent": true }));
+        assert_eq!((status, &body["auth"]["orphan"]), (200, &json!(orphan)), "{name}: {body}");
+    }
+}
+
+#[test]
+fn an_id_does_not_return_before_what_its_token_left_is_gone() {
+    let mut harness = Harness::new();
+    let parent = json!({ "id": "mine", "policies": ["maker", "default"] });
+    maker(&mut harness);
+    let auth = created(&mut harness, "create", parent.clone());
+    let (_, child) = create(&mut harness, "mine", "create", json!({}));
+    assert_eq!(harness.request_as("mine", "POST", "cubbyhole/a", json!({ "k": "v" })).0, 204);
+    assert_eq!(harness.request("POST", "auth/token/revoke", json!({ "token": auth["client_token"] })).0, 204);
+    let (status, body) = create(&mut harness, "root", "create", parent.clone());
+    assert_eq!(status, 400, "{body}");
+    let child = child["auth"]["client_token"].as_str().unwrap();
+    assert_eq!(harness.request_as(child, "GET", "auth/token/lookup-self", Value::Null).0, 403);
+    harness.run_tasks();
+    created(&mut harness, "create", parent);
+    assert_eq!(harness.request_as("mine", "GET", "cubbyhole/a", Value::Null).0, 404);
+    assert_eq!(harness.request_as(child, "GET", "auth/token/lookup-self", Value::Null).0, 403);
+}
+
+#[test]
+fn a_renewal_without_a_wish_keeps_what_the_last_one_wished() {
+    let mut harness = Harness::new();
+    let token = harness.token(json!({ "ttl": "1h", "policies": ["default"] }));
+    for (wish, expected) in [(json!({}), 3600), (json!({ "increment": "30m" }), 1800), (json!({}), 1800)] {
+        let (_, body) = harness.request_as(&token, "POST", "auth/token/renew-self", wish);
+        assert_eq!(body["auth"]["lease_duration"], expected);
+    }
+    assert_eq!(looked_up(&mut harness, &json!(token))["creation_ttl"], 3600);
+}
+
+#[test]
+fn an_endless_wish_is_cut_not_refused() {
+    let mut harness = Harness::new();
+    let (status, body) = create(&mut harness, "root", "create", json!({ "policies": ["p"], "ttl": "999999h" }));
+    assert_eq!((status, &body["auth"]["lease_duration"]), (200, &json!(768 * 3600)));
+}
+
+#[test]
+fn metadata_that_cannot_be_shown_is_refused() {
+    let mut harness = Harness::new();
+    for meta in [json!({ "k": "a\tb" }), json!({ "a\u{200b}": "v" }), json!({ "k": "\u{2028}" })] {
+        assert_eq!(create(&mut harness, "root", "create", json!({ "meta": meta })).0, 400);
+    }
+}
+
+#[test]
+fn null_resets_what_a_role_says() {
+    let mut harness = Harness::new();
+    let role = json!({ "allowed_policies": ["a"], "orphan": true, "renewable": false, "token_period": "1h",
+        "token_bound_cidrs": ["10.0.0.0/8"], "token_num_uses": 3, "path_suffix": "abc" });
+    assert_eq!(harness.request("POST", "auth/token/roles/r", role).0, 204);
+    let nulls = json!({ "allowed_policies": null, "orphan": null, "renewable": null, "token_period": null,
+        "token_bound_cidrs": null, "token_num_uses": null, "path_suffix": null });
+    assert_eq!(harness.request("POST", "auth/token/roles/r", nulls).0, 204);
+    let (_, body) = harness.request("GET", "auth/token/roles/r", Value::Null);
+    let shown = |name: &str| body["data"][name].clone();
+    assert_eq!((shown("allowed_policies"), shown("orphan"), shown("renewable")), (json!([]), json!(false), json!(true)));
+    assert_eq!((shown("token_period"), shown("path_suffix")), (json!(0), json!("")));
+    assert_eq!((shown("token_bound_cidrs"), shown("token_num_uses")), (Value::Null, Value::Null));
+}

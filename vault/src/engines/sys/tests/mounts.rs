@@ -295,16 +295,6 @@ fn a_hidden_mount_and_none_are_one_answer() {
 }
 
 #[test]
-fn a_limited_token_is_used_up_on_public_paths_too() {
-    // check 96
-    let mut harness = Harness::new();
-    let token = harness.token(json!({ "policies": ["default"], "num_uses": 2 }));
-    for expected in [200, 200, 403] {
-        assert_eq!(harness.request_as(&token, "GET", "sys/internal/ui/mounts", Value::Null).0, expected);
-    }
-}
-
-#[test]
 fn two_mounts_at_one_path_cannot_race() {
     let mut harness = Harness::new();
     let request = harness.build(crate::testing::ROOT, "POST", "sys/mounts/kv", json!({ "type": "kv" }));
@@ -324,4 +314,34 @@ fn a_write_cannot_slip_in_behind_an_unmount() {
     assert_eq!(harness.request("DELETE", "sys/mounts/secret", Value::Null).0, 204);
     assert!(!harness.commit(&batch.unwrap()));
     assert_eq!(harness.send(&write).status, 404);
+}
+
+#[test]
+fn a_tuning_of_something_else_leaves_the_lease_times() {
+    let mut harness = Harness::new();
+    let config = json!({ "default_lease_ttl": "1h", "max_lease_ttl": "2h", "listing_visibility": "unauth" });
+    enable(&mut harness, "tt", json!({ "type": "kv", "config": config }));
+    let mut tuned = |body: Value| {
+        let (status, _) = harness.request("POST", "sys/mounts/tt/tune", body);
+        let (_, body) = harness.request("GET", "sys/mounts/tt/tune", Value::Null);
+        (status, body["data"]["default_lease_ttl"].clone(), body["data"]["max_lease_ttl"].clone())
+    };
+    let other = json!({ "description": "x", "default_lease_ttl": "", "max_lease_ttl": "" });
+    assert_eq!(tuned(other), (204, json!(3600), json!(7200)));
+    assert_eq!(tuned(json!({ "default_lease_ttl": "", "max_lease_ttl": "30m" })), (400, json!(3600), json!(7200)));
+    assert_eq!(tuned(json!({ "default_lease_ttl": "system", "max_lease_ttl": 0 })).0, 204);
+    assert_eq!(tuned(json!({ "listing_visibility": null })).0, 204);
+    let (_, body) = harness.request("GET", "sys/mounts/tt/tune", Value::Null);
+    assert_eq!(body["data"].get("listing_visibility"), None);
+}
+
+#[test]
+fn asking_about_mounts_costs_no_use() {
+    let mut harness = Harness::new();
+    harness.request("POST", "secret/data/one", json!({ "data": { "a": 1 } }));
+    harness.request("POST", "sys/policies/acl/one", json!({ "policy": r#"path "secret/*" { capabilities = ["read"] }"# }));
+    let token = harness.token(json!({ "policies": ["one"], "num_uses": 1 }));
+    assert_eq!(harness.request_as(&token, "GET", "sys/internal/ui/mounts/secret/one", Value::Null).0, 200);
+    assert_eq!(harness.request_as(&token, "GET", "secret/data/one", Value::Null).0, 200);
+    assert_eq!(harness.request_as(&token, "GET", "secret/data/one", Value::Null).0, 403);
 }
