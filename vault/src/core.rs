@@ -278,11 +278,7 @@ fn distinguish_create(call: &mut Call<'_, '_>, matched: Option<&Matched<'_>>) ->
 
 /// The request's path with every name that it captured in its one spelling; `None` if it is so already. Names become what
 /// the handler will use before any policy is asked about them, so that no second spelling passes a rule.
-fn spelled_anew(
-    request: &Request,
-    rest: &str,
-    matched: Option<&Matched<'_>>,
-) -> Result<Option<CanonicalPath>, Error> {
+fn spelled_anew(request: &Request, rest: &str, matched: Option<&Matched<'_>>) -> Result<Option<CanonicalPath>, Error> {
     let Some((path, captures)) = matched else { return Ok(None) };
     let spell = |(name, value): &(&'static str, &'_ str)| (*name, path.kind_of(name).captured(value).into_owned());
     let names: Vec<(&'static str, String)> = captures.iter().map(spell).collect();

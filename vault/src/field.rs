@@ -225,7 +225,6 @@ impl Fields {
     }
 }
 
-
 fn decode(field: &Field, value: &Value) -> Result<Decoded, Error> {
     typing::decode(field.kind, value).ok_or_else(|| {
         let expected = match field.kind {

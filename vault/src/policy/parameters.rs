@@ -53,7 +53,8 @@ impl Parameters {
         }
         data.iter().any(|(name, value)| {
             let kind = fields.iter().copied().flatten().find(|field| field.name == *name).map(|field| field.kind);
-            let is_hit = |denied: &Value| is_denied(denied, value) || kind.is_some_and(|kind| is_read(kind, denied, value));
+            let is_hit =
+                |denied: &Value| is_denied(denied, value) || kind.is_some_and(|kind| is_read(kind, denied, value));
             self.limits(name, fields).any(|denied| denied.is_empty() || denied.iter().any(is_hit))
         })
     }
@@ -192,7 +193,8 @@ mod tests {
     /// A kind with a denied value and a spelling of it.
     fn spelled() -> impl Strategy<Value = (Kind, Value, Value)> {
         let name = "[a-z]{1,6}";
-        let spaced = |text: String| prop_oneof![Just(text.clone()), Just(format!(" {text}")), Just(format!("{text}\u{a0}"))];
+        let spaced =
+            |text: String| prop_oneof![Just(text.clone()), Just(format!(" {text}")), Just(format!("{text}\u{a0}"))];
         let any_case = |text: String| prop_oneof![Just(text.clone()), Just(text.to_uppercase())];
         let listed = |text: String, is_comma: bool| {
             let with_others = if is_comma { json!(format!("other, {text}")) } else { json!([text.clone(), "z"]) };
@@ -200,8 +202,26 @@ mod tests {
         };
         let truth = prop::bool::ANY.prop_flat_map(|value| {
             let spellings = match value {
-                true => vec![json!(true), json!(1), json!("1"), json!("t"), json!("T"), json!("TRUE"), json!("True"), json!(2)],
-                false => vec![json!(false), json!(0), json!("0"), json!("f"), json!("F"), json!("False"), json!(""), json!(null)],
+                true => vec![
+                    json!(true),
+                    json!(1),
+                    json!("1"),
+                    json!("t"),
+                    json!("T"),
+                    json!("TRUE"),
+                    json!("True"),
+                    json!(2),
+                ],
+                false => vec![
+                    json!(false),
+                    json!(0),
+                    json!("0"),
+                    json!("f"),
+                    json!("F"),
+                    json!("False"),
+                    json!(""),
+                    json!(null),
+                ],
             };
             (Just(Kind::Bool), prop::sample::select(spellings.clone()), prop::sample::select(spellings))
         });
@@ -244,7 +264,9 @@ mod tests {
         });
         let list = name.prop_flat_map(move |text| {
             let kinds = prop::sample::select(vec![Kind::List, Kind::CommaList]);
-            kinds.prop_flat_map(move |kind| (Just(kind), Just(json!(text)), listed(text.clone(), kind == Kind::CommaList)))
+            kinds.prop_flat_map(move |kind| {
+                (Just(kind), Just(json!(text)), listed(text.clone(), kind == Kind::CommaList))
+            })
         });
         let names = name.prop_flat_map(move |text| {
             let kinds = prop::sample::select(vec![Kind::Names, Kind::CommaNames]);

@@ -94,7 +94,8 @@ fn decide<'w>(
     data: Option<Map<String, Value>>,
 ) -> String {
     let operation = operation(verb);
-    let mut request = AclRequest { path, operation, data: data.as_ref(), fields: &[], wrap_ttl: None, is_sudo_path: false };
+    let mut request =
+        AclRequest { path, operation, data: data.as_ref(), fields: &[], wrap_ttl: None, is_sudo_path: false };
     for option in options {
         match option.strip_prefix("wrap=") {
             Some(secs) => request.wrap_ttl = Some(Duration::from_secs(secs.parse().expect("seconds"))),

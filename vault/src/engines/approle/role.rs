@@ -28,8 +28,7 @@ pub(super) const BIND_SECRET_ID: Field =
 pub(super) const SECRET_CIDRS: Field =
     field("secret_id_bound_cidrs", Kind::CommaList, "Addresses from which a login may come.");
 pub(super) const OLD_SECRET_CIDRS: Field =
-    field("bound_cidr_list", Kind::CommaList, "Old name of secret_id_bound_cidrs.")
-        .renamed_to("secret_id_bound_cidrs");
+    field("bound_cidr_list", Kind::CommaList, "Old name of secret_id_bound_cidrs.").renamed_to("secret_id_bound_cidrs");
 pub(super) const SECRET_NUM_USES: Field =
     field("secret_id_num_uses", Kind::Int, "Most logins with one secret id; 0 is without limit.");
 pub(super) const SECRET_TTL: Field =

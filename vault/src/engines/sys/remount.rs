@@ -44,7 +44,10 @@ struct Moves {
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "remount",
-        fields: &[field("from", Kind::MountPath, "Path of the mount"), field("to", Kind::MountPath, "Path it moves to")],
+        fields: &[
+            field("from", Kind::MountPath, "Path of the mount"),
+            field("to", Kind::MountPath, "Path it moves to"),
+        ],
         operations: &[(Operation::Update, remount)],
         help: "Move a mount to another path",
         ..Path::DEFAULT

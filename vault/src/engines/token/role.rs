@@ -32,7 +32,8 @@ pub(super) const FIELDS: &[Field] = &[
     field("token_no_default_policy", Kind::Bool, "Whether its tokens lack the default policy."),
     field("token_type", Kind::Text, "service, batch, default-service or default-batch."),
     field("period", Kind::Duration, "Old name of token_period.").renamed_to("token_period"),
-    field("explicit_max_ttl", Kind::Duration, "Old name of token_explicit_max_ttl.").renamed_to("token_explicit_max_ttl"),
+    field("explicit_max_ttl", Kind::Duration, "Old name of token_explicit_max_ttl.")
+        .renamed_to("token_explicit_max_ttl"),
     field("bound_cidrs", Kind::CommaList, "Old name of token_bound_cidrs.").renamed_to("token_bound_cidrs"),
 ];
 

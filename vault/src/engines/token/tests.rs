@@ -552,7 +552,10 @@ fn null_resets_what_a_role_says() {
     assert_eq!(harness.request("POST", "auth/token/roles/r", nulls).0, 204);
     let (_, body) = harness.request("GET", "auth/token/roles/r", Value::Null);
     let shown = |name: &str| body["data"][name].clone();
-    assert_eq!((shown("allowed_policies"), shown("orphan"), shown("renewable")), (json!([]), json!(false), json!(true)));
+    assert_eq!(
+        (shown("allowed_policies"), shown("orphan"), shown("renewable")),
+        (json!([]), json!(false), json!(true))
+    );
     assert_eq!((shown("token_period"), shown("path_suffix")), (json!(0), json!("")));
     assert_eq!((shown("token_bound_cidrs"), shown("token_num_uses")), (Value::Null, Value::Null));
 }

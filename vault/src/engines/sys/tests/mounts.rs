@@ -339,7 +339,11 @@ fn a_tuning_of_something_else_leaves_the_lease_times() {
 fn asking_about_mounts_costs_no_use() {
     let mut harness = Harness::new();
     harness.request("POST", "secret/data/one", json!({ "data": { "a": 1 } }));
-    harness.request("POST", "sys/policies/acl/one", json!({ "policy": r#"path "secret/*" { capabilities = ["read"] }"# }));
+    harness.request(
+        "POST",
+        "sys/policies/acl/one",
+        json!({ "policy": r#"path "secret/*" { capabilities = ["read"] }"# }),
+    );
     let token = harness.token(json!({ "policies": ["one"], "num_uses": 1 }));
     assert_eq!(harness.request_as(&token, "GET", "sys/internal/ui/mounts/secret/one", Value::Null).0, 200);
     assert_eq!(harness.request_as(&token, "GET", "secret/data/one", Value::Null).0, 200);

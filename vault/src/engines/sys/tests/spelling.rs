@@ -12,9 +12,8 @@ fn a_denied_policy_cannot_be_reached_by_another_spelling_of_its_name() {
     let policy = json!({ "policy": r#"path "a" { capabilities = ["read"] }"# });
     harness.request("POST", "sys/policies/acl/admin", policy.clone());
     for form in ["sys/policies/acl", "sys/policy"] {
-        let token = harness.token_with(&format!(
-            r#"path "{form}/*" {{ {ALL} }} path "{form}/admin" {{ capabilities = ["deny"] }}"#
-        ));
+        let token = harness
+            .token_with(&format!(r#"path "{form}/*" {{ {ALL} }} path "{form}/admin" {{ capabilities = ["deny"] }}"#));
         for name in ["admin", "ADMIN", "%20admin", "admin%C2%A0", "%E3%80%80admin", "admin%20", "admin/"] {
             for verb in ["GET", "PUT", "DELETE"] {
                 let body = if verb == "PUT" { policy.clone() } else { Value::Null };
@@ -92,9 +91,12 @@ fn a_denied_value_is_denied_however_it_is_spelled() {
            }
            path "auth/approle/role/timed" { capabilities = ["create", "update"] required_parameters = ["token_ttl"] }"#,
     );
-    let spellings = [json!(false), json!("false"), json!("0"), json!(0), json!("f"), json!("F"), json!(""), json!(null)];
+    let spellings =
+        [json!(false), json!("false"), json!("0"), json!(0), json!("f"), json!("F"), json!(""), json!(null)];
     let mut refused: Vec<Value> = spellings.into_iter().map(|value| json!({ "bind_secret_id": value })).collect();
-    for name in [json!("admin"), json!(" admin"), json!("Admin"), json!(["Admin"]), json!("x,ADMIN "), json!(["x", " admin"])] {
+    for name in
+        [json!("admin"), json!(" admin"), json!("Admin"), json!(["Admin"]), json!("x,ADMIN "), json!(["x", " admin"])]
+    {
         refused.push(json!({ "token_policies": name }));
         refused.push(json!({ "policies": name }));
     }
