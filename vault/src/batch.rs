@@ -14,6 +14,8 @@ pub const MAX_VALUE_BYTES: usize = 2 * 1024 * 1024;
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Most operations in a batch.
 pub const MAX_OPS: usize = 4096;
+/// Most guards of one batch.
+pub const MAX_GUARDS: usize = 4096;
 
 /// A batch together with its authentication tag.
 #[derive(Clone, PartialEq, Message)]

@@ -108,6 +108,11 @@ impl Core {
         if matched.as_ref().is_some_and(|(path, _)| path.is_public) {
             let caller = Caller { token: None, acl: None };
             if mount.as_ref().is_none_or(|mount| mount.engine.class != Class::Auth) {
+                if wrap.is_some() {
+                    // A wrapped reply is stored, and strangers store nothing.
+                    let raw = request.token.as_ref().filter(|token| !token.is_empty()).ok_or_else(Error::bad_token)?;
+                    token::authenticate(store, context, raw, request.remote_address)?;
+                }
                 return self.run(context, store, request, caller, mount, rest, matched, wrap);
             }
             // A login is the same login whatever token comes with it, also for one who asks again.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::barrier::Barrier;
 use crate::barrier::name::NameCipher;
-use crate::batch::{Batch, Guard, MAX_BATCH_BYTES, MAX_OPS, MAX_VALUE_BYTES, Op, Proposal};
+use crate::batch::{Batch, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Op, Proposal};
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
@@ -31,6 +31,8 @@ pub const ROOT_NAMESPACE: NamespaceId = [0; 16];
 pub const SYSTEM: MountId = [0; 16];
 /// First segment of keys outside the barrier; no namespace id has its length.
 const OPEN: &[u8] = b"open";
+/// How much larger than its record a decoded object is at most, roughly.
+const DECODED_FACTOR: usize = 4;
 /// Names read from a directory at once.
 const NAMES_PAGE: usize = 1024;
 /// Longest segment of a path, in bytes, before encryption.
@@ -196,8 +198,9 @@ impl<'a> Store<'a> {
         if let Some(object) = self.cache.get(&key, record.revision) {
             return Ok(Some(object));
         }
-        let object = Arc::new(make(&self.open(area.namespace, &key, &record.value)?)?);
-        self.cache.put(&key, record.revision, Arc::clone(&object));
+        let plaintext = self.open(area.namespace, &key, &record.value)?;
+        let object = Arc::new(make(&plaintext)?);
+        self.cache.put(&key, record.revision, Arc::clone(&object), DECODED_FACTOR * plaintext.len());
         Ok(Some(object))
     }
 
@@ -297,8 +300,9 @@ impl<'a> Store<'a> {
             }
         }
         names.sort_unstable();
+        let bytes = names.iter().map(|name| size_of::<Name>() + name.name.capacity()).sum();
         let names = Arc::new(names);
-        self.cache.put(&key, directory.revision, Arc::clone(&names));
+        self.cache.put(&key, directory.revision, Arc::clone(&names), bytes);
         Ok(names)
     }
 
@@ -326,6 +330,13 @@ impl<'a> Store<'a> {
         self.guard_open(KEYRING)?;
         if self.writes.len() > MAX_OPS {
             let message = format!("the request changes {} records, at most {MAX_OPS} at once", self.writes.len());
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        if self.reads.len() > MAX_GUARDS {
+            let message = format!(
+                "the request changes something and depends on {} records, at most {MAX_GUARDS} at once; ask for less",
+                self.reads.len()
+            );
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let id = context.bytes::<16>();
@@ -365,3 +376,6 @@ impl<'a> Store<'a> {
 pub fn decode<T: Message + Default>(bytes: &[u8]) -> Result<T, Error> {
     T::decode(bytes).map_err(|error| Error::internal(format!("a record does not decode: {error}")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,14 +42,15 @@ pub struct PolicyRecord {
 
 /// The policy of wrapping tokens, parsed once.
 static RESPONSE_WRAPPING: LazyLock<Arc<Parsed>> =
-    LazyLock::new(|| Arc::new(Parsed { policy: builtin::response_wrapping(), digest: [0; 32] }));
+    LazyLock::new(|| Arc::new(Parsed { policy: builtin::response_wrapping(), digest: [0; 32], text_bytes: 0 }));
 /// The policy of root tokens.
-static ROOT: LazyLock<Arc<Parsed>> = LazyLock::new(|| Arc::new(Parsed { policy: builtin::root(), digest: [0; 32] }));
+static ROOT: LazyLock<Arc<Parsed>> = LazyLock::new(|| Arc::new(Parsed { policy: builtin::root(), digest: [0; 32], text_bytes: 0 }));
 
 /// A policy that was parsed, with a digest of its text that is zero for built-in ones.
 struct Parsed {
     policy: Policy,
     digest: [u8; 32],
+    text_bytes: usize,
 }
 
 impl Parsed {
@@ -57,7 +58,7 @@ impl Parsed {
         // What was stored was parsed before, so this is a newer version's grammar, or damage.
         let policy = parse(text)
             .map_err(|error| Error::internal(format!("the stored policy {name} does not parse: {error}")))?;
-        Ok(Self { policy: policy.named(name), digest: sha256(text.as_bytes()) })
+        Ok(Self { policy: policy.named(name), digest: sha256(text.as_bytes()), text_bytes: text.len() })
     }
 }
 
@@ -126,7 +127,9 @@ pub fn acl_of(store: &mut Store<'_>, token: &Token, now: Time) -> Result<Arc<Acl
         return Ok(acl);
     }
     let acl = Arc::new(Acl::new(policies.iter().map(|parsed| &parsed.policy), &TemplateValues::default(), now));
-    store.cache().put(&key, 0, Arc::clone(&acl));
+    // The rules are shared with the parsed policies; the tables over them are the list's own.
+    let bytes = policies.iter().map(|parsed| parsed.text_bytes).sum();
+    store.cache().put(&key, 0, Arc::clone(&acl), bytes);
     Ok(acl)
 }
 

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::testing::Harness;
+use crate::testing::{Harness, ROOT};
 
 const INVALID: &str = "wrapping token is not valid or does not exist";
 
@@ -209,4 +209,19 @@ fn a_caller_that_asks_again_gets_the_same_reply() {
 fn there_is_no_key_that_verifies_wrapping_tokens() {
     let mut harness = Harness::new();
     assert_eq!(harness.request_as("", "GET", "sys/wrapping/pubkey", Value::Null).0, 404);
+}
+
+#[test]
+fn a_stranger_has_nothing_wrapped() {
+    let mut harness = Harness::new();
+    let records = harness.table.len();
+    for token in ["", "x", "hvs.nobody"] {
+        for path in ["sys/replication/status", "sys/internal/ui/mounts"] {
+            let (status, body) = harness.request_wrapped(token, "GET", path, Value::Null, "768h");
+            assert_eq!(status, 403, "{path}: {body}");
+        }
+    }
+    assert_eq!(harness.table.len(), records);
+    let (status, body) = harness.request_wrapped(ROOT, "GET", "sys/replication/status", Value::Null, "60s");
+    assert!(status == 200 && body["wrap_info"]["token"].is_string(), "{body}");
 }
