@@ -44,7 +44,8 @@ pub struct PolicyRecord {
 static RESPONSE_WRAPPING: LazyLock<Arc<Parsed>> =
     LazyLock::new(|| Arc::new(Parsed { policy: builtin::response_wrapping(), digest: [0; 32], text_bytes: 0 }));
 /// The policy of root tokens.
-static ROOT: LazyLock<Arc<Parsed>> = LazyLock::new(|| Arc::new(Parsed { policy: builtin::root(), digest: [0; 32], text_bytes: 0 }));
+static ROOT: LazyLock<Arc<Parsed>> =
+    LazyLock::new(|| Arc::new(Parsed { policy: builtin::root(), digest: [0; 32], text_bytes: 0 }));
 
 /// A policy that was parsed, with a digest of its text that is zero for built-in ones.
 struct Parsed {
