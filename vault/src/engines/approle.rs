@@ -49,7 +49,6 @@ const PATHS: [Path; 11] = [
             (Operation::Delete, role::delete),
         ],
         exists: Some(role::exists),
-        takes_any_field: true,
         help: "Read, write and delete a role.",
         ..Path::DEFAULT
     },

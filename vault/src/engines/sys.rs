@@ -25,8 +25,8 @@ mod cluster;
 mod process;
 
 mod description;
-mod keccak;
 mod settings;
+mod unconfigured;
 
 /// The families of paths.
 const FAMILIES: &[&[Path]] = &[
@@ -42,6 +42,7 @@ const FAMILIES: &[&[Path]] = &[
     tools::PATHS,
     cluster::PATHS,
     process::PATHS,
+    unconfigured::PATHS,
 ];
 
 /// All paths in one table.

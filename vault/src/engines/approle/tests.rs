@@ -512,3 +512,11 @@ fn metadata_that_cannot_be_shown_is_refused() {
     let wish = json!({ "metadata": "{\"k\":\"a\\u0007\"}" });
     assert_eq!(harness.request("POST", "auth/approle/role/ci/secret-id", wish).0, 400);
 }
+
+#[test]
+fn a_field_that_a_role_does_not_have_is_named() {
+    let mut harness = harness(json!({}));
+    let (status, body) = harness.request("POST", "auth/approle/role/ci", json!({ "token_polices": "app" }));
+    let warning = "Endpoint ignored these unrecognized parameters: [token_polices]";
+    assert_eq!((status, &body["warnings"]), (200, &json!([warning])));
+}

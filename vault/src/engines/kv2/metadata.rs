@@ -15,6 +15,7 @@ use crate::error::{Error, multi};
 use crate::field::{Field, Kind, field, scalar_text};
 use crate::printable::is_printable;
 use crate::reply::Reply;
+use crate::request::Operation;
 use crate::time::Time;
 
 /// Most entries of custom metadata.
@@ -120,7 +121,10 @@ fn change_settings(call: &mut Call<'_, '_>, record: &mut SecretRecord) -> Result
         // As a 32-bit number without a sign, which is how clients read it back.
         record.max_versions = limit as u32;
     }
-    if let Some(after) = call.fields.duration("delete_version_after") {
+    // The reference server leaves this one setting as it is when a patch sends null, and clients are recorded so; a write
+    // with null, or a patch with 0, resets it.
+    let is_kept = call.request.operation == Operation::Patch && call.fields.is_null("delete_version_after");
+    if let Some(after) = call.fields.duration("delete_version_after").filter(|_| !is_kept) {
         record.delete_after_nanos = nanos_of(after);
     }
     if let Some(required) = call.fields.bool("cas_required") {

@@ -304,3 +304,18 @@ fn unknown_leases_are_told_apart_from_missing_ids() {
     assert_eq!(harness.request("GET", "sys/leases/count", Value::Null).0, 404);
     assert_eq!(harness.request("GET", "sys/leases?type=irrevocable", Value::Null).1["data"]["lease_count"], 0);
 }
+
+#[test]
+fn what_is_not_set_up_is_empty_and_no_error() {
+    let mut harness = Harness::new();
+    for (path, data) in [("sys/audit", json!({})), ("sys/config/cors", json!({ "enabled": false }))] {
+        let (status, body) = harness.request("GET", path, Value::Null);
+        assert_eq!((status, &body["data"]), (200, &data), "{path}");
+    }
+    let (status, body) = harness.request("GET", "sys/quotas/config", Value::Null);
+    assert_eq!((status, &body["data"]["rate_limit_exempt_paths"]), (200, &json!([])));
+    let (status, body) = harness.request("LIST", "sys/policies/password", Value::Null);
+    assert_eq!((status, errors(&body).len()), (404, 0));
+    let weak = harness.token(json!({ "policies": ["default"] }));
+    assert_eq!(harness.request_as(&weak, "GET", "sys/audit", Value::Null).0, 403);
+}

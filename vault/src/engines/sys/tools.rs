@@ -4,9 +4,9 @@ use aws_lc_rs::digest::{Algorithm, SHA3_256, SHA3_384, SHA3_512, SHA224, SHA256,
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use sha3::{Digest as _, Sha3_224};
 use zeroize::Zeroizing;
 
-use super::keccak::sha3_224;
 use crate::engine::{Call, Path};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
@@ -122,7 +122,7 @@ fn sum(name: &str, input: &[u8]) -> Option<Vec<u8>> {
         "sha2-256" => &SHA256,
         "sha2-384" => &SHA384,
         "sha2-512" => &SHA512,
-        "sha3-224" => return Some(sha3_224(input).to_vec()),
+        "sha3-224" => return Some(Sha3_224::digest(input).to_vec()),
         "sha3-256" => &SHA3_256,
         "sha3-384" => &SHA3_384,
         "sha3-512" => &SHA3_512,
