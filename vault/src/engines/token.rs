@@ -151,6 +151,7 @@ pub static ENGINE: Engine = Engine {
                 (Operation::Delete, role::delete),
             ],
             exists: Some(role::exists),
+            takes_any_field: true,
             help: "Read, write and delete a token role.",
             ..Path::DEFAULT
         },

@@ -333,7 +333,7 @@ fn a_role_gives_what_it_allows() {
 fn a_role_is_kept_field_by_field() {
     let mut harness = Harness::new();
     let first =
-        json!({ "allowed_policies": ["QA", "dev"], "renewable": false, "token_explicit_max_ttl": "2h" });
+        json!({ "allowed_policies": ["QA", "dev"], "renewable": false, "token_explicit_max_ttl": "2h", "nothing": 1 });
     assert_eq!(harness.request("POST", "auth/token/roles/ci", first).0, 204);
     assert_eq!(harness.request("POST", "auth/token/roles/ci", json!({ "orphan": true })).0, 204);
     let expected = json!({
