@@ -1,8 +1,8 @@
 //! The gate in front of the leader's log: every batch, local or forwarded, passes it before it becomes an entry.
 //!
 //! In order: the leader has applied its own term's first entry; the id is looked up among the applied and the ones in
-//! flight; the batch stands in line for its keys; its guards are checked on the table; the node checks its tag; it is
-//! appended. So a doomed batch is answered `Conflict` and makes no entry.
+//! flight; the batch stands in line for its keys; it is judged on the table by the rule that apply has; the node checks
+//! its tag; it is appended. So a doomed batch is answered `Conflict` and makes no entry.
 //!
 //! The gate decides nothing that apply relies on. Apply checks guards and ids again, and must: another leader's
 //! entries may come between. What would surprise: an answer that promises "no effect" is remembered, because a
@@ -12,9 +12,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use conclave_storage::batch::{Batch, Outcome, SignedBatch};
+use conclave_storage::batch::{Batch, Guard, Outcome, SignedBatch};
 use conclave_storage::key;
-use conclave_storage::table::{Table, TableError};
+use conclave_storage::table::{Evidence, Judgement, Table, TableError, View, judge};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use prost::Message;
@@ -240,7 +240,10 @@ impl Gate {
         let mut running = self.running.lock();
         running.in_flight.remove(&id);
         // The others may be tried again under the same id, and count as unknown once an answer was lost.
-        let is_final = matches!(verdict, Verdict::Done(Outcome::Conflict { .. }) | Verdict::Refused(_));
+        let is_final = matches!(
+            verdict,
+            Verdict::Done(Outcome::Conflict { .. } | Outcome::WrongEpoch) | Verdict::Refused(_)
+        );
         if is_final && running.term == term {
             running.without_effect.insert(id, verdict.clone());
         }
@@ -265,9 +268,9 @@ impl Gate {
         {
             return Verdict::NotAppended("others were changing the same keys until the deadline".into());
         }
-        match self.failed_guard(&parsed.batch) {
-            Ok(None) => {}
-            Ok(Some(index)) => return Verdict::Done(Outcome::Conflict { index }),
+        match self.foresee(&parsed.batch) {
+            Ok(Outcome::Applied { .. }) => {}
+            Ok(outcome) => return Verdict::Done(outcome),
             Err(error) => return broken(&error),
         }
         if let Err(reason) = self.hooks.verify_for_append(&parsed.signed) {
@@ -286,27 +289,52 @@ impl Gate {
         }
     }
 
-    /// The index at which a guard was seen not to hold.
-    fn failed_guard(&self, batch: &Batch) -> Result<Option<u64>, TableError> {
+    /// What apply would answer, were this the next entry.
+    fn foresee(&self, batch: &Batch) -> Result<Outcome, TableError> {
+        let (table, view) = (self.table.as_ref(), self.table.view()?);
+        // A follower may have applied what this leader has not: the entry comes behind the batch's base in any case.
+        let (seen, next) = (view.index(), view.index().max(batch.base).saturating_add(1));
+        let mut present = Present {
+            table,
+            view,
+            #[cfg(test)]
+            skip_guards: self.skip_guards,
+        };
+        Ok(match judge(batch, next, &mut present)? {
+            // Who runs again waits for this index, so it must be one that was applied.
+            Judgement::New(Outcome::Conflict { .. }) => Outcome::Conflict { index: seen },
+            Judgement::New(outcome) | Judgement::Repeated(outcome) => outcome,
+            Judgement::Nameless => Outcome::Malformed,
+        })
+    }
+}
+
+/// The table as it is now, for [`judge`].
+struct Present<'a> {
+    table: &'a dyn Table,
+    view: Box<dyn View>,
+    #[cfg(test)]
+    skip_guards: bool,
+}
+
+impl Evidence for Present<'_> {
+    fn answered(&self, id: &[u8; 16], _: u64) -> Result<Option<Outcome>, TableError> {
+        self.table.outcome_of(id)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.table.applied().epoch
+    }
+
+    fn revision(&mut self, guard: &Guard) -> Result<u64, TableError> {
         #[cfg(test)]
         if self.skip_guards {
-            return Ok(None);
+            return Ok(guard.revision);
         }
-        if batch.guards.is_empty() {
-            return Ok(None);
+        if guard.is_directory {
+            return Ok(self.view.directory(&guard.key)?.revision);
         }
-        let view = self.table.view()?;
-        for guard in &batch.guards {
-            let revision = if guard.is_directory {
-                view.directory(&guard.key)?.revision
-            } else {
-                view.get(&guard.key)?.map_or(0, |record| record.revision)
-            };
-            if revision != guard.revision {
-                return Ok(Some(view.index()));
-            }
-        }
-        Ok(None)
+        Ok(self.view.get(&guard.key)?.map_or(0, |record| record.revision))
     }
 }
 

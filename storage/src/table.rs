@@ -4,6 +4,7 @@ mod apply;
 mod digest;
 mod durable;
 mod format;
+mod judge;
 mod memory;
 mod names;
 mod revisioned;
@@ -18,6 +19,7 @@ mod window;
 mod tests;
 
 pub use durable::DurableTable;
+pub use judge::{Evidence, Judgement, judge};
 pub use memory::MemoryTable;
 pub use revisioned::RevisionedTable;
 

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use conclave_storage::batch::{Guard, Op};
+use conclave_storage::batch::{Guard, Op, WINDOW};
 use conclave_storage::log::{Entry, LogId, Payload};
 use conclave_storage::table::MemoryTable;
 use tokio::sync::Notify;
@@ -130,6 +130,19 @@ async fn a_doomed_batch_is_answered_without_an_entry() {
     gate.submit(batch(1, 0, vec![], std::slice::from_ref(&k)), None, soon()).await;
     let verdict = gate.submit(batch(2, 0, vec![guard(&k, 0)], std::slice::from_ref(&k)), None, soon()).await;
     assert_eq!(verdict, Verdict::Done(Outcome::Conflict { index: 1 }));
+    assert_eq!(node.outcomes.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_whose_id_may_have_left_the_window_is_too_old_although_its_guards_fail() {
+    let (gate, node) = setup(false);
+    let k = key(&["a"]);
+    let lost = batch(1, 0, vec![guard(&k, 0)], std::slice::from_ref(&k));
+    assert_eq!(gate.submit(lost.clone(), None, soon()).await, Verdict::Done(Outcome::Applied { index: 1 }));
+    let blank = |index| Entry { id: LogId { term: 1, leader: 1, index }, payload: Payload::Blank };
+    let passed: Vec<_> = (2..=WINDOW + 1).map(blank).collect();
+    node.table.apply(&passed).expect("a memory table applies");
+    assert_eq!(gate.submit(lost, None, soon()).await, Verdict::Done(Outcome::TooOld));
     assert_eq!(node.outcomes.lock().len(), 1);
 }
 

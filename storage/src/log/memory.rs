@@ -64,6 +64,8 @@ struct Content {
     records: BTreeMap<u64, (LogId, Bytes)>,
     reach: Reach,
     purged: Option<LogId>,
+    /// Chain hash of the purged entry, which may be there again after a power loss.
+    purged_chain: Chain,
     vote: Option<Bytes>,
     committed: Option<LogId>,
 }
@@ -205,6 +207,7 @@ impl Core {
         }
         content.reach.last = walk.last();
         content.reach.chain = walk.chain();
+        content.purged_chain = chain_start(content.purged);
         let Content { reach, purged, .. } = &content;
         let found = Found { purged: *purged, last: reach.last, votes: reach.votes, at_tail: walk.at_tail() };
         tail::check(tail.written(), &found)?;
@@ -263,6 +266,8 @@ impl Core {
         }
         let chain = self.content.chain_at(keep)?;
         self.tail.lower(keep, chain).inspect_err(|_| self.has_failed = true)?;
+        // What comes right behind a purge follows its start, whether the entry before it was cut or never there.
+        let chain = if keep == self.content.purged { chain_start(keep) } else { chain };
         self.write(FRAME_TRUNCATE, &optional(keep))?;
         self.content.truncate_after(keep);
         (self.content.reach.last, self.content.reach.chain) = (keep, chain);
@@ -275,13 +280,13 @@ impl Core {
         if end_of(self.content.purged) > upto.index {
             return Ok(Completion::default());
         }
-        if self.content.records.contains_key(&upto.index) {
-            self.content.chain_at(Some(upto))?;
-        }
+        let is_held = self.content.records.contains_key(&upto.index);
+        let chain = if is_held { self.content.chain_at(Some(upto))? } else { chain_start(Some(upto)) };
         let mut body = Vec::new();
         put_log_id(&mut body, upto);
         self.write(FRAME_PURGE, &body)?;
         self.content.purge(upto);
+        self.content.purged_chain = chain;
         self.record_bytes = self.content.records.values().map(|(_, record)| record.len() as u64).sum();
         let dropped = self.disk.length(FRAMES).saturating_sub(self.record_bytes);
         let is_worth_it = dropped > self.record_bytes && dropped > COMPACTION_MIN_BYTES;
@@ -291,7 +296,7 @@ impl Core {
     /// Writes what is left to a new file, which takes the place of the old one.
     fn compact(&mut self) -> Result<Completion, LogError> {
         let mut frames = Vec::new();
-        let Content { records, reach, purged, vote, committed } = &self.content;
+        let Content { records, reach, purged, vote, committed, .. } = &self.content;
         if let Some(purged) = purged {
             let mut body = Vec::new();
             put_log_id(&mut body, *purged);
@@ -309,9 +314,9 @@ impl Core {
 }
 
 impl Content {
-    /// Chain hash that an entry behind `id` follows; `id` must be in the log, or be the purged one.
+    /// Chain hash of the entry `id`, which must be in the log, or be the purged one.
     fn chain_at(&self, id: Option<LogId>) -> Result<Chain, LogError> {
-        let Some(id) = id.filter(|id| self.purged != Some(*id)) else { return Ok(chain_start(self.purged)) };
+        let Some(id) = id.filter(|id| self.purged != Some(*id)) else { return Ok(self.purged_chain) };
         let found = self.records.get(&id.index).filter(|(found, _)| *found == id);
         let (_, record) = found.ok_or_else(|| misuse(format!("the log has no entry {id:?}")))?;
         Ok(decode_at(id, record)?.chain)

@@ -44,6 +44,9 @@ pub(super) struct Store {
     tail: Tail<TailFile>,
     reach: Reach,
     purged: Option<LogId>,
+    /// Chain hash of the purged entry. While its purge may be lost with the power, the entry may be there again, so a
+    /// tail lowered to it must name the entry's own hash.
+    purged_chain: Chain,
     vote: Option<Bytes>,
     committed: Option<LogId>,
     is_committed_saved: bool,
@@ -92,6 +95,7 @@ impl Store {
             tail,
             reach: Reach { last, chain: walk.chain(), votes },
             purged,
+            purged_chain: chain_start(purged),
             vote,
             committed,
             is_committed_saved: true,
@@ -181,6 +185,8 @@ impl Store {
         let written = self.wal.truncate(end_of(keep));
         self.fatal(written)?;
         self.truncations += 1;
+        // What comes right behind a purge follows its start, whether the entry before it was cut or never there.
+        let chain = if keep == self.purged { chain_start(keep) } else { chain };
         (self.reach.last, self.reach.chain) = (keep, chain);
         Ok(())
     }
@@ -189,12 +195,11 @@ impl Store {
         if end_of(self.purged) > upto.index {
             return Ok(());
         }
-        if upto.index < self.end() {
-            self.chain_at(Some(upto))?;
-        }
+        let is_held = upto.index < self.end();
+        let chain = if is_held { self.chain_at(Some(upto))? } else { chain_start(Some(upto)) };
         let written = self.wal.purge(upto.into());
         self.fatal(written)?;
-        self.purged = Some(upto);
+        (self.purged, self.purged_chain) = (Some(upto), chain);
         if self.end() <= upto.index + 1 {
             (self.reach.last, self.reach.chain) = (Some(upto), chain_start(Some(upto)));
         }
@@ -229,9 +234,9 @@ impl Store {
         self.tail.sync()
     }
 
-    /// Chain hash that an entry behind `id` follows; `id` must be in the log, or be the purged one.
+    /// Chain hash of the entry `id`, which must be in the log, or be the purged one.
     fn chain_at(&self, id: Option<LogId>) -> Result<Chain, LogError> {
-        let Some(id) = id.filter(|id| self.purged != Some(*id)) else { return Ok(chain_start(self.purged)) };
+        let Some(id) = id.filter(|id| self.purged != Some(*id)) else { return Ok(self.purged_chain) };
         let found = self.wal.read(id.index, id.index + 1).next().transpose()?;
         let found = found.filter(|(position, _)| LogId::from(*position) == id);
         let (_, block) = found.ok_or_else(|| misuse(format!("the log has no entry {id:?}")))?;

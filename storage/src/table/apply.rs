@@ -2,22 +2,20 @@
 //!
 //! The tag of a batch is not looked at here, or nodes with and without keys would differ.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use prost::Message;
 
 use super::digest::LtHash;
 use super::format::{Identity, Point, changed_at, clock_row, identity_row, point_key, point_row, value_row};
+use super::judge::{Evidence, Judgement, judge};
 use super::names::{directory_of, value_appeared, value_vanished};
 use super::rows::{Change, Partition, RowView};
 use super::transaction::Transaction;
 use super::window::{Draft, Window, slot_key};
 use super::{Applied, TableError};
-use crate::batch::{
-    Batch, Checkpoint, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Outcome, SignedBatch, WINDOW,
-};
-use crate::key::segments;
+use crate::batch::{Batch, Checkpoint, Guard, MAX_BATCH_BYTES, Outcome, SignedBatch};
 use crate::log::{Entry, Payload};
 
 /// Everything about the table that is not a row of the digest.
@@ -98,15 +96,15 @@ impl<'a, V: RowView> Application<'a, V> {
     }
 
     fn batch(&mut self, index: u64, bytes: &Bytes) -> Result<Done, TableError> {
-        let decoded = decode(bytes);
-        let id = decoded.as_ref().and_then(|batch| <[u8; 16]>::try_from(batch.id.as_ref()).ok());
-        let (Some(batch), Some(id)) = (decoded, id) else {
+        let Some(batch) = decode(bytes) else {
             return Ok(Done { outcome: Some(Outcome::Malformed), ..Done::default() });
         };
-        if let Some(outcome) = self.draft.find(&id, index) {
-            return Ok(Done { outcome: Some(outcome), ..Done::default() });
-        }
-        let outcome = self.judge(index, &batch)?;
+        let outcome = match judge(&batch, index, self)? {
+            Judgement::Repeated(outcome) => return Ok(Done { outcome: Some(outcome), ..Done::default() }),
+            Judgement::Nameless => return Ok(Done { outcome: Some(Outcome::Malformed), ..Done::default() }),
+            Judgement::New(outcome) => outcome,
+        };
+        let id = batch.id.as_ref().try_into().expect("a batch without an id of 16 bytes was judged nameless");
         let mut checkpoint = None;
         if let Outcome::Applied { .. } = outcome {
             for op in batch.ops {
@@ -118,30 +116,6 @@ impl<'a, V: RowView> Application<'a, V> {
         let identity = Identity { index, id, outcome };
         self.draft.record(identity);
         Ok(Done { recorded: Some(identity), outcome: Some(outcome), checkpoint })
-    }
-
-    fn judge(&mut self, index: u64, batch: &Batch) -> Result<Outcome, TableError> {
-        if batch.base >= index || !is_well_formed(batch) {
-            return Ok(Outcome::Malformed);
-        }
-        // Before the epoch: a batch this old may have been done in the epoch it names.
-        if index - batch.base > WINDOW {
-            return Ok(Outcome::TooOld);
-        }
-        if batch.epoch != self.state.applied.epoch {
-            return Ok(Outcome::WrongEpoch);
-        }
-        for guard in &batch.guards {
-            let revision = if guard.is_directory {
-                directory_of(&mut self.transaction, &guard.key)?.revision
-            } else {
-                self.transaction.get(Partition::Values, &guard.key)?.as_deref().map_or(0, changed_at)
-            };
-            if revision != guard.revision {
-                return Ok(Outcome::Conflict { index });
-            }
-        }
-        Ok(Outcome::Applied { index })
     }
 
     fn op(&mut self, index: u64, key: Bytes, value: Option<Bytes>) -> Result<(), TableError> {
@@ -176,6 +150,23 @@ impl<'a, V: RowView> Application<'a, V> {
     }
 }
 
+impl<V: RowView> Evidence for Application<'_, V> {
+    fn answered(&self, id: &[u8; 16], index: u64) -> Result<Option<Outcome>, TableError> {
+        Ok(self.draft.find(id, index))
+    }
+
+    fn epoch(&self) -> u64 {
+        self.state.applied.epoch
+    }
+
+    fn revision(&mut self, guard: &Guard) -> Result<u64, TableError> {
+        if guard.is_directory {
+            return Ok(directory_of(&mut self.transaction, &guard.key)?.revision);
+        }
+        Ok(self.transaction.get(Partition::Values, &guard.key)?.as_deref().map_or(0, changed_at))
+    }
+}
+
 /// What an entry came to.
 #[derive(Default)]
 struct Done {
@@ -192,21 +183,4 @@ fn decode(bytes: &Bytes) -> Option<Batch> {
     }
     let signed = SignedBatch::decode(bytes.clone()).ok()?;
     Batch::decode(signed.body).ok()
-}
-
-/// Whether a batch keeps the limits and every key is one, once.
-fn is_well_formed(batch: &Batch) -> bool {
-    let mut seen = HashSet::with_capacity(batch.ops.len());
-    batch.guards.len() <= MAX_GUARDS
-        && batch.ops.len() <= MAX_OPS
-        && batch.guards.iter().all(|guard| is_guardable(&guard.key, guard.is_directory))
-        && batch.ops.iter().all(|op| {
-            let small = op.value.as_ref().is_none_or(|value| value.len() <= MAX_VALUE_BYTES);
-            small && segments(&op.key).is_some() && seen.insert(&op.key)
-        })
-        && batch.checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.digest.len() == 32)
-}
-
-fn is_guardable(key: &Bytes, is_directory: bool) -> bool {
-    (is_directory && key.is_empty()) || segments(key).is_some()
 }

@@ -132,6 +132,17 @@ proptest! {
     }
 }
 
+// check 237
+#[test]
+fn a_log_cut_to_a_purge_that_the_power_took_back_opens() {
+    use Step::{Append, Crash, Purge, Sync, Truncate};
+    let written = [Append(1), Append(1), Append(3), Append(8), Sync];
+    for kind in 0..3 {
+        let lost = [Purge(4), Truncate(9), Crash(kind, 0), Append(2), Sync, Crash(0, 0)];
+        run(&[&written[..], &lost].concat()).unwrap();
+    }
+}
+
 // check 236
 #[test]
 fn a_failed_sync_is_reported_to_all_that_wait_and_ends_the_log() {
