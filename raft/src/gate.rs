@@ -240,10 +240,8 @@ impl Gate {
         let mut running = self.running.lock();
         running.in_flight.remove(&id);
         // The others may be tried again under the same id, and count as unknown once an answer was lost.
-        let is_final = matches!(
-            verdict,
-            Verdict::Done(Outcome::Conflict { .. } | Outcome::WrongEpoch) | Verdict::Refused(_)
-        );
+        let is_final =
+            matches!(verdict, Verdict::Done(Outcome::Conflict { .. } | Outcome::WrongEpoch) | Verdict::Refused(_));
         if is_final && running.term == term {
             running.without_effect.insert(id, verdict.clone());
         }
