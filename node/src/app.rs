@@ -35,13 +35,15 @@ use crate::opening::{self, Opened};
 use crate::shared::Shared;
 use crate::turns::Turns;
 use crate::view::{SystemRandomness, TableView};
-use crate::{endpoint, view};
+use crate::{brake, endpoint, view};
 
 pub use crate::opening::StartError;
 
 /// How often a change of ours is run again after a conflict.
 const MAX_RERUNS: u32 = 100;
-/// How long handing over leadership may take before the node seals or stops anyway.
+/// How long handing over leadership may take before the node seals anyway: an emergency does not wait.
+const SEAL_HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long handing over leadership may take before the node stops anyway.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The application.
@@ -56,7 +58,6 @@ pub struct App {
     pub(crate) turns: Turns,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) confirmation: Mutex<Option<u64>>,
     pub(crate) last_read_point: Mutex<Option<Instant>>,
     wants_upkeep: Notify,
     wants_checkpoint: AtomicBool,
@@ -70,7 +71,8 @@ impl App {
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let shared = Arc::new(Shared::default());
         let hooks = Arc::new(NodeHooks::new(Arc::clone(&shared)));
-        let Opened { identity, log, table, raft } = opening::open(&config, Arc::clone(&hooks)).await?;
+        let Opened { identity, log, table, raft } =
+            opening::open(&config, Arc::clone(&hooks), Arc::clone(&shared)).await?;
         let app = Arc::new(Self {
             shared,
             ceremonies: Mutex::new(Ceremonies::default()),
@@ -81,7 +83,6 @@ impl App {
             turns: Turns::default(),
             in_flight: InFlight::new(&config.limits),
             metrics: Arc::new(Metrics::new()),
-            confirmation: Mutex::new(None),
             last_read_point: Mutex::new(None),
             wants_upkeep: Notify::new(),
             wants_checkpoint: AtomicBool::new(false),
@@ -102,7 +103,7 @@ impl App {
             let _ = tokio::time::timeout(HAND_OVER_TIMEOUT, self.raft.transfer_leadership(None)).await;
         }
         self.stop.cancel();
-        self.shared.seal();
+        self.drop_keys("the node stops").await;
         self.raft.shutdown().await;
         if let Err(error) = self.table.sync() {
             tracing::error!(%error, "the table could not be synced; the log holds what it lacks");
@@ -114,7 +115,7 @@ impl App {
         match self.raft.stopped().await {
             // The node stays up, sealed, and says why: an operator must look at it.
             Stop::Halted(index) => {
-                self.shared.seal();
+                self.drop_keys("consensus stopped at an entry that does not verify").await;
                 tracing::error!(
                     index,
                     "consensus stopped at an entry that does not verify; this node stays sealed and must be replaced by a fresh one"
@@ -130,19 +131,24 @@ impl App {
         self.stop.cancelled().await;
     }
 
-    /// Drops the keys. Leadership goes to an unsealed node first, if there is one.
+    /// Wipes the keys, whatever state the node is in and whether or not anybody else is up. They are gone when this ends.
     pub(crate) async fn seal(&self) {
         if self.raft.status().role == Role::Leader && self.is_clustered() {
-            if let Some(core) = self.shared.serving() {
-                // The next one who unseals has less to check.
-                let _ = tokio::time::timeout(HAND_OVER_TIMEOUT, upkeep::checkpoint(self, &core)).await;
-            }
-            let _ = tokio::time::timeout(HAND_OVER_TIMEOUT, self.raft.transfer_leadership(None)).await;
+            let _ = tokio::time::timeout(SEAL_HAND_OVER_TIMEOUT, self.raft.transfer_leadership(None)).await;
         }
+        self.drop_keys("a caller of sys/seal wanted it").await;
+    }
+
+    /// Takes the keys away from every request and wipes them.
+    pub(crate) async fn drop_keys(&self, reason: &'static str) {
+        let sealed = self.shared.seal(reason);
         self.raft.set_campaign(false);
-        self.shared.seal();
-        *self.confirmation.lock() = None;
-        tracing::info!("this node is sealed");
+        let Some(core) = sealed else { return };
+        let revoked = tokio::task::spawn_blocking(move || core.revoke(&mut SystemRandomness::default())).await;
+        match revoked {
+            Ok(true) => tracing::info!("this node is sealed; its keys are wiped"),
+            _ => tracing::error!("this node is sealed, but a request still holds a key: stop the process to wipe it"),
+        }
     }
 
     /// Runs a change that is no client's request until it is committed, and answers what it answered then.
@@ -282,11 +288,11 @@ impl App {
         if let Some(outgoing) = endpoint::answer(self, &incoming).await {
             return outgoing;
         }
+        if let Some(outgoing) = brake::answer(self, &incoming).await {
+            return outgoing;
+        }
         match self.shared.serving() {
             Some(core) => self.execute(core, &incoming).await,
-            None if incoming.request.path.as_str() == "sys/seal" && self.is_initialized() => {
-                Outgoing { status: 204, content_type: String::new(), headers: Vec::new(), body: bytes::Bytes::new() }
-            }
             None => error::failure(503, &["Vault is sealed"]),
         }
     }

@@ -22,6 +22,7 @@ pub mod shared;
 pub mod unsealing;
 
 mod actions;
+mod brake;
 mod ceremony;
 mod cluster;
 mod endpoint;

@@ -11,6 +11,7 @@ use conclave_storage::table::{DurableTable, MemoryTable, Table, TableError};
 use crate::cluster::gated::GatedTable;
 use crate::cluster::hooks::NodeHooks;
 use crate::config::{self, Config, Storage};
+use crate::shared::Shared;
 
 /// How long a learner must have kept up before it becomes a voter.
 const PROMOTE_AFTER: Duration = Duration::from_secs(1);
@@ -47,7 +48,7 @@ pub(crate) struct Opened {
 }
 
 /// Opens everything that the configuration names.
-pub(crate) async fn open(config: &Config, hooks: Arc<NodeHooks>) -> Result<Opened, StartError> {
+pub(crate) async fn open(config: &Config, hooks: Arc<NodeHooks>, shared: Arc<Shared>) -> Result<Opened, StartError> {
     let identity_error = |error: &dyn std::fmt::Display| StartError::Identity(error.to_string());
     let (identity, log, table): (_, Arc<dyn Log>, Arc<dyn Table>) = match &config.storage {
         Storage::Memory => {
@@ -65,7 +66,7 @@ pub(crate) async fn open(config: &Config, hooks: Arc<NodeHooks>) -> Result<Opene
         }
     };
     let identity = Arc::new(identity);
-    let table = Arc::new(GatedTable::new(table));
+    let table = Arc::new(GatedTable::new(table, shared));
     let raft_config = raft_config(config)?;
     let raft = Raft::start(raft_config, Arc::clone(&identity), Arc::clone(&log), table.clone(), hooks).await?;
     Ok(Opened { identity, log, table, raft })

@@ -96,11 +96,11 @@ impl App {
             // Just unsealed, or just rotated. If it fails, whatever must be encrypted says so.
             let _ = self.reserve_uses(core).await;
         }
-        let mut done = self.run_core(core, incoming)?;
+        let mut done = self.run_serving(core, incoming)?;
         if done.batch.is_none() && !is_read {
             // Nothing is committed that could find out about a stale view, so the view must not be one.
             self.read_point(incoming).await?;
-            done = self.run_core(core, incoming)?;
+            done = self.run_serving(core, incoming)?;
         }
         let Some(proposal) = done.batch else { return Ok(Run::Finished(Box::new(done.result), None)) };
         match self.propose(&proposal, incoming.deadline).await? {
@@ -113,7 +113,13 @@ impl App {
         }
     }
 
-    fn run_core(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Done, Error> {
+    /// A run whose result counts only if the node still serves after it: a seal or a snapshot may have come between.
+    fn run_serving(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Done, Error> {
+        let done = self.run_core(core, incoming)?;
+        if self.shared.still_serves(core) { Ok(done) } else { Err(unavailable("Vault is sealed")) }
+    }
+
+    pub(crate) fn run_core(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Done, Error> {
         let view = TableView(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
         let mut random = SystemRandomness::default();
         let mut context = self.context(&mut random);

@@ -26,6 +26,41 @@ const READY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two looks at whether there is a leader.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// An unsealing under way. Whatever ends it early, also a panic, leaves a sealed node and no keys.
+struct Unsealing {
+    app: Arc<App>,
+    core: Arc<Core>,
+}
+
+impl Unsealing {
+    async fn run(self) -> Result<(), Error> {
+        let app = &self.app;
+        let verdict = app.check_table(&self.core).await?;
+        // A rotation that was applied between reading the keyring and now is caught up with.
+        app.reload_keyring();
+        if !app.shared.end_check(&self.core, verdict) {
+            return Err(sealed_meanwhile());
+        }
+        if app.shared.may_lead() {
+            app.begin_serving();
+        }
+        let _ = tokio::time::timeout(READY_TIMEOUT, app.become_ready()).await;
+        Ok(())
+    }
+}
+
+impl Drop for Unsealing {
+    fn drop(&mut self) {
+        if self.app.shared.abandon_check(&self.core) {
+            self.core.revoke(&mut SystemRandomness::default());
+        }
+    }
+}
+
+fn sealed_meanwhile() -> Error {
+    unavailable("this node was sealed while its table was checked; enter the shares again")
+}
+
 impl App {
     /// The records outside the barrier, as this node's table has them; `None` before initialisation.
     pub(crate) fn outside(&self) -> Result<Option<Outside>, Error> {
@@ -38,31 +73,20 @@ impl App {
         outside.map(Some).map_err(|error| Error::internal(error.to_string()))
     }
 
-    /// Unseals this node with an open barrier.
+    /// Unseals this node with an open barrier. The work is a task of the node: a caller that goes away changes nothing.
     pub(crate) async fn unseal(self: &Arc<Self>, barrier: Barrier) -> Result<(), Error> {
-        if self.shared.unsealed().is_some() {
-            return Ok(());
-        }
         if let Some((revision, _)) = self.open_record(record::KEYRING) {
             barrier.note_installed_at(barrier.active_term(), revision);
         }
         let core = Arc::new(Core::new(barrier));
-        self.shared.unseal(Arc::clone(&core));
-        let verdict = self.check_table(&core).await.inspect_err(|_| self.shared.seal())?;
-        // A rotation that was applied between reading the keyring and now is caught up with.
-        self.reload_keyring();
-        match verdict {
-            Verdict::Confirmed => self.begin_serving(),
-            Verdict::Unconfirmed { since } => {
-                tracing::info!(
-                    since,
-                    "the table came by snapshot; it is served once the leader's checkpoint confirms it"
-                );
-                *self.confirmation.lock() = Some(since);
-            }
+        if !self.shared.begin_check(&core) {
+            return Ok(());
         }
-        let _ = tokio::time::timeout(READY_TIMEOUT, self.become_ready()).await;
-        Ok(())
+        let unsealing = Unsealing { app: Arc::clone(self), core };
+        let ended = tokio::spawn(async move { unsealing.run().await }).await;
+        ended.unwrap_or_else(|_| {
+            Err(unavailable("unsealing was interrupted and this node is sealed; enter the shares again"))
+        })
     }
 
     async fn check_table(self: &Arc<Self>, core: &Arc<Core>) -> Result<Verdict, Error> {
@@ -72,6 +96,7 @@ impl App {
         });
         match checked.await {
             Ok(Ok(verdict)) => Ok(verdict),
+            Ok(Err(_)) if self.shared.unsealed().is_none() => Err(sealed_meanwhile()),
             Ok(Err(error)) => {
                 tracing::error!(%error, "this node stays sealed");
                 let mut refused = Error::internal(error.to_string());
@@ -83,14 +108,13 @@ impl App {
     }
 
     fn begin_serving(self: &Arc<Self>) {
-        self.shared.confirm();
-        self.raft.set_campaign(true);
+        self.raft.set_campaign(self.shared.may_lead());
         self.wake_upkeep();
         tracing::info!("this node is unsealed");
     }
 
     async fn become_ready(self: &Arc<Self>) {
-        loop {
+        while self.shared.unsealed().is_some() {
             self.try_confirm();
             if let Some(core) = self.shared.serving()
                 && self.raft.status().leader.is_some()
@@ -105,18 +129,15 @@ impl App {
 
     /// Serves, if a checkpoint has confirmed the snapshot that this node's table came from.
     pub(crate) fn try_confirm(self: &Arc<Self>) {
-        let mut confirmation = self.confirmation.lock();
-        let Some(since) = *confirmation else { return };
-        let confirmed = self.table.applied().checkpoint.map(|(_, index)| index);
-        if confirmed.is_some_and(|index| index >= since) {
-            *confirmation = None;
+        let confirmed = self.table.applied().checkpoint;
+        if confirmed.is_some_and(|(_, index)| self.shared.confirm(index)) {
             self.begin_serving();
         }
     }
 
     /// Asks the leader for a checkpoint, if this node waits for one.
     pub(crate) async fn ask_for_checkpoint(&self) {
-        if self.confirmation.lock().is_none() {
+        if !self.shared.is_unconfirmed() {
             return;
         }
         let status = self.raft.status();
@@ -158,17 +179,17 @@ impl App {
         };
         if let Err(error) = core.barrier().load_keyring(&sealed, index) {
             tracing::error!(%error, "the cluster's keyring does not open with this node's root key: the node seals itself");
-            self.shared.seal();
             self.raft.set_campaign(false);
+            if let Some(core) = self.shared.seal("the keyring does not open") {
+                core.revoke(&mut SystemRandomness::default());
+            }
         }
     }
 
     /// A snapshot took the table's place: it is served once a checkpoint confirms it.
     pub(crate) fn snapshot_installed(&self) {
-        if self.shared.unsealed().is_some() {
-            self.shared.withdraw();
+        if self.shared.withdraw(self.table.rewind_index()) {
             self.raft.set_campaign(false);
-            *self.confirmation.lock() = Some(self.table.rewind_index());
             self.reload_keyring();
             self.wake_upkeep();
         }

@@ -1,7 +1,7 @@
 //! The barrier: everything between plaintext and the bytes that leave this process, while it is unsealed.
 //!
-//! One [`Barrier`] exists per unsealed node. Dropping it wipes the root key, the keyring and every derived key, so
-//! sealing is dropping it and whatever still shares its name ciphers. It is not a store and knows no log: it is told
+//! One [`Barrier`] exists per unsealed node. [`Barrier::revoke`] wipes the root key, the keyring and every derived key
+//! although requests still hold the barrier; dropping it does the same later. It is not a store and knows no log: it is told
 //! under which index a keyring was applied. What surprises: it is shared by all requests and yet changes, because a
 //! rotated keyring is installed in place, between two applied entries. `docs/internals/barrier.md` has every format.
 
@@ -72,7 +72,6 @@ struct State {
 pub struct Barrier {
     cluster_id: ClusterId,
     epoch: AtomicU64,
-    system: MountKeys,
     /// Held only to clone or to replace the pointer.
     state: RwLock<Arc<State>>,
 }
@@ -80,9 +79,8 @@ pub struct Barrier {
 impl Barrier {
     /// An unsealed node's barrier. Tell it with [`Barrier::note_installed_at`] where its active term came from.
     pub fn new(root_key: Key32, keyring: Keyring, cluster_id: ClusterId, epoch: u64) -> Self {
-        let system = keyring.system().clone();
         let state = State { root: Arc::new(root_key), keyring, installed_at: BTreeMap::new() };
-        Self { cluster_id, epoch: AtomicU64::new(epoch), system, state: RwLock::new(Arc::new(state)) }
+        Self { cluster_id, epoch: AtomicU64::new(epoch), state: RwLock::new(Arc::new(state)) }
     }
 
     /// Opens a sealed keyring and makes the barrier from it.
@@ -116,6 +114,17 @@ impl Barrier {
 
     fn term(&self, number: u32) -> Result<Arc<Term>, BarrierError> {
         self.state.read().keyring.term(number).cloned().ok_or(BarrierError::UnknownTerm { term: number })
+    }
+
+    /// Takes the keys away from everybody who holds this barrier, and wipes them. Random ones that open nothing take
+    /// their place, so a caller that is late fails and what it signs is accepted nowhere. Returns whether every key is
+    /// gone; `false` means that somebody holds on to one. Blocks for as long as one encryption takes, at most 1 s a key.
+    pub(crate) fn revoke(&self, random: &mut dyn Random) -> bool {
+        let (root, keyring) = (Arc::new(Key32::random(random)), Keyring::blank(random));
+        let blank = Arc::new(State { root, keyring, installed_at: BTreeMap::new() });
+        let revoked = std::mem::replace(&mut *self.state.write(), blank);
+        let Some(State { root, keyring, .. }) = locked::reclaim(revoked) else { return false };
+        locked::reclaim(root).is_some() & keyring.wipe()
     }
 
     pub(crate) fn root_key(&self) -> Arc<Key32> {
@@ -257,17 +266,17 @@ impl Barrier {
 impl Barrier {
     /// The cipher of names in the system's area.
     pub fn system_names(&self) -> Arc<NameCipher> {
-        self.system.names()
+        self.state.read().keyring.system().names()
     }
 
     /// The key pair of the system's area.
-    pub fn system_keys(&self) -> &MountKeys {
-        &self.system
+    pub fn system_keys(&self) -> MountKeys {
+        self.state.read().keyring.system().clone()
     }
 
     /// What is stored in place of a token id, a wrapping token or an accessor; see [`index::IndexKey::index`].
     pub fn system_index(&self, label: &str, bytes: &[u8]) -> [u8; 32] {
-        self.system.index(label, bytes)
+        self.system_keys().index(label, bytes)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use prost::Message;
 
 use crate::barrier::Barrier;
@@ -15,7 +16,7 @@ use crate::barrier::error::BarrierError;
 use crate::barrier::uses::{NodeUses, Reservation};
 use crate::batch::{Batch, Checkpoint, Proposal, SignedBatch};
 use crate::cache::Cache;
-use crate::context::Context;
+use crate::context::{Context, Random};
 use crate::engine::{self, Call, Class, Matched};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Fields, Kind, parse_duration};
@@ -45,6 +46,8 @@ pub struct Done {
 pub struct Core {
     barrier: Barrier,
     cache: Cache,
+    /// Held for reading by every store, so that revoking waits for the runs under way.
+    runs: RwLock<()>,
 }
 
 /// The caller, its rights and how it wants its reply.
@@ -56,12 +59,21 @@ struct Caller {
 impl Core {
     /// The core over an open barrier.
     pub fn new(barrier: Barrier) -> Self {
-        Self { barrier, cache: Cache::default() }
+        Self { barrier, cache: Cache::default(), runs: RwLock::new(()) }
     }
 
     /// Gives the keys back, as after a new cluster's first batch.
     pub fn into_barrier(self) -> Barrier {
         self.barrier
+    }
+
+    /// Wipes all keys, also from under those who still hold this core; see [`Barrier::revoke`]. Blocks until the runs
+    /// under way end. Returns whether every key is gone.
+    pub fn revoke(&self, random: &mut dyn Random) -> bool {
+        let _no_runs = self.runs.write();
+        // The cache holds the mounts' keys, and no run is left that could put them back.
+        self.cache.clear();
+        self.barrier.revoke(random)
     }
 
     /// The keys.
@@ -76,7 +88,7 @@ impl Core {
 
     /// A window on a view, for work that is no client's request.
     pub fn store<'a>(&'a self, view: &'a dyn View) -> Store<'a> {
-        Store::new(view, &self.barrier, &self.cache)
+        Store::new(view, &self.barrier, &self.cache, self.runs.read_recursive())
     }
 
     /// Runs a request on a view. Pure: the same request, view, time and randomness give the same end.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::RwLockReadGuard;
 use prost::Message;
 use zeroize::Zeroizing;
 
@@ -107,16 +108,23 @@ pub struct Store<'a> {
     view: &'a dyn View,
     barrier: &'a Barrier,
     cache: &'a Cache,
+    /// Keeps the keys in memory until this request is done with them.
+    _run: RwLockReadGuard<'a, ()>,
     system: Area,
     reads: BTreeMap<(Bytes, bool), u64>,
     writes: BTreeMap<Bytes, Write>,
 }
 
 impl<'a> Store<'a> {
-    /// A window on a view.
-    pub fn new(view: &'a dyn View, barrier: &'a Barrier, cache: &'a Cache) -> Self {
+    /// A window on a view, for the length of a run; [`crate::core::Core::store`] makes it.
+    pub(crate) fn new(
+        view: &'a dyn View,
+        barrier: &'a Barrier,
+        cache: &'a Cache,
+        run: RwLockReadGuard<'a, ()>,
+    ) -> Self {
         let system = Area::new(ROOT_NAMESPACE, SYSTEM, barrier.system_names());
-        Self { view, barrier, cache, system, reads: BTreeMap::new(), writes: BTreeMap::new() }
+        Self { view, barrier, cache, _run: run, system, reads: BTreeMap::new(), writes: BTreeMap::new() }
     }
 
     /// The system's area of the root namespace.

@@ -8,16 +8,20 @@ use conclave_storage::log::Entry;
 use conclave_storage::table::{Applied, Export, Import, Table, TableError, View};
 use parking_lot::Mutex;
 
+use crate::shared::Shared;
+
 /// A table whose apply waits while the gate is held.
 pub(crate) struct GatedTable {
     inner: Arc<dyn Table>,
     gate: Arc<Mutex<()>>,
+    shared: Arc<Shared>,
 }
 
 /// A snapshot being received; it takes the table's place only through the gate.
 struct GatedImport {
     inner: Box<dyn Import>,
     gate: Arc<Mutex<()>>,
+    shared: Arc<Shared>,
 }
 
 impl Import for GatedImport {
@@ -27,14 +31,16 @@ impl Import for GatedImport {
 
     fn install(self: Box<Self>) -> Result<Applied, TableError> {
         let _held = self.gate.lock();
+        // Before the new table can be read: nobody has confirmed it yet. At which index a checkpoint will is known after.
+        self.shared.withdraw(u64::MAX);
         self.inner.install()
     }
 }
 
 impl GatedTable {
-    /// Puts a gate in front of a table.
-    pub(crate) fn new(inner: Arc<dyn Table>) -> Self {
-        Self { inner, gate: Arc::default() }
+    /// Puts a gate in front of a table. A snapshot withdraws the node before it takes the table's place.
+    pub(crate) fn new(inner: Arc<dyn Table>, shared: Arc<Shared>) -> Self {
+        Self { inner, gate: Arc::default(), shared }
     }
 
     /// Runs something while no entry is applied and no snapshot installed; it gets the table behind the gate.
@@ -72,7 +78,7 @@ impl Table for GatedTable {
 
     fn import(&self) -> Result<Box<dyn Import>, TableError> {
         let inner = self.inner.import()?;
-        Ok(Box::new(GatedImport { inner, gate: Arc::clone(&self.gate) }))
+        Ok(Box::new(GatedImport { inner, gate: Arc::clone(&self.gate), shared: Arc::clone(&self.shared) }))
     }
 
     fn path(&self) -> Option<&Path> {

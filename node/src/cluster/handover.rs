@@ -120,7 +120,10 @@ async fn to_one(app: &App, core: &Core, member: &MemberRecord, nonce: [u8; 16]) 
 pub(crate) fn answer_offer(app: &App, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
     let denied = |message: &str| CallError::Denied(message.to_owned());
     if app.shared.unsealed().is_some() {
-        return Ok(Bytes::new());
+        let is_checking = app.shared.is_sealed();
+        let busy =
+            "the node has its keys and does not serve yet, because its table is not confirmed; look again in a moment";
+        return if is_checking { Err(denied(busy)) } else { Ok(Bytes::new()) };
     }
     let sender = from.id.ok_or_else(|| denied("only members hand over"))?;
     let invitation = Invitation::decode(body).map_err(|_| denied("the invitation does not decode"))?;

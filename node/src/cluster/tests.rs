@@ -47,7 +47,7 @@ impl Scene {
         let made = initialize(parameters, &mut random, Time::from_secs(1_700_000_000), [7; 16]).unwrap();
         let scene = Self {
             core: Arc::new(Core::new(made.barrier)),
-            table: GatedTable::new(Arc::new(MemoryTable::new())),
+            table: GatedTable::new(Arc::new(MemoryTable::new()), Arc::default()),
             log: MemoryLog::new(),
         };
         scene.append(Payload::Blank);
@@ -139,7 +139,7 @@ fn an_unsealed_node_lets_a_forged_batch_neither_in_nor_through() {
     let forged = forged(&key_of(&honest.bytes), 0);
     let shared = Arc::new(Shared::default());
     let hooks = NodeHooks::new(Arc::clone(&shared));
-    shared.unseal(Arc::clone(&scene.core));
+    assert!(shared.begin_check(&scene.core));
     assert!(hooks.verify_for_append(&honest.bytes).is_ok());
     assert!(hooks.before_apply(5, &honest.bytes).is_ok());
     assert!(hooks.verify_for_append(&forged).is_err());
@@ -158,7 +158,7 @@ fn a_sealed_leader_appends_nothing() {
 fn a_sealed_node_cannot_answer_as_a_leader() {
     let scene = Scene::new();
     let (unsealed, sealed) = (Arc::new(Shared::default()), NodeHooks::new(Arc::default()));
-    unsealed.unseal(Arc::clone(&scene.core));
+    assert!(unsealed.begin_check(&scene.core));
     let unsealed = NodeHooks::new(unsealed);
     let attestation = unsealed.attest(b"index 7, nonce 1").unwrap();
     assert!(unsealed.verify_attestation(b"index 7, nonce 1", &attestation).is_ok());
@@ -229,7 +229,7 @@ fn an_honest_table_is_confirmed_with_and_without_a_checkpoint() {
 fn a_table_that_came_by_snapshot_waits_for_a_checkpoint() {
     let scene = Scene::new();
     scene.commit(&scene.honest("a", b"1").bytes);
-    let receiver = GatedTable::new(Arc::new(MemoryTable::new()));
+    let receiver = GatedTable::new(Arc::new(MemoryTable::new()), Arc::default());
     let (mut export, mut import) = (scene.table.export().unwrap(), receiver.import().unwrap());
     while let Some(chunk) = export.next_chunk().unwrap() {
         import.push(&chunk).unwrap();
@@ -240,4 +240,21 @@ fn a_table_that_came_by_snapshot_waits_for_a_checkpoint() {
     scene.checkpoint();
     assert!(scene.table.applied().checkpoint.is_some_and(|(_, confirmed)| confirmed >= since));
     assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
+}
+
+#[test]
+fn a_snapshot_withdraws_the_node_before_it_can_be_read() {
+    let scene = Scene::new();
+    let shared = Arc::new(Shared::default());
+    assert!(shared.begin_check(&scene.core) && shared.end_check(&scene.core, Verdict::Confirmed));
+    let receiver = GatedTable::new(Arc::new(MemoryTable::new()), Arc::clone(&shared));
+    let (mut export, mut import) = (scene.table.export().unwrap(), receiver.import().unwrap());
+    while let Some(chunk) = export.next_chunk().unwrap() {
+        import.push(&chunk).unwrap();
+    }
+    assert!(shared.still_serves(&scene.core));
+    let since = import.install().unwrap().last.unwrap().index;
+    assert!(!shared.still_serves(&scene.core));
+    assert!(!shared.confirm(since), "no checkpoint counts before the snapshot's index is known");
+    assert!(shared.withdraw(since) && shared.confirm(since));
 }

@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::aead::{Aead, OVERHEAD_BYTES};
 use super::error::BarrierError;
 use super::header::check_version;
-use super::locked::Secret;
+use super::locked::{Secret, reclaim};
 use super::mount_keys::MountKeys;
 use super::term::Term;
 use super::{ClusterId, Key32};
@@ -76,6 +76,18 @@ impl Keyring {
     pub fn generate(now: Time, random: &mut dyn Random) -> Self {
         let terms = BTreeMap::from([(1, Arc::new(Term::generate(1, now, random)))]);
         Self { terms, system: MountKeys::generate(random) }
+    }
+
+    /// A keyring that takes the place of a wiped one. Its only term has the number 0, which no cluster ever had.
+    pub(super) fn blank(random: &mut dyn Random) -> Self {
+        let terms = BTreeMap::from([(0, Arc::new(Term::generate(0, Time::from_secs(0), random)))]);
+        Self { terms, system: MountKeys::generate(random) }
+    }
+
+    /// Drops every key once nobody else holds it; returns whether all are gone.
+    pub(super) fn wipe(self) -> bool {
+        let terms = self.terms.into_values().filter_map(|term| reclaim(term).is_none().then_some(())).count();
+        (terms == 0) & self.system.wipe()
     }
 
     /// A keyring of one given term and pair, for test vectors.

@@ -6,6 +6,8 @@
 //! zeros) until another key takes it.
 
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::mm::{MapFlags, ProtFlags, mlock, mmap_anonymous};
@@ -22,6 +24,23 @@ const CHUNK_BYTES: usize = 16 * 1024;
 const CHUNK_SLOTS: usize = CHUNK_BYTES / SLOT_BYTES;
 /// Bits in a word of a chunk's map.
 const WORD_BITS: usize = 64;
+
+/// How often [`reclaim`] looks again, and the pause between two looks: one second in all.
+const RECLAIM_LOOKS: u32 = 10_000;
+const RECLAIM_PAUSE: Duration = Duration::from_micros(100);
+
+/// Waits until a key's other holders let go and takes it out, so that dropping the result wipes it before the caller
+/// goes on. `None` if somebody still holds it after a second.
+pub(crate) fn reclaim<T>(mut shared: Arc<T>) -> Option<T> {
+    for _ in 0..RECLAIM_LOOKS {
+        match Arc::try_unwrap(shared) {
+            Ok(owned) => return Some(owned),
+            Err(held) => shared = held,
+        }
+        std::thread::sleep(RECLAIM_PAUSE);
+    }
+    None
+}
 
 /// Pages with slots.
 struct Chunk {
@@ -108,6 +127,21 @@ fn free_slot(place: NonNull<u8>) {
 /// Whether the system locked every page that holds keys. If not, the node warns: keys could reach swap.
 pub fn is_everything_locked() -> bool {
     CHUNKS.lock().iter().all(|chunk| chunk.is_locked)
+}
+
+/// Whether any slot of the process holds these bytes.
+#[cfg(test)]
+pub(crate) fn holds(bytes: &[u8]) -> bool {
+    let chunks = CHUNKS.lock();
+    chunks.iter().any(|chunk| {
+        (0..CHUNK_SLOTS).any(|slot| {
+            // SAFETY: `slot` is below `CHUNK_SLOTS`, so the address lies inside the chunk's mapping.
+            let place = unsafe { chunk.base.add(slot * SLOT_BYTES) };
+            // SAFETY: chunks are never unmapped, and no test but the caller looks for these bytes, so a slot that its
+            // owner writes meanwhile is at worst read as bytes that nobody compares with.
+            unsafe { ptr::read_volatile(place.as_ptr().cast::<[u8; SLOT_BYTES]>()) }.starts_with(bytes)
+        })
+    })
 }
 
 /// A secret of `N` bytes, at most [`SLOT_BYTES`]. No `Debug`, no `Clone`, no `==`.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::error::BarrierError;
 use super::header::check_version;
 use super::index::IndexKey;
-use super::locked::Secret;
+use super::locked::{Secret, reclaim};
 use super::name::{NAME_KEY_BYTES, NameCipher};
 use crate::context::Random;
 
@@ -57,6 +57,11 @@ impl MountKeys {
         let (name_key, index_key) = keys.split_at_checked(NAME_KEY_BYTES).ok_or(malformed)?;
         let name_key = Secret::from_slice(name_key).ok_or(malformed)?;
         Ok(Self::new(name_key, Secret::from_slice(index_key).ok_or(malformed)?))
+    }
+
+    /// Drops both keys once nobody else holds them; returns whether they are gone.
+    pub(super) fn wipe(self) -> bool {
+        reclaim(self.names).is_some() & reclaim(self.index).is_some()
     }
 
     /// The cipher of names.

@@ -353,3 +353,50 @@ fn a_barrier_may_be_shared_between_threads() {
     fn is_shareable<T: Send + Sync>() {}
     is_shareable::<Barrier>();
 }
+
+/// Every 32 bytes that must be gone after revoking, in a form that the search does not find.
+fn masked_keys(barrier: &Barrier) -> Vec<Vec<u8>> {
+    let state = barrier.state();
+    let pair = state.keyring.system().to_bytes();
+    let mut keys: Vec<&[u8]> = vec![state.root.expose(), &pair[1..65], &pair[65..]];
+    keys.extend(state.keyring.terms().map(|term| term.secret().expose().as_slice()));
+    keys.iter().map(|key| key.iter().map(|byte| byte ^ 0x5A).collect()).collect()
+}
+
+fn is_in_memory(masked: &[u8]) -> bool {
+    locked::holds(&masked.iter().map(|byte| byte ^ 0x5A).collect::<Vec<_>>())
+}
+
+#[test]
+fn revoking_wipes_every_key_under_those_who_still_hold_the_barrier() {
+    let mut random = Seeded::new(28);
+    let root = Key32::random(&mut random);
+    let barrier = Arc::new(Barrier::new(root, Keyring::generate(NOW, &mut random), CLUSTER, 1));
+    rotate([&barrier, &barrier], &mut random, 10);
+    let keys = masked_keys(&barrier);
+    assert!(keys.iter().all(|key| is_in_memory(key)));
+    let holder = Arc::clone(&barrier);
+    assert!(barrier.revoke(&mut random));
+    assert!(!keys.iter().any(|key| is_in_memory(key)));
+    let late = holder.seal_value(&NAMESPACE, b"key", &BATCH, b"x", &mut random);
+    assert_eq!(late, Err(BarrierError::NeedsReservation));
+}
+
+#[test]
+fn what_is_signed_after_revoking_is_accepted_nowhere() {
+    let (one, two, mut random) = pair(29);
+    assert!(one.revoke(&mut random));
+    let (term, tag) = one.sign_batch(b"body");
+    let refused = Err(BarrierError::StaleTerm { term: 0, active: 1 });
+    assert_eq!(two.verify_batch(term, b"body", &tag, 5), refused);
+    let sealed = two.seal_keyring(&mut random);
+    assert!(one.load_keyring(&sealed, 9).is_err(), "an applied keyring must not bring the keys back");
+}
+
+#[test]
+fn revoking_says_so_if_somebody_keeps_a_key() {
+    let (one, _, mut random) = pair(30);
+    let kept = one.root_key();
+    assert!(!one.revoke(&mut random));
+    drop(kept);
+}

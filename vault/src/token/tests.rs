@@ -315,6 +315,7 @@ fn a_tombstone_is_no_token() {
     let store = harness.core.store(&harness.table);
     let names = store.sample(&store.system(), record::ACCESSORS, 10).unwrap();
     assert!(names.iter().all(|name| name.name != accessor));
+    drop(store);
     assert_eq!(harness.request("POST", "auth/token/revoke-orphan", json!({ "token": parent })).0, 400);
 }
 

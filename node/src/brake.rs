@@ -1,0 +1,108 @@
+//! The emergency brake: `sys/seal` on one node, without any other and in every state.
+//!
+//! The caller is judged by this node's own table, without a read point and without a commit: whoever pulls the brake
+//! must not wait for a quorum that may be gone. A token that was revoked elsewhere a moment ago can thus still seal this
+//! node, which costs a ceremony and reveals nothing; a token that is not known here yet goes the ordinary way. One use of
+//! a token with a limit on its uses is not counted.
+
+use std::sync::Arc;
+
+use conclave_vault::action::Action;
+
+use crate::app::App;
+use crate::gateway::{Incoming, Outgoing};
+use crate::http::error;
+
+/// The path of the brake.
+const PATH: &str = "sys/seal";
+
+/// Answers `sys/seal` if this node alone can; `None` for every other request, and for those that go the ordinary way.
+pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Option<Outgoing> {
+    if incoming.request.path.as_str() != PATH || !app.is_initialized() {
+        return None;
+    }
+    let Some(core) = app.shared.unsealed() else { return Some(done()) };
+    let judged = app.run_core(&core, incoming).and_then(|done| done.result);
+    match judged {
+        Ok(reply) if matches!(reply.action, Some(Action::Seal)) => {
+            app.seal().await;
+            Some(done())
+        }
+        // Nobody but this node can refuse it.
+        Err(refused) if app.shared.is_sealed() => Some(error::outgoing(&refused)),
+        // A node that serves catches up with the cluster before it refuses.
+        _ => None,
+    }
+}
+
+fn done() -> Outgoing {
+    Outgoing { status: 204, content_type: String::new(), headers: Vec::new(), body: bytes::Bytes::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use conclave_vault::path::CanonicalPath;
+    use conclave_vault::request::{Operation, Request};
+    use serde_json::Map;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::gateway::{Consistency, Gateway};
+
+    fn seal(token: Option<&str>) -> Incoming {
+        let request = Request {
+            id: "1".into(),
+            operation: Operation::Update,
+            path: CanonicalPath::new(PATH).unwrap(),
+            namespace: String::new(),
+            data: Map::new(),
+            has_body: false,
+            token: token.map(|token| token.to_owned().into()),
+            wrap_ttl: None,
+            idempotency_key: None,
+            remote_address: None,
+        };
+        Incoming {
+            request,
+            method: "PUT".into(),
+            query: Vec::new(),
+            consistency: Consistency::Linearizable,
+            wanted_indexes: Vec::new(),
+            deadline: Instant::now() + Duration::from_secs(1),
+        }
+    }
+
+    /// An unsealed node that has nobody to ask any more: its consensus has ended.
+    async fn cut_off() -> Arc<App> {
+        let (app, _) = App::start_dev(Config::memory("127.0.0.1:0"), Some("root-of-test")).await.unwrap();
+        app.raft.shutdown().await;
+        app
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_without_consensus_seals_and_its_keys_are_gone() {
+        let app = cut_off().await;
+        let core = app.shared.serving().unwrap();
+        let before = core.barrier().active_term();
+        assert_eq!(app.serve(seal(Some("root-of-test"))).await.status, 204);
+        assert!(app.shared.unsealed().is_none());
+        // Term 0 is what a revoked barrier has in place of its keys, also for those who still hold it.
+        assert_eq!((before, core.barrier().active_term()), (1, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_that_waits_for_a_checkpoint_seals_for_those_who_may_only() {
+        let app = cut_off().await;
+        let core = app.shared.serving().unwrap();
+        assert!(app.shared.withdraw(u64::MAX));
+        assert_eq!(app.serve(seal(None)).await.status, 403);
+        assert_eq!(app.serve(seal(Some("wrong"))).await.status, 403);
+        assert!(app.shared.unsealed().is_some());
+        assert_eq!(app.serve(seal(Some("root-of-test"))).await.status, 204);
+        assert_eq!(core.barrier().active_term(), 0);
+        assert_eq!(app.serve(seal(None)).await.status, 204, "a sealed node has nothing left to seal");
+    }
+}
