@@ -177,7 +177,13 @@ impl App {
         let (Some(core), Some((index, sealed))) = (self.shared.unsealed(), self.open_record(record::KEYRING)) else {
             return;
         };
-        if let Err(error) = core.barrier().load_keyring(&sealed, index) {
+        let before = core.barrier().active_term();
+        let loaded = core.barrier().load_keyring(&sealed, index);
+        if loaded.as_ref().is_ok_and(|active| *active != before) {
+            // The fewer rotations lie behind the newest checkpoint, the less a restart has to check.
+            self.request_checkpoint();
+        }
+        if let Err(error) = loaded {
             tracing::error!(%error, "the cluster's keyring does not open with this node's root key: the node seals itself");
             self.raft.set_campaign(false);
             if let Some(core) = self.shared.seal("the keyring does not open") {

@@ -59,6 +59,11 @@ pub struct Name {
     pub has_children: bool,
 }
 
+/// The digest of a table without rows, which is where a log begins.
+pub fn empty_digest() -> [u8; 32] {
+    digest::LtHash::empty().digest()
+}
+
 /// Where the table stands. Written in the same atomic write as the effects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {

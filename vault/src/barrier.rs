@@ -52,6 +52,7 @@ use keyring::Keyring;
 use locked::Secret;
 use mount_keys::MountKeys;
 use name::NameCipher;
+use tag::Era;
 use term::Term;
 use uses::Reservation;
 
@@ -155,13 +156,19 @@ impl Barrier {
         self.state().keyring.seal(root_key, &self.cluster_id, random)
     }
 
-    /// A keyring with one more term, sealed, for the batch that rotates. Nothing changes here until that batch is
-    /// applied and [`Barrier::load_keyring`] gets its bytes.
-    pub fn rotated_keyring(&self, now: Time, random: &mut dyn Random) -> Result<(u32, Vec<u8>), BarrierError> {
-        let state = self.state();
-        let mut keyring = state.keyring.duplicate();
+    /// A keyring with one more term than `sealed` has, sealed too, for the batch that rotates. `sealed` is the record that
+    /// the batch guards: the keyring in memory may lag behind it, and a term made from that would take the place of one
+    /// that is in use. Nothing changes here until that batch is applied and [`Barrier::load_keyring`] gets its bytes.
+    pub fn rotated_keyring(
+        &self,
+        sealed: &[u8],
+        now: Time,
+        random: &mut dyn Random,
+    ) -> Result<(u32, Vec<u8>), BarrierError> {
+        let root = self.root_key();
+        let mut keyring = Keyring::open(&root, &self.cluster_id, sealed)?;
         let term = keyring.rotate(now, random)?;
-        Ok((term, keyring.seal(&state.root, &self.cluster_id, random)))
+        Ok((term, keyring.seal(&root, &self.cluster_id, random)))
     }
 
     /// Installs a keyring that was applied at `index`, before the tag of the next entry is checked. Refuses one that
@@ -293,8 +300,26 @@ impl Barrier {
         let state = self.state();
         let active = state.keyring.active().number();
         let installed_at = state.installed_at.get(&active).copied();
-        tag::check_term(term, active, state.keyring.previous(), installed_at, at)?;
+        let era = Era { active, previous: state.keyring.previous(), installed_at };
+        self.verify_batch_in(&era, term, body, tag, at)
+    }
+
+    /// Checks the tag of a batch whose entry was appended while another keyring was in force than the present one.
+    pub fn verify_batch_in(&self, era: &Era, term: u32, body: &[u8], tag: &[u8], at: u64) -> Result<(), BarrierError> {
+        era.check(term, at)?;
         tag::verify(&*self.term(term)?, &self.cluster_id, body, tag)
+    }
+
+    /// The terms that counted while `sealed`, applied at index `at`, was the keyring.
+    pub fn era_of(&self, sealed: &[u8], at: u64) -> Result<Era, BarrierError> {
+        let keyring = Keyring::open(&self.root_key(), &self.cluster_id, sealed)?;
+        Ok(Era { active: keyring.active().number(), previous: keyring.previous(), installed_at: Some(at) })
+    }
+
+    /// The terms that counted before there was a keyring in the table: the first alone, which its own batch is tagged under.
+    pub fn first_era(&self) -> Era {
+        let first = self.state().keyring.terms().next().map_or(0, |term| term.number());
+        Era { active: first, previous: None, installed_at: None }
     }
 
     /// Encrypts a forwarded request or its reply.

@@ -13,6 +13,7 @@ use prost::Message;
 
 use crate::barrier::Barrier;
 use crate::barrier::error::BarrierError;
+use crate::barrier::tag::Era;
 use crate::barrier::uses::{NodeUses, Reservation};
 use crate::batch::{Batch, Checkpoint, Proposal, SignedBatch};
 use crate::cache::Cache;
@@ -207,6 +208,12 @@ impl Core {
     pub fn verify_batch(&self, signed: &[u8], index: u64) -> Result<(), BarrierError> {
         let signed = SignedBatch::decode(signed).map_err(|_| BarrierError::Malformed { what: "signed batch" })?;
         self.barrier.verify_batch(signed.term, &signed.body, &signed.tag, index)
+    }
+
+    /// Checks the tag of a batch of the log by the terms that counted when its entry was applied.
+    pub fn verify_batch_in(&self, era: &Era, signed: &[u8], index: u64) -> Result<(), BarrierError> {
+        let signed = SignedBatch::decode(signed).map_err(|_| BarrierError::Malformed { what: "signed batch" })?;
+        self.barrier.verify_batch_in(era, signed.term, &signed.body, &signed.tag, index)
     }
 
     /// Reserves encryptions for a node: a batch, and what to complete with [`Barrier::complete_reservation`] once it is

@@ -76,9 +76,10 @@ pub fn encryptions(store: &mut Store<'_>) -> Result<u64, Error> {
 
 /// Makes the keyring's next term.
 pub fn rotate(store: &mut Store<'_>, context: &mut Context<'_>) -> Result<(), Error> {
-    // Of two rotations at once one must lose, or its term would vanish with what was encrypted under it.
-    store.guard_open(KEYRING)?;
-    let rotated = store.barrier().rotated_keyring(context.now, context.random);
+    // Of two rotations at once one must lose, or its term would vanish with what was encrypted under it: so the record
+    // that is guarded is the one that is built on.
+    let present = store.get_open(KEYRING)?.ok_or_else(|| Error::internal("there is no keyring to rotate"))?;
+    let rotated = store.barrier().rotated_keyring(&present, context.now, context.random);
     let (_, sealed) = rotated.map_err(|error| Error::internal(format!("the keyring does not rotate: {error}")))?;
     store.put_open(KEYRING, sealed);
     Ok(())
@@ -103,7 +104,8 @@ pub fn rotate_if_due<'a>(
 mod tests {
     use super::*;
     use crate::barrier::uses::MIN_ROTATION_LIMIT;
-    use crate::testing::{Harness, context};
+    use crate::store::open_key;
+    use crate::testing::{Harness, Outcome, context};
 
     #[test]
     fn a_term_is_due_by_age_or_by_use() {
@@ -130,6 +132,28 @@ mod tests {
                 "{encryptions} {age_secs}"
             );
         }
+    }
+
+    /// A batch that rotates, from the harness's present view.
+    fn rotation(harness: &mut Harness) -> Proposal {
+        let mut context = context(&mut harness.random, harness.now);
+        let mut store = harness.core.store(&harness.table);
+        rotate(&mut store, &mut context).unwrap();
+        store.finish(&mut context).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_rotation_that_was_applied_and_not_yet_loaded_is_built_on() {
+        let mut harness = Harness::new();
+        let first = rotation(&mut harness);
+        // The table shows it already; the node loads it a moment later.
+        assert_ne!(harness.table.apply(&first), Outcome::Conflict);
+        let loaded_at = harness.table.index();
+        let second = rotation(&mut harness);
+        let keyring = harness.table.get(&open_key(KEYRING)).unwrap().unwrap();
+        assert_eq!(harness.core.barrier().load_keyring(&keyring.value, loaded_at), Ok(2));
+        assert!(harness.commit(&second));
+        assert_eq!(harness.core.barrier().active_term(), 3);
     }
 
     #[test]

@@ -5,10 +5,14 @@
 //! and the log is applied again from there, every tag checked. A table that came by snapshot has no such checkpoint yet:
 //! it is added up too, and waits for the next one.
 
+use bytes::Bytes;
 use conclave_storage::batch::{Batch, SignedBatch};
 use conclave_storage::log::{Entry, Log, Payload};
-use conclave_storage::table::{Applied, Table};
+use conclave_storage::table::{Applied, Table, empty_digest};
+use conclave_vault::barrier::tag::Era;
 use conclave_vault::core::Core;
+use conclave_vault::seal::record::KEYRING;
+use conclave_vault::store::open_key;
 use prost::Message;
 
 use crate::cluster::gated::GatedTable;
@@ -53,14 +57,18 @@ pub(crate) fn check(table: &GatedTable, log: &dyn Log, core: &Core, passed: u64)
     table.hold(|table| {
         let applied = table.applied();
         let Some(target) = applied.last.map(|last| last.index) else { return Ok(Verdict::Confirmed) };
-        let expected = expected_digest(&applied, log, core)?;
+        let expected = expected_digest(&applied, log)?;
         let rewound = table.rewind().map_err(storage)?;
         let from = rewound.last.map_or(0, |last| last.index + 1);
-        let is_right = expected.is_none_or(|digest| digest == rewound.digest);
         // The log is applied again in any case, so that a node that may not serve still replicates.
-        let bad_tag = replay(table, log, core, from, target)?.or(first_untagged(log, core, target + 1, passed)?);
-        if !is_right {
+        let (bad_tag, era) = replay(table, log, core, from, target)?;
+        let bad_tag = bad_tag.or(first_untagged(log, core, era, target + 1, passed)?);
+        if !is_right(&rewound, expected) {
             return Err(CheckError::Digest(from.saturating_sub(1)));
+        }
+        // The checkpoint's own tag was checked with those of the entries from there on, or it vouches for nothing.
+        if let Some((at, _)) = applied.checkpoint.filter(|(at, _)| *at < from) {
+            return Err(CheckError::NoCheckpoint(at));
         }
         match (bad_tag, expected) {
             (Some(index), _) => Err(CheckError::Tag(index)),
@@ -70,52 +78,96 @@ pub(crate) fn check(table: &GatedTable, log: &dyn Log, core: &Core, passed: u64)
     })
 }
 
-/// The digest that the newest tagged checkpoint vouches for; `None` if there is none.
-fn expected_digest(applied: &Applied, log: &dyn Log, core: &Core) -> Result<Option<[u8; 32]>, CheckError> {
+/// Whether the rewound table is the one that the log goes on from. Without a checkpoint that is known only of a log from
+/// its first entry on, which begins with nothing.
+pub(crate) fn is_right(rewound: &Applied, expected: Option<[u8; 32]>) -> bool {
+    match (expected, rewound.last) {
+        (Some(digest), _) => digest == rewound.digest,
+        (None, None) => rewound.digest == empty_digest(),
+        (None, Some(_)) => true,
+    }
+}
+
+/// The digest that the newest checkpoint vouches for, its tag still to be checked; `None` if there is none.
+fn expected_digest(applied: &Applied, log: &dyn Log) -> Result<Option<[u8; 32]>, CheckError> {
     let Some((at, confirmed)) = applied.checkpoint else { return Ok(None) };
     let entries = log.read(at..at + 1, READ_BYTES).map_err(|_| CheckError::NoCheckpoint(at))?;
-    let Some(Payload::Batch(signed)) = entries.first().map(|entry| &entry.payload) else {
-        return Err(CheckError::NoCheckpoint(at));
-    };
-    core.verify_batch(signed, at).map_err(|_| CheckError::Tag(at))?;
-    let checkpoint = SignedBatch::decode(signed.clone())
-        .and_then(|signed| Batch::decode(signed.body))
-        .ok()
+    let checkpoint = entries
+        .first()
+        .and_then(batch_of)
         .and_then(|batch| batch.checkpoint)
         .filter(|checkpoint| checkpoint.index == confirmed)
         .ok_or(CheckError::NoCheckpoint(at))?;
     Ok(checkpoint.digest.as_ref().try_into().ok())
 }
 
-/// Applies the log again up to `target`; answers the first entry whose tag does not hold.
-fn replay(table: &dyn Table, log: &dyn Log, core: &Core, from: u64, target: u64) -> Result<Option<u64>, CheckError> {
+/// Applies the log again up to `target`, each entry judged by the keyring that was in force when it was applied. Answers the
+/// first entry whose tag does not hold, and which terms count after the last; `None` if the keyring there does not open.
+fn replay(
+    table: &dyn Table,
+    log: &dyn Log,
+    core: &Core,
+    from: u64,
+    target: u64,
+) -> Result<(Option<u64>, Option<Era>), CheckError> {
     let (mut next, mut bad_tag) = (from, None);
+    let mut era = era_of(table, core)?;
     while next <= target {
         let entries = log.read(next..target + 1, READ_BYTES).map_err(storage)?;
         let Some(last) = entries.last() else { break };
         next = last.id.index + 1;
-        bad_tag = bad_tag.or_else(|| entries.iter().find(|entry| !is_tagged(core, entry)).map(|entry| entry.id.index));
-        table.apply(&entries).map_err(storage)?;
+        for run in entries.chunk_by(|entry, _| keyring_in(entry).is_none()) {
+            let is_bad = |entry: &&Entry| !era.is_some_and(|era| is_tagged(core, &era, entry));
+            bad_tag = bad_tag.or_else(|| run.iter().find(is_bad).map(|entry| entry.id.index));
+            table.apply(run).map_err(storage)?;
+            if run.last().is_some_and(|entry| keyring_in(entry).is_some()) {
+                era = era_of(table, core)?;
+            }
+        }
     }
-    Ok(bad_tag)
+    Ok((bad_tag, era))
 }
 
-/// The first entry of a range whose tag does not hold.
-fn first_untagged(log: &dyn Log, core: &Core, from: u64, to: u64) -> Result<Option<u64>, CheckError> {
-    let mut next = from;
+/// The first entry of a range whose tag does not hold. Whether a rotation in it takes effect is not known yet, so that the
+/// terms from before and from after it count.
+fn first_untagged(log: &dyn Log, core: &Core, era: Option<Era>, from: u64, to: u64) -> Result<Option<u64>, CheckError> {
+    let (mut next, mut eras) = (from, Vec::from_iter(era));
     while next <= to {
         let entries = log.read(next..to + 1, READ_BYTES).map_err(storage)?;
-        if let Some(entry) = entries.iter().find(|entry| !is_tagged(core, entry)) {
-            return Ok(Some(entry.id.index));
+        for entry in &entries {
+            if !eras.iter().any(|era| is_tagged(core, era, entry)) {
+                return Ok(Some(entry.id.index));
+            }
+            eras.extend(keyring_in(entry).and_then(|sealed| core.barrier().era_of(&sealed, entry.id.index).ok()));
         }
         next = entries.last().map_or(to, |last| last.id.index) + 1;
     }
     Ok(None)
 }
 
-fn is_tagged(core: &Core, entry: &Entry) -> bool {
+/// The terms that count for the next entry: those of the table's keyring. `None` if it does not open, so that none does.
+fn era_of(table: &dyn Table, core: &Core) -> Result<Option<Era>, CheckError> {
+    let record = table.view().and_then(|view| view.get(&open_key(KEYRING))).map_err(storage)?;
+    Ok(match record {
+        Some(record) => core.barrier().era_of(&record.value, record.revision).ok(),
+        None => Some(core.barrier().first_era()),
+    })
+}
+
+/// The keyring that an entry writes, if it takes effect.
+fn keyring_in(entry: &Entry) -> Option<Bytes> {
+    let key = open_key(KEYRING);
+    batch_of(entry)?.ops.into_iter().find(|op| op.key == key)?.value
+}
+
+fn batch_of(entry: &Entry) -> Option<Batch> {
+    let Payload::Batch(signed) = &entry.payload else { return None };
+    SignedBatch::decode(signed.clone()).and_then(|signed| Batch::decode(signed.body)).ok()
+}
+
+fn is_tagged(core: &Core, era: &Era, entry: &Entry) -> bool {
     match &entry.payload {
-        Payload::Batch(signed) => core.verify_batch(signed, entry.id.index).is_ok(),
+        Payload::Batch(signed) => core.verify_batch_in(era, signed, entry.id.index).is_ok(),
         Payload::Blank | Payload::Membership(_) => true,
     }
 }

@@ -6,18 +6,20 @@ use bytes::Bytes;
 use conclave_raft::Hooks;
 use conclave_storage::batch::{Batch, Op, Outcome, SignedBatch};
 use conclave_storage::log::{Entry, Log, LogId, MemoryLog, Payload};
-use conclave_storage::table::{MemoryTable, Table};
+use conclave_storage::table::{Applied, MemoryTable, Table};
 use conclave_vault::batch::Proposal;
-use conclave_vault::bootstrap;
 use conclave_vault::context::{Context, SystemTtl};
 use conclave_vault::core::Core;
 use conclave_vault::seal::init::{Parameters, initialize};
+use conclave_vault::seal::record::KEYRING;
+use conclave_vault::store::open_key;
 use conclave_vault::time::Time;
+use conclave_vault::{bootstrap, rotation};
 use prost::Message;
 
 use super::gated::GatedTable;
 use super::hooks::NodeHooks;
-use super::table_check::{CheckError, Verdict, check};
+use super::table_check::{CheckError, Verdict, check, is_right};
 use crate::shared::Shared;
 use crate::view::{SystemRandomness, TableView};
 
@@ -95,6 +97,23 @@ impl Scene {
         let mut store = self.core.store(&view);
         let system = store.system();
         store.get_bytes(&system, &["test", name]).unwrap().map(|bytes| bytes.to_vec())
+    }
+
+    /// Rotates the key term and loads it, as an unsealed node does.
+    fn rotate(&self) {
+        let batch = {
+            let view = TableView(self.table.view().unwrap());
+            let mut random = SystemRandomness::default();
+            let mut context = context(&mut random);
+            let mut store = self.core.store(&view);
+            rotation::rotate(&mut store, &mut context).unwrap();
+            store.finish(&mut context).unwrap().unwrap()
+        };
+        assert!(matches!(self.commit(&batch.bytes), Outcome::Applied { .. }));
+        let keyring = self.table.view().unwrap().get(&open_key(KEYRING)).unwrap().unwrap();
+        let barrier = self.core.barrier();
+        barrier.load_keyring(&keyring.value, keyring.revision).unwrap();
+        barrier.complete_reservation(barrier.open_reservation());
     }
 
     fn check(&self) -> Result<Verdict, CheckError> {
@@ -223,6 +242,46 @@ fn an_honest_table_is_confirmed_with_and_without_a_checkpoint() {
     assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
     assert_eq!(scene.read("a").as_deref(), Some(b"1".as_slice()));
     assert_eq!(scene.read("b").as_deref(), Some(b"2".as_slice()));
+}
+
+#[test]
+fn rotations_without_a_checkpoint_between_them_keep_the_log_readable() {
+    for has_checkpoint in [false, true] {
+        let scene = Scene::new();
+        scene.commit(&scene.honest("a", b"1").bytes);
+        if has_checkpoint {
+            scene.checkpoint();
+        }
+        for name in ["b", "c", "d"] {
+            scene.rotate();
+            scene.commit(&scene.honest(name, b"2").bytes);
+        }
+        assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
+        assert_eq!(scene.read("d").as_deref(), Some(b"2".as_slice()));
+        scene.checkpoint();
+        scene.rotate();
+        assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
+    }
+}
+
+#[test]
+fn a_tag_of_a_term_that_no_longer_counted_at_its_entry_is_found() {
+    let scene = Scene::new();
+    let late = scene.honest("a", b"1");
+    scene.rotate();
+    scene.rotate();
+    let at = scene.next_index();
+    scene.commit(&late.bytes);
+    assert!(matches!(scene.check(), Err(CheckError::Tag(index)) if index == at));
+}
+
+#[test]
+fn a_log_from_its_first_entry_vouches_only_for_a_table_that_began_empty() {
+    let nothing = MemoryTable::new().applied();
+    assert!(is_right(&nothing, None));
+    let edited = Applied { digest: [1; 32], ..nothing };
+    assert!(!is_right(&edited, None), "rows that were there before the log began");
+    assert!(is_right(&edited, Some([1; 32])));
 }
 
 #[test]

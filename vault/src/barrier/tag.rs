@@ -28,21 +28,29 @@ pub(crate) fn verify(term: &Term, cluster_id: &ClusterId, body: &[u8], tag: &[u8
     if is_authentic { Ok(()) } else { Err(BarrierError::NotAuthentic { what: WHAT }) }
 }
 
-/// Whether a term counts for an entry at index `at`. `installed_at` is the index of the active term's rotation; while
-/// nobody said which that is, only the active term counts.
-pub fn check_term(
-    term: u32,
-    active: u32,
-    previous: Option<u32>,
-    installed_at: Option<u64>,
-    at: u64,
-) -> Result<(), BarrierError> {
-    if term == active {
-        return Ok(());
+/// The terms whose tags count while one keyring is in force. Holds no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Era {
+    /// The newest term.
+    pub active: u32,
+    /// The term before it.
+    pub previous: Option<u32>,
+    /// Log index of the rotation to the active term; while nobody said which that is, only the active term counts.
+    pub installed_at: Option<u64>,
+}
+
+impl Era {
+    /// Whether a term counts for the entry at index `at`.
+    pub fn check(&self, term: u32, at: u64) -> Result<(), BarrierError> {
+        if term == self.active {
+            return Ok(());
+        }
+        if term > self.active {
+            return Err(BarrierError::UnknownTerm { term });
+        }
+        let is_in_grace =
+            self.installed_at.is_some_and(|installed_at| at <= installed_at.saturating_add(GRACE_ENTRIES));
+        let counts = self.previous == Some(term) && is_in_grace;
+        if counts { Ok(()) } else { Err(BarrierError::StaleTerm { term, active: self.active }) }
     }
-    if term > active {
-        return Err(BarrierError::UnknownTerm { term });
-    }
-    let is_in_grace = installed_at.is_some_and(|installed_at| at <= installed_at.saturating_add(GRACE_ENTRIES));
-    if previous == Some(term) && is_in_grace { Ok(()) } else { Err(BarrierError::StaleTerm { term, active }) }
 }

@@ -28,7 +28,8 @@ fn pair(seed: u64) -> (Barrier, Barrier, Seeded) {
 }
 
 fn rotate(barriers: [&Barrier; 2], random: &mut Seeded, index: u64) -> u32 {
-    let (term, sealed) = barriers[0].rotated_keyring(NOW, random).unwrap();
+    let present = barriers[0].seal_keyring(random);
+    let (term, sealed) = barriers[0].rotated_keyring(&present, NOW, random).unwrap();
     for barrier in barriers {
         assert_eq!(barrier.load_keyring(&sealed, index), Ok(term));
         barrier.complete_reservation(barrier.open_reservation());
@@ -163,7 +164,8 @@ fn old_values_open_after_a_rotation_and_new_ones_use_the_new_term() {
 #[test]
 fn a_node_that_has_not_applied_the_rotation_says_that_it_lacks_the_term() {
     let (one, two, mut random) = pair(12);
-    let (_, sealed) = one.rotated_keyring(NOW, &mut random).unwrap();
+    let present = one.seal_keyring(&mut random);
+    let (_, sealed) = one.rotated_keyring(&present, NOW, &mut random).unwrap();
     one.load_keyring(&sealed, 5).unwrap();
     one.complete_reservation(one.open_reservation());
     let value = one.seal_value(&NAMESPACE, b"key", &BATCH, b"new", &mut random).unwrap();
@@ -175,7 +177,8 @@ fn a_node_that_has_not_applied_the_rotation_says_that_it_lacks_the_term() {
 #[test]
 fn a_rotation_that_was_not_applied_changes_nothing() {
     let (one, _, mut random) = pair(13);
-    one.rotated_keyring(NOW, &mut random).unwrap();
+    let present = one.seal_keyring(&mut random);
+    one.rotated_keyring(&present, NOW, &mut random).unwrap();
     assert_eq!(one.active_term(), 1);
 }
 
