@@ -25,8 +25,8 @@ use crate::idempotency;
 use crate::mount::{Mount, MountTable};
 use crate::path::CanonicalPath;
 use crate::pattern;
-use crate::policy::acl::{Acl, AclRequest};
-use crate::policy::{records, sudo};
+use crate::policy::acl::{Acl, AclRequest, Decision};
+use crate::policy::{records, shown, sudo};
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::store::Store;
@@ -190,15 +190,19 @@ impl Core {
         wrap: Option<Duration>,
     ) -> Result<Reply, Error> {
         let Some(mount) = mount else {
-            authorise(&caller, request, request.operation, wrap, &[])?;
+            authorise(caller.acl.as_deref(), request, request.operation, wrap, &[])?;
             return Err(no_route(request));
         };
         let Caller { token, acl } = caller;
         let mut call = Call { core: self, context, store, request, mount, rest, fields: Fields::default(), token, acl };
         let operation = distinguish_create(&mut call, matched.as_ref())?;
         let fields = matched.as_ref().map_or(&[][..], |(path, _)| path.fields);
-        authorise(&Caller { token: call.token.clone(), acl: call.acl.clone() }, request, operation, wrap, fields)?;
-        let reply = engine::dispatch(&mut call, matched, operation)?;
+        let acl = call.acl.clone();
+        let decision = authorise(acl.as_deref(), request, operation, wrap, fields)?;
+        let mut reply = engine::dispatch(&mut call, matched, operation)?;
+        if let (Some(acl), Some(decision)) = (&acl, decision.filter(|_| operation.is_list())) {
+            shown::restrict(&mut reply, acl, &decision, request.path.as_str())?;
+        }
         let reply = wrapping::wrap_if_wanted(&mut call, reply, wrap)?;
         idempotency::record(&mut call, &reply)?;
         Ok(reply)
@@ -316,14 +320,15 @@ fn spelled_anew(request: &Request, rest: &str, matched: Option<&Matched<'_>>) ->
     path.map(Some).map_err(|error| Error::invalid(error.to_string()))
 }
 
-fn authorise(
-    caller: &Caller,
+/// What the caller's policies decide, if it may go on; `None` on paths that ask for no token.
+fn authorise<'a>(
+    acl: Option<&'a Acl>,
     request: &Request,
     operation: Operation,
     wrap: Option<Duration>,
     fields: &'static [Field],
-) -> Result<(), Error> {
-    let Some(acl) = &caller.acl else { return Ok(()) };
+) -> Result<Option<Decision<'a>>, Error> {
+    let Some(acl) = acl else { return Ok(None) };
     let path = request.path.as_str();
     let decision = acl.check(&AclRequest {
         path,
@@ -333,5 +338,5 @@ fn authorise(
         wrap_ttl: wrap,
         is_sudo_path: sudo::is_sudo_path(path, operation),
     });
-    if decision.allowed { Ok(()) } else { Err(Error::denied()) }
+    if decision.allowed { Ok(Some(decision)) } else { Err(Error::denied()) }
 }

@@ -22,6 +22,7 @@ pub mod template;
 pub mod builtin;
 pub mod name;
 pub mod records;
+pub(crate) mod shown;
 pub mod sudo;
 
 #[cfg(test)]

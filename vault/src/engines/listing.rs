@@ -8,7 +8,7 @@ use crate::store::Name;
 /// The fields of every list: the last name of the page before, and how many names to return.
 pub const FIELDS: &[Field] = &[
     field("after", Kind::Text, "Names up to and including this one are left out."),
-    field("limit", Kind::Text, "At most this many names; absent or \"max\" is without limit."),
+    field("limit", Kind::Text, "At most this many names; absent, 0 or \"max\" is without limit."),
 ];
 
 /// The names of a directory as the API spells them, sorted. A name that is a leaf and a folder stands twice.
@@ -35,8 +35,9 @@ pub fn page(mut keys: Vec<String>, fields: &crate::field::Fields) -> Result<Repl
     match fields.text("limit") {
         None | Some("" | "max") => {}
         Some(text) => match text.parse::<usize>() {
-            Ok(limit) if limit > 0 => keys.truncate(limit),
-            _ => return Err(Error::invalid("limit must be a whole number above 0, or \"max\"")),
+            Ok(0) => {}
+            Ok(limit) => keys.truncate(limit),
+            Err(_) => return Err(Error::invalid("limit must be a whole number, 0 or \"max\" for all names")),
         },
     }
     Reply::keys(keys)
@@ -62,12 +63,13 @@ mod tests {
         assert_eq!(paged(json!({"limit": 2})).unwrap(), ["a", "a/"]);
         assert_eq!(paged(json!({"limit": "2", "after": "a/"})).unwrap(), ["b", "c"]);
         assert_eq!(paged(json!({"limit": "max"})).unwrap().len(), 4);
+        assert_eq!(paged(json!({"limit": 0})).unwrap().len(), 4);
     }
 
     // check 58
     #[test]
-    fn a_limit_that_is_no_positive_number_is_refused() {
-        for limit in [json!(0), json!(-1), json!("many"), json!("99999999999999999999999")] {
+    fn a_limit_that_is_no_number_of_names_is_refused() {
+        for limit in [json!(-1), json!("many"), json!("99999999999999999999999")] {
             assert!(paged(json!({ "limit": limit })).is_err(), "{limit}");
         }
     }

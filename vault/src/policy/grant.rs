@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::policy::acl::{AclRequest, Refusal};
 use crate::policy::capability::Capabilities;
 use crate::policy::filter::KeyFilter;
@@ -64,7 +66,7 @@ impl Grant {
         if !self.permits_wrapping(request.wrap_ttl) {
             return Err(Refusal::Wrapping);
         }
-        if !self.permits_data(request) {
+        if !self.permits_data(request) || !self.permits_page(request) {
             return Err(Refusal::Parameters);
         }
         Ok(())
@@ -79,11 +81,22 @@ impl Grant {
         self.min_wrapping_ttl.is_none_or(|least| least <= ttl) && self.max_wrapping_ttl.is_none_or(|most| ttl <= most)
     }
 
-    /// Fields are looked at only where they are read: a list and a delete have none that count.
+    /// Whether the size of a page that a list asks for is within the limit. None asked for is within it, since the reply is
+    /// cut all the same; what is no number is not.
+    fn permits_page(&self, request: &AclRequest<'_>) -> bool {
+        let Some(most) = self.pagination_limit.filter(|_| request.operation.is_list()) else { return true };
+        let wanted = match request.data.and_then(|data| data.get("limit")) {
+            None | Some(Value::Null) => return true,
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        matches!(wanted.as_str(), "" | "max") || wanted.parse::<u64>().is_ok_and(|wanted| wanted <= most)
+    }
+
+    /// Fields are looked at only where they are read: a delete has none that count.
     fn permits_data(&self, request: &AclRequest<'_>) -> bool {
-        match request.operation {
-            Operation::Delete | Operation::List | Operation::Scan | Operation::Help => return true,
-            Operation::Create | Operation::Read | Operation::Update | Operation::Patch | Operation::Header => {}
+        if matches!(request.operation, Operation::Delete | Operation::Help) {
+            return true;
         }
         let Some(data) = request.data else { return self.required.is_empty() };
         // What an engine reads as "not sent" was not sent.

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::engine::{Call, Handler, Path};
+use crate::engines::listing;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::policy::name::PolicyName;
@@ -28,6 +29,7 @@ const READ_OLD: Handler = |call| Ok(read(call, "rules")?.injected());
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "policies/acl/?",
+        fields: listing::FIELDS,
         operations: &[(Operation::List, list)],
         help: "List the policies",
         ..Path::DEFAULT
@@ -55,7 +57,7 @@ pub(super) const PATHS: &[Path] = &[
 ];
 
 fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Reply::keys(records::list(call.store)?)
+    listing::page(records::list(call.store)?, &call.fields)
 }
 
 fn list_old(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
