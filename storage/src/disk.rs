@@ -270,7 +270,7 @@ impl File {
 }
 
 /// The next number of a sequence that a seed determines (Steele, Lea and Flood, "SplitMix64", 2014).
-fn draw(seed: &mut u64) -> u64 {
+pub(crate) fn draw(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut mixed = *seed;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -226,6 +226,12 @@ impl Store {
         Ok(Some(end_of(target.reach.last)))
     }
 
+    /// Waits until purged files are gone too.
+    #[cfg(test)]
+    pub(super) fn wait_until_idle(&self) {
+        self.wal.wait_worker_idle().unwrap();
+    }
+
     pub(super) fn is_tail_synced(&self) -> bool {
         self.tail.is_synced()
     }

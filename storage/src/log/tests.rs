@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 pub(crate) mod format;
 mod model;
+mod power;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};

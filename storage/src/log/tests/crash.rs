@@ -1,11 +1,82 @@
-//! Lost power and failing operations, on the disk in memory.
+//! Lost power, on the disk in memory and under real files, and failing operations.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::power::Held;
 use super::*;
 use crate::disk::{Fault, Keep};
+
+/// A log whose syncs wait until they are asked for, on something that can lose its power.
+pub(super) trait Powered: Sized {
+    /// How many kinds of [`Keep`] it knows.
+    const KINDS: u8;
+    fn start() -> Self;
+    fn state(&self) -> LogState;
+    fn read(&self, range: Range<u64>) -> Vec<Entry>;
+    fn append(&mut self, entries: Vec<Entry>);
+    fn sync(&mut self);
+    fn truncate_after(&mut self, last: Option<LogId>);
+    fn purge(&mut self, upto: LogId);
+    /// Saves it and syncs that.
+    fn save_vote(&mut self, vote: Bytes);
+    /// Loses the power, and opens what is left.
+    fn crash(self, keep: Keep) -> Result<Self, LogError>;
+}
+
+/// The log in memory on a disk in memory.
+struct Simulated {
+    log: MemoryLog,
+    disk: Disk,
+}
+
+impl Powered for Simulated {
+    const KINDS: u8 = 4;
+
+    fn start() -> Self {
+        let disk = Disk::new();
+        let log = disk.open().unwrap();
+        log.hold_syncs(true);
+        Self { log, disk }
+    }
+
+    fn state(&self) -> LogState {
+        self.log.state()
+    }
+
+    fn read(&self, range: Range<u64>) -> Vec<Entry> {
+        self.log.read(range, usize::MAX).unwrap()
+    }
+
+    fn append(&mut self, entries: Vec<Entry>) {
+        drop(append_later(&self.log, entries));
+    }
+
+    fn sync(&mut self) {
+        self.log.sync();
+    }
+
+    fn truncate_after(&mut self, last: Option<LogId>) {
+        self.log.truncate_after(last).unwrap();
+    }
+
+    fn purge(&mut self, upto: LogId) {
+        self.log.purge(upto).unwrap();
+    }
+
+    fn save_vote(&mut self, vote: Bytes) {
+        self.log.save_vote(vote).unwrap();
+    }
+
+    fn crash(self, keep: Keep) -> Result<Self, LogError> {
+        drop(self.log);
+        self.disk.crash(keep);
+        let log = self.disk.open()?;
+        log.hold_syncs(true);
+        Ok(Self { log, disk: self.disk })
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -43,21 +114,62 @@ struct Promises {
 }
 
 impl Promises {
-    fn check(&mut self, log: &MemoryLog) -> Result<(), TestCaseError> {
+    fn check(&mut self, log: &impl Powered) -> Result<(), TestCaseError> {
         let state = log.state();
         prop_assert_eq!(&state.vote, &self.vote);
         let end = state.last.map(|last| last.index);
         prop_assert!(end >= self.acknowledged, "it ends at {:?}, {:?} was acknowledged", end, self.acknowledged);
         let begin = end_of(state.purged);
         if begin < end_of(state.last) {
-            for entry in log.read(begin..end_of(state.last), usize::MAX).unwrap() {
+            for entry in log.read(begin..end_of(state.last)) {
                 let written = self.written.get(&entry.id.index).cloned().unwrap_or_default();
                 prop_assert!(written.contains(&entry.id), "{:?} was never written", entry.id);
                 prop_assert!(entry == super::entry(entry.id.term, entry.id.index));
             }
         }
         (self.last, self.purged) = (state.last, state.purged);
+        self.acknowledged = end;
         Ok(())
+    }
+
+    /// Carries out any step but a crash.
+    fn carry_out(&mut self, log: &mut impl Powered, term: u64, step: &Step) {
+        match step {
+            Step::Append(count) => {
+                let start = end_of(self.last);
+                for index in start..start + count {
+                    self.written.entry(index).or_default().push(id(term, index));
+                }
+                log.append(entries(term, start..start + count));
+                self.last = Some(id(term, start + count - 1));
+            }
+            Step::Sync => {
+                log.sync();
+                self.acknowledged = self.last.map(|last| last.index);
+            }
+            Step::Truncate(count) => {
+                let end = end_of(self.last).saturating_sub(*count).max(end_of(self.purged));
+                let keep = (end > end_of(self.purged)).then(|| log.read(end - 1..end)[0].id);
+                log.truncate_after(keep);
+                self.last = keep.or(self.purged);
+                self.acknowledged = self.acknowledged.min(self.last.map(|last| last.index));
+            }
+            Step::Purge(count) => {
+                let upto = (end_of(self.purged) + count).min(end_of(self.last));
+                if upto > end_of(self.purged) {
+                    let upto = log.read(upto - 1..upto)[0].id;
+                    log.purge(upto);
+                    self.purged = Some(upto);
+                }
+            }
+            Step::Vote(vote) => {
+                let vote = Bytes::copy_from_slice(&[*vote]);
+                self.vote = Some(vote.clone());
+                log.save_vote(vote);
+                self.acknowledged = self.last.map(|last| last.index);
+            }
+            Step::Crash(..) => unreachable!("a crash makes another log"),
+        }
     }
 }
 
@@ -65,70 +177,52 @@ fn keep(kind: u8, seed: u64) -> Keep {
     [Keep::Nothing, Keep::Everything, Keep::Prefix(seed), Keep::Sectors(seed)][usize::from(kind)]
 }
 
-fn run(steps: &[Step]) -> Result<(), TestCaseError> {
-    let disk = Disk::new();
-    let mut log = disk.open().unwrap();
-    log.hold_syncs(true);
+fn run<L: Powered>(steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut log = L::start();
     let mut promises = Promises::default();
     for (term, step) in (1..).zip(steps) {
-        match step {
-            Step::Append(count) => {
-                let start = end_of(promises.last);
-                for index in start..start + count {
-                    promises.written.entry(index).or_default().push(id(term, index));
-                }
-                drop(append_later(&log, entries(term, start..start + count)));
-                promises.last = Some(id(term, start + count - 1));
-            }
-            Step::Sync => {
-                log.sync();
-                promises.acknowledged = promises.last.map(|last| last.index);
-            }
-            Step::Truncate(count) => {
-                let end = end_of(promises.last).saturating_sub(*count).max(end_of(promises.purged));
-                let keep = (end > end_of(promises.purged)).then(|| log.read(end - 1..end, 0).unwrap()[0].id);
-                log.truncate_after(keep).unwrap();
-                promises.last = keep.or(promises.purged);
-                promises.acknowledged = promises.acknowledged.min(promises.last.map(|last| last.index));
-            }
-            Step::Purge(count) => {
-                let upto = (end_of(promises.purged) + count).min(end_of(promises.last));
-                if upto > end_of(promises.purged) {
-                    let upto = log.read(upto - 1..upto, 0).unwrap()[0].id;
-                    log.purge(upto).unwrap();
-                    promises.purged = Some(upto);
-                }
-            }
-            Step::Vote(vote) => {
-                promises.vote = Some(Bytes::copy_from_slice(&[*vote]));
-                log.save_vote(Bytes::copy_from_slice(&[*vote])).unwrap();
-                promises.acknowledged = promises.last.map(|last| last.index);
-            }
-            Step::Crash(kind, seed) => {
-                drop(log);
-                disk.crash(keep(*kind, *seed));
-                match disk.open() {
-                    Ok(opened) => log = opened,
-                    // Sectors that were kept behind others that were not look like damage, and may be refused.
-                    Err(LogError::Damaged(_)) if *kind == 3 => return Ok(()),
-                    Err(error) => return Err(TestCaseError::fail(format!("after {step:?}: {error}"))),
-                }
-                log.hold_syncs(true);
-                promises.check(&log)?;
-                promises.acknowledged = promises.last.map(|last| last.index);
-            }
+        let Step::Crash(kind, seed) = step else {
+            promises.carry_out(&mut log, term, step);
+            continue;
+        };
+        let keep = keep(kind % L::KINDS, *seed);
+        match log.crash(keep) {
+            Ok(opened) => log = opened,
+            // Sectors that were kept behind others that were not look like damage, and may be refused.
+            Err(LogError::Damaged(_)) if matches!(keep, Keep::Sectors(_)) => return Ok(()),
+            Err(error) => return Err(TestCaseError::fail(format!("after {step:?}: {error}"))),
         }
+        promises.check(&log)?;
     }
     Ok(())
 }
 
+/// As many cases as `PROPTEST_CASES` says, or else so many.
+fn cases(ordinary: u32) -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = ordinary;
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(cases(512))]
 
     // check 237
     #[test]
     fn nothing_acknowledged_is_lost_with_the_power(steps in steps()) {
-        run(&steps)?;
+        run::<Simulated>(&steps)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(64))]
+
+    // check 237
+    #[test]
+    fn nothing_acknowledged_is_lost_from_real_files(steps in steps()) {
+        run::<Held>(&steps)?;
     }
 }
 
@@ -139,7 +233,9 @@ fn a_log_cut_to_a_purge_that_the_power_took_back_opens() {
     let written = [Append(1), Append(1), Append(3), Append(8), Sync];
     for kind in 0..3 {
         let lost = [Purge(4), Truncate(9), Crash(kind, 0), Append(2), Sync, Crash(0, 0)];
-        run(&[&written[..], &lost].concat()).unwrap();
+        let steps = [&written[..], &lost].concat();
+        run::<Simulated>(&steps).unwrap();
+        run::<Held>(&steps).unwrap();
     }
 }
 
