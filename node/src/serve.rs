@@ -10,10 +10,9 @@ use conclave_storage::batch::Outcome;
 use conclave_storage::table::Table;
 use conclave_vault::batch::Proposal;
 use conclave_vault::context::Context;
-use conclave_vault::core::{Core, Done};
+use conclave_vault::core::{Core, Done, Plan};
 use conclave_vault::error::{Error, ErrorKind};
 use conclave_vault::reply::Reply;
-use conclave_vault::request::Operation;
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -85,11 +84,8 @@ impl App {
     }
 
     async fn run(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Run, Error> {
-        let is_read = matches!(
-            incoming.request.operation,
-            Operation::Read | Operation::List | Operation::Scan | Operation::Header | Operation::Help
-        );
-        if is_read {
+        let reads_only = self.plan(core, incoming)?.reads_only;
+        if reads_only {
             self.read_point(incoming).await?;
         }
         if core.barrier().is_out_of_uses() {
@@ -97,7 +93,7 @@ impl App {
             let _ = self.reserve_uses(core).await;
         }
         let mut done = self.run_serving(core, incoming)?;
-        if done.batch.is_none() && !is_read {
+        if done.batch.is_none() && !reads_only {
             // Nothing is committed that could find out about a stale view, so the view must not be one.
             self.read_point(incoming).await?;
             done = self.run_serving(core, incoming)?;
@@ -111,6 +107,11 @@ impl App {
             Outcome::WrongEpoch => Err(unavailable("the cluster was recovered meanwhile; try again")),
             Outcome::Malformed => Err(Error::internal("apply refused a batch as malformed")),
         }
+    }
+
+    fn plan(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Plan, Error> {
+        let view = TableView(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
+        Ok(core.plan(&view, &incoming.request))
     }
 
     /// A run whose result counts only if the node still serves after it: a seal or a snapshot may have come between.

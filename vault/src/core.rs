@@ -3,7 +3,8 @@
 //! Lives only while the node is unsealed. Holds the keys and the caches, and nothing that a request changes: what
 //! changes is in the store, and goes there as a batch.
 
-use std::borrow::Cow;
+mod route;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use prost::Message;
 
+use self::route::{Route, access, route, spelled_anew};
 use crate::barrier::Barrier;
 use crate::barrier::error::BarrierError;
 use crate::barrier::tag::Era;
@@ -18,15 +20,12 @@ use crate::barrier::uses::{NodeUses, Reservation};
 use crate::batch::{Batch, Checkpoint, Proposal, SignedBatch};
 use crate::cache::Cache;
 use crate::context::{Context, Random};
-use crate::engine::{self, Call, Class, Matched};
+use crate::engine::{self, Access, Call, Cost, Matched, Path};
 use crate::error::{Error, ErrorKind};
-use crate::field::{Field, Fields, Kind, parse_duration};
+use crate::field::{Fields, Kind, parse_duration};
 use crate::idempotency;
-use crate::mount::{Mount, MountTable};
-use crate::path::CanonicalPath;
-use crate::pattern;
 use crate::policy::acl::{Acl, AclRequest, Decision};
-use crate::policy::{records, shown, sudo};
+use crate::policy::{records, shown};
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::store::Store;
@@ -51,10 +50,22 @@ pub struct Core {
     runs: RwLock<()>,
 }
 
-/// The caller, its rights and how it wants its reply.
+/// Who asks.
+#[derive(Default)]
 struct Caller {
     token: Option<Arc<Token>>,
     acl: Option<Arc<Acl>>,
+    /// Whether the policies decide about the request, not only the handler about its reply.
+    is_judged: bool,
+}
+
+/// What the node must know of a request before it runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Whether it changes nothing, so that it must see the newest state.
+    pub reads_only: bool,
+    /// How much it computes.
+    pub cost: Cost,
 }
 
 impl Core {
@@ -111,52 +122,31 @@ impl Core {
         check_namespace(request)?;
         check_folder_write(request)?;
         let wrap = wrap_duration(request)?;
-        let mounts = MountTable::load(store)?;
-        let mount = mounts.route(request.path.as_str()).cloned();
-        let rest = mount.as_ref().map_or("", |mount| rest_of(mount, request.path.as_str()));
-        let matched = mount.as_ref().and_then(|mount| mount.engine.find(rest));
-        if let Some(path) = spelled_anew(request, rest, matched.as_ref())? {
-            return self.respond_to_name(context, store, &Request { path, ..request.clone() }, matched);
+        let route = route(store, request)?;
+        if let Some(path) = spelled_anew(request, &route)? {
+            return self.respond_to_name(context, store, &Request { path, ..request.clone() }, route.matched);
         }
-        if matched.as_ref().is_some_and(|(path, _)| path.is_public) {
-            let caller = Caller { token: None, acl: None };
-            if mount.as_ref().is_none_or(|mount| mount.engine.class != Class::Auth) {
-                if wrap.is_some() {
-                    // A wrapped reply is stored, and strangers store nothing.
-                    let raw = request.token.as_ref().filter(|token| !token.is_empty()).ok_or_else(Error::bad_token)?;
-                    token::authenticate(store, context, raw, request.remote_address)?;
-                }
-                return self.run(context, store, request, caller, mount, rest, matched, wrap);
+        match access(request, route.matched.as_ref()) {
+            Access::Login => respond_to_login(context, store, request, route, wrap),
+            Access::Open => {
+                check_wrapper(context, store, request, wrap)?;
+                run(context, store, request, Caller::default(), route, wrap)
             }
-            // A login is the same login whatever token comes with it, also for one who asks again.
-            let request = &Request { token: None, ..request.clone() };
-            if let Some(reply) = idempotency::replay(store, request, context.now, true)? {
-                return Ok(reply);
+            Access::Optional => {
+                let caller = optional_caller(context, store, request)?;
+                check_wrapper(context, store, request, wrap)?;
+                run(context, store, request, caller, route, wrap)
             }
-            let mark = store.mark();
-            let result = self.run(context, store, request, caller, mount, rest, matched, wrap);
-            if result.is_err() {
-                // Nor does a refused login leave a token, even if it was refused only by its wrapping.
-                store.discard_since(mark);
-            }
-            return result;
+            Access::Token | Access::Sudo | Access::Presented => respond_to_token(context, store, request, route, wrap),
         }
-        let raw = request.token.as_ref().filter(|token| !token.is_empty()).ok_or_else(Error::bad_token)?;
-        let token = token::authenticate(store, context, raw, request.remote_address);
-        if let Some(reply) = idempotency::replay(store, request, context.now, token.is_ok())? {
-            return Ok(reply);
-        }
-        let token = token?;
-        token::count_use(store, context, &token)?;
-        let mark = store.mark();
-        let acl = records::acl_of(store, &token, context.now)?;
-        let caller = Caller { token: Some(token), acl: Some(acl) };
-        let result = self.run(context, store, request, caller, mount, rest, matched, wrap);
-        if result.is_err() {
-            // A refused request leaves no trace but its token's use.
-            store.discard_since(mark);
-        }
-        result
+    }
+
+    /// What a request will do, as far as its path says so.
+    pub fn plan(&self, view: &dyn View, request: &Request) -> Plan {
+        let by_verb = Plan { reads_only: request.operation.is_read(), cost: Cost::Light };
+        let mut store = self.store(view);
+        let Ok(Route { matched: Some((path, _)), .. }) = route(&mut store, request) else { return by_verb };
+        Plan { reads_only: path.reads_only(request.operation), cost: path.cost }
     }
 
     /// Answers a request whose path was spelled anew. Who wrote a policy is told that its name is another now.
@@ -175,37 +165,6 @@ impl Core {
             Some(name) => Ok(reply.warn(format!("policy name was converted to {name}"))),
             None => Ok(reply),
         }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call's parts, taken apart again at once")]
-    fn run<'a>(
-        &'a self,
-        context: &mut Context<'a>,
-        store: &mut Store<'a>,
-        request: &Request,
-        caller: Caller,
-        mount: Option<Arc<Mount>>,
-        rest: &str,
-        matched: Option<Matched<'_>>,
-        wrap: Option<Duration>,
-    ) -> Result<Reply, Error> {
-        let Some(mount) = mount else {
-            authorise(caller.acl.as_deref(), request, request.operation, wrap, &[])?;
-            return Err(no_route(request));
-        };
-        let Caller { token, acl } = caller;
-        let mut call = Call { core: self, context, store, request, mount, rest, fields: Fields::default(), token, acl };
-        let operation = distinguish_create(&mut call, matched.as_ref())?;
-        let fields = matched.as_ref().map_or(&[][..], |(path, _)| path.fields);
-        let acl = call.acl.clone();
-        let decision = authorise(acl.as_deref(), request, operation, wrap, fields)?;
-        let mut reply = engine::dispatch(&mut call, matched, operation)?;
-        if let (Some(acl), Some(decision)) = (&acl, decision.filter(|_| operation.is_list())) {
-            shown::restrict(&mut reply, acl, &decision, request.path.as_str())?;
-        }
-        let reply = wrapping::wrap_if_wanted(&mut call, reply, wrap)?;
-        idempotency::record(&mut call, &reply)?;
-        Ok(reply)
     }
 
     /// Checks a batch's tag, as the leader does before it appends and every unsealed node before it applies.
@@ -285,8 +244,109 @@ fn wrap_duration(request: &Request) -> Result<Option<Duration>, Error> {
     Ok((!duration.is_zero()).then_some(duration))
 }
 
-fn rest_of<'p>(mount: &Mount, path: &'p str) -> &'p str {
-    path.strip_prefix(mount.record.path.as_str()).unwrap_or("")
+/// A wrapped reply is stored, and strangers store nothing.
+fn check_wrapper(
+    context: &Context<'_>,
+    store: &mut Store<'_>,
+    request: &Request,
+    wrap: Option<Duration>,
+) -> Result<(), Error> {
+    if wrap.is_some() {
+        token::authenticate(store, context, own_token(request)?, request.remote_address)?;
+    }
+    Ok(())
+}
+
+/// The token that a request carries.
+fn own_token(request: &Request) -> Result<&str, Error> {
+    let token = request.token.as_ref().filter(|token| !token.is_empty());
+    token.map(|token| token.as_str()).ok_or_else(Error::bad_token)
+}
+
+/// The caller of a path that also answers without one. A bad token is refused, as everywhere.
+fn optional_caller(context: &Context<'_>, store: &mut Store<'_>, request: &Request) -> Result<Caller, Error> {
+    let Ok(raw) = own_token(request) else { return Ok(Caller::default()) };
+    let token = token::authenticate(store, context, raw, request.remote_address)?;
+    let acl = records::acl_of(store, &token, context.now)?;
+    Ok(Caller { token: Some(token), acl: Some(acl), is_judged: false })
+}
+
+/// Answers a login.
+fn respond_to_login<'a>(
+    context: &mut Context<'a>,
+    store: &mut Store<'a>,
+    request: &Request,
+    route: Route<'_>,
+    wrap: Option<Duration>,
+) -> Result<Reply, Error> {
+    // A login is the same login whatever token comes with it, also for one who asks again.
+    let request = &Request { token: None, ..request.clone() };
+    if let Some(reply) = idempotency::replay(store, request, context.now, true)? {
+        return Ok(reply);
+    }
+    let mark = store.mark();
+    let result = run(context, store, request, Caller::default(), route, wrap);
+    if result.is_err() {
+        // A refused login leaves no token, even if it was refused only by its wrapping.
+        store.discard_since(mark);
+    }
+    result
+}
+
+/// Answers a request that must carry a token.
+fn respond_to_token<'a>(
+    context: &mut Context<'a>,
+    store: &mut Store<'a>,
+    request: &Request,
+    route: Route<'_>,
+    wrap: Option<Duration>,
+) -> Result<Reply, Error> {
+    let token = token::authenticate(store, context, own_token(request)?, request.remote_address);
+    if let Some(reply) = idempotency::replay(store, request, context.now, token.is_ok())? {
+        return Ok(reply);
+    }
+    let token = token?;
+    token::count_use(store, context, &token)?;
+    let mark = store.mark();
+    let acl = records::acl_of(store, &token, context.now)?;
+    let caller = Caller { token: Some(token), acl: Some(acl), is_judged: true };
+    let result = run(context, store, request, caller, route, wrap);
+    if result.is_err() {
+        // A refused request leaves no trace but its token's use.
+        store.discard_since(mark);
+    }
+    result
+}
+
+/// Asks the policies, then the handler.
+fn run<'a>(
+    context: &mut Context<'a>,
+    store: &mut Store<'a>,
+    request: &Request,
+    caller: Caller,
+    route: Route<'_>,
+    wrap: Option<Duration>,
+) -> Result<Reply, Error> {
+    let Caller { token, acl, is_judged } = caller;
+    let judge = acl.clone().filter(|_| is_judged);
+    let Route { mount, rest, matched } = route;
+    let Some(mount) = mount else {
+        authorise(judge.as_deref(), request, request.operation, wrap, None)?;
+        return Err(no_route(request));
+    };
+    let mut call =
+        Call { context, store, request, mount, rest, fields: Fields::default(), token, acl, has_sudo: false };
+    let operation = distinguish_create(&mut call, matched.as_ref())?;
+    let path = matched.as_ref().map(|(path, _)| *path);
+    let decision = authorise(judge.as_deref(), request, operation, wrap, path)?;
+    call.has_sudo = decision.is_some_and(|decision| decision.has_sudo);
+    let mut reply = engine::dispatch(&mut call, matched, operation)?;
+    if let (Some(acl), Some(decision)) = (&judge, decision.filter(|_| operation.is_list())) {
+        shown::restrict(&mut reply, acl, &decision, request.path.as_str())?;
+    }
+    let reply = wrapping::wrap_if_wanted(&mut call, reply, wrap)?;
+    idempotency::record(&mut call, &reply)?;
+    Ok(reply)
 }
 
 fn no_route(request: &Request) -> Error {
@@ -304,39 +364,22 @@ fn distinguish_create(call: &mut Call<'_, '_>, matched: Option<&Matched<'_>>) ->
     Ok(if exists(call)? { Operation::Update } else { Operation::Create })
 }
 
-/// The request's path with every name that it captured in its one spelling; `None` if it is so already. Names become what
-/// the handler will use before any policy is asked about them, so that no second spelling passes a rule.
-fn spelled_anew(request: &Request, rest: &str, matched: Option<&Matched<'_>>) -> Result<Option<CanonicalPath>, Error> {
-    let Some((path, captures)) = matched else { return Ok(None) };
-    let spell = |(name, value): &(&'static str, &'_ str)| (*name, path.kind_of(name).captured(value).into_owned());
-    let names: Vec<(&'static str, String)> = captures.iter().map(spell).collect();
-    if names.iter().zip(captures).all(|((_, one), (_, other))| one == other) {
-        return Ok(None);
-    }
-    let names: Vec<_> = names.into_iter().map(|(name, value)| (name, Cow::Owned(value))).collect();
-    let whole = request.path.as_str();
-    let mount = &whole[..whole.len() - rest.len()];
-    let path = CanonicalPath::new(format!("{mount}{}", pattern::fill(path.pattern, &names, rest)));
-    path.map(Some).map_err(|error| Error::invalid(error.to_string()))
-}
-
 /// What the caller's policies decide, if it may go on; `None` on paths that ask for no token.
 fn authorise<'a>(
     acl: Option<&'a Acl>,
     request: &Request,
     operation: Operation,
     wrap: Option<Duration>,
-    fields: &'static [Field],
+    matched: Option<&Path>,
 ) -> Result<Option<Decision<'a>>, Error> {
     let Some(acl) = acl else { return Ok(None) };
-    let path = request.path.as_str();
     let decision = acl.check(&AclRequest {
-        path,
+        path: request.path.as_str(),
         operation,
         data: Some(&request.data),
-        fields: &[fields],
+        fields: matched.map_or(&[], |path| path.fields),
         wrap_ttl: wrap,
-        is_sudo_path: sudo::is_sudo_path(path, operation),
+        is_sudo_path: operation != Operation::Help && matched.is_some_and(|path| path.access == Access::Sudo),
     });
     if decision.allowed { Ok(Some(decision)) } else { Err(Error::denied()) }
 }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::context::Context;
-use crate::core::Core;
 use crate::error::ErrorKind;
 use crate::error::{Error, multi};
 use crate::field::{Field, Fields, Kind};
 use crate::mount::Mount;
 use crate::pattern::{self, Captures};
 use crate::policy::acl::Acl;
+use crate::policy::parameters::Taken;
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::store::Store;
@@ -34,19 +34,60 @@ pub type Handler = fn(&mut Call<'_, '_>) -> Result<Reply, Error>;
 /// Says whether what a write names is there already, so that policies can tell create from update.
 pub type Exists = fn(&mut Call<'_, '_>) -> Result<bool, Error>;
 
+/// Who may ask at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A token whose policies allow it.
+    Token,
+    /// The same, and the policies must grant `sudo` there.
+    Sudo,
+    /// Anybody; a token that comes with the request must be valid, is handed to the handler, and costs no use.
+    Optional,
+    /// Anybody. A token that comes with the request is not looked at.
+    Open,
+    /// Anybody who has what the auth method asks for. What such a request leaves behind is kept only if it succeeds.
+    Login,
+    /// The token that the field `token` names, by carrying it. Who carries another one needs the right to the path.
+    Presented,
+}
+
+/// What a path does to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// What the verb says.
+    ByVerb,
+    /// It reads, whatever the verb.
+    Reads,
+    /// It writes, whatever the verb.
+    Writes,
+}
+
+/// How much a path computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Well under a millisecond.
+    Light,
+    /// Long enough to hold up others: it runs beside them, a few at a time.
+    Heavy,
+}
+
 /// One path of an engine.
 #[derive(Clone, Copy)]
 pub struct Path {
     /// Its pattern (see [`crate::pattern`]), relative to the mount.
     pub pattern: &'static str,
     /// What it takes.
-    pub fields: &'static [Field],
+    pub fields: Taken<'static>,
     /// What it answers.
     pub operations: &'static [(Operation, Handler)],
     /// Tells create from update; absent means every write is an update.
     pub exists: Option<Exists>,
-    /// Whether a caller needs no token.
-    pub is_public: bool,
+    /// Who may ask.
+    pub access: Access,
+    /// What it does to the store.
+    pub effect: Effect,
+    /// How much it computes.
+    pub cost: Cost,
     /// Whether data it does not declare is the engine's business, not worth a warning.
     pub takes_any_field: bool,
     /// One line for people.
@@ -60,14 +101,30 @@ impl Path {
         fields: &[],
         operations: &[],
         exists: None,
-        is_public: false,
+        access: Access::Token,
+        effect: Effect::ByVerb,
+        cost: Cost::Light,
         takes_any_field: false,
         help: "",
     };
 
     /// The kind of what a name stands for; a name that is no field is text.
     pub fn kind_of(&self, name: &str) -> Kind {
-        self.fields.iter().find(|field| field.name == name).map_or(Kind::Text, |field| field.kind)
+        self.fields().find(|field| field.name == name).map_or(Kind::Text, |field| field.kind)
+    }
+
+    /// What it takes, one after the other.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
+        self.fields.iter().copied().flatten()
+    }
+
+    /// Whether a request of this operation changes nothing, so that it must see the newest state before it runs.
+    pub fn reads_only(&self, operation: Operation) -> bool {
+        match self.effect {
+            Effect::ByVerb => operation.is_read(),
+            Effect::Reads => true,
+            Effect::Writes => false,
+        }
     }
 
     fn handler(&self, operation: Operation) -> Option<Handler> {
@@ -86,16 +143,14 @@ pub struct Engine {
     pub class: Class,
     /// One line for people.
     pub help: &'static str,
-    /// Its paths; the first that matches answers.
-    pub paths: &'static [Path],
+    /// Its paths, table after table; the first that matches answers.
+    pub paths: &'static [&'static [Path]],
     /// Answers a path that none matches, instead of "unsupported path".
     pub fallback: Option<Handler>,
 }
 
 /// What a handler works with.
 pub struct Call<'c, 's> {
-    /// The core.
-    pub core: &'c Core,
     /// Time and randomness.
     pub context: &'c mut Context<'s>,
     /// The request's window on the store.
@@ -108,14 +163,16 @@ pub struct Call<'c, 's> {
     pub rest: &'c str,
     /// The decoded fields.
     pub fields: Fields,
-    /// The caller's token; absent on public paths.
+    /// The caller's token; absent where the path asks for none.
     pub token: Option<Arc<Token>>,
-    /// The caller's rights; absent on public paths.
+    /// The caller's rights; absent where the path asks for no token.
     pub acl: Option<Arc<Acl>>,
+    /// Whether the caller has `sudo` at the path of the request, which some fields need.
+    pub has_sudo: bool,
 }
 
 impl Call<'_, '_> {
-    /// The caller's token, which every path that is not public has.
+    /// The caller's token, which every path has that asks for one.
     pub fn caller(&self) -> Result<Arc<Token>, Error> {
         self.token.clone().ok_or_else(Error::bad_token)
     }
@@ -131,13 +188,13 @@ pub type Matched<'p> = (&'static Path, Captures<'p>);
 
 impl Engine {
     /// The path that answers.
-    pub fn find<'p>(&self, rest: &'p str) -> Option<Matched<'p>>
-    where
-        Self: 'static,
-    {
-        // The tables are static, and so is a path in them.
-        let paths: &'static [Path] = self.paths;
-        paths.iter().find_map(|path| pattern::matches(path.pattern, rest).map(|captures| (path, captures)))
+    pub fn find<'p>(&self, rest: &'p str) -> Option<Matched<'p>> {
+        self.paths().find_map(|path| pattern::matches(path.pattern, rest).map(|captures| (path, captures)))
+    }
+
+    /// Its paths, one after the other.
+    pub fn paths(&self) -> impl Iterator<Item = &'static Path> + use<> {
+        self.paths.iter().copied().flatten()
     }
 }
 

@@ -81,7 +81,7 @@ mod tests {
     fn every_path_of_every_engine_says_what_it_is_for() {
         for engine in ENGINES.iter().chain([&&kv1::ENGINE, &&kv2::ENGINE]) {
             assert!(!engine.help.is_empty(), "{} lacks help", engine.kind);
-            for path in engine.paths {
+            for path in engine.paths() {
                 assert!(!path.help.is_empty(), "{}: {} lacks help", engine.kind, path.pattern);
                 assert!(!path.operations.is_empty(), "{}: {} answers nothing", engine.kind, path.pattern);
             }

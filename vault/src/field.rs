@@ -107,16 +107,17 @@ pub struct Fields {
 impl Fields {
     /// Decodes what was sent and what the path captured; the path wins.
     pub fn decode(
-        fields: &[Field],
+        fields: &[&[Field]],
         data: &Map<String, Value>,
         captures: &[(&'static str, &str)],
     ) -> Result<Self, Error> {
+        let find = |name: &str| fields.iter().copied().flatten().find(|field| field.name == name);
         let mut decoded = Self::default();
         let (mut ignored, mut replaced) = (Vec::new(), Vec::new());
         for (name, value) in data {
             if captures.iter().any(|(captured, _)| captured == name) {
                 replaced.push(name.as_str());
-            } else if let Some(field) = fields.iter().find(|field| field.name == name) {
+            } else if let Some(field) = find(name) {
                 if value.is_null() {
                     decoded.nulls.push(field.name);
                 }
@@ -126,7 +127,7 @@ impl Fields {
             }
         }
         for (name, value) in captures {
-            let kind = fields.iter().find(|field| field.name == *name).map_or(Kind::Text, |field| field.kind);
+            let kind = find(name).map_or(Kind::Text, |field| field.kind);
             decoded.values.push((name, Decoded::Text(kind.captured(value).into_owned())));
         }
         decoded.warn("Endpoint ignored these unrecognized parameters", ignored);
@@ -254,7 +255,7 @@ mod tests {
     fn what_a_path_does_not_take_is_named() {
         let fields = [field("ttl", Kind::Duration, "")];
         let data = json!({"ttl": "1h", "zzz": 1, "aaa": 2, "name": "x"});
-        let fields = Fields::decode(&fields, data.as_object().unwrap(), &[("name", "y")]).unwrap();
+        let fields = Fields::decode(&[&fields], data.as_object().unwrap(), &[("name", "y")]).unwrap();
         assert_eq!(fields.text("name"), Some("y"));
         assert_eq!(fields.duration("ttl"), Some(Duration::from_secs(3600)));
         assert_eq!(fields.warnings[0], "Endpoint ignored these unrecognized parameters: [aaa zzz]");
@@ -264,7 +265,7 @@ mod tests {
     fn null_resets_and_absence_does_not() {
         let fields = [field("on", Kind::Bool, ""), field("list", Kind::CommaList, ""), field("n", Kind::Int, "")];
         let data = json!({"on": null, "list": null});
-        let fields = Fields::decode(&fields, data.as_object().unwrap(), &[]).unwrap();
+        let fields = Fields::decode(&[&fields], data.as_object().unwrap(), &[]).unwrap();
         assert_eq!((fields.list("list"), fields.int("n")), (Some(&[][..]), None));
         assert!(fields.has("on") && fields.is_null("on") && !fields.has("n"));
         assert!(fields.bool_or("on", false, true));

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::engine::Call;
 use crate::error::{Error, ErrorKind};
 use crate::reply::{Raw, Reply};
-use crate::request::{Operation, Request};
+use crate::request::Request;
 use crate::store::Store;
 use crate::task;
 use crate::time::Time;
@@ -90,9 +90,7 @@ pub fn replay(store: &mut Store<'_>, request: &Request, now: Time, has_token: bo
 
 /// Keeps the reply, if the request wrote something.
 pub fn record(call: &mut Call<'_, '_>, reply: &Reply) -> Result<(), Error> {
-    let is_read =
-        matches!(call.request.operation, Operation::Read | Operation::List | Operation::Scan | Operation::Header);
-    if is_read || !call.store.has_writes() || reply.action.is_some() {
+    if call.request.operation.is_read() || !call.store.has_writes() || reply.action.is_some() {
         return Ok(());
     }
     let Some(name) = name(call.store, call.request) else { return Ok(()) };

@@ -23,7 +23,6 @@ pub mod builtin;
 pub mod name;
 pub mod records;
 pub(crate) mod shown;
-pub mod sudo;
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,11 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether the verb changes nothing.
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::Read | Self::List | Self::Scan | Self::Header | Self::Help)
+    }
+
     /// Whether the path names a folder, which ends with a slash.
     pub fn is_list(self) -> bool {
         matches!(self, Self::List | Self::Scan)

@@ -5,24 +5,22 @@
 //! many racing callers win, wherever they run.
 //!
 //! What surprises: opening, looking up and wrapping anew need no caller, because whoever holds a wrapping token may use
-//! it. So these paths are public and check a caller themselves when the token comes in the body.
+//! it ([`Access::Presented`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
 use serde_json::json;
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::action::Action;
 use crate::context::Context;
-use crate::engine::{Call, Path};
+use crate::engine::{Access, Call, Effect, Path};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Kind, field, parse_duration};
 use crate::idempotency;
-use crate::policy::acl::AclRequest;
-use crate::policy::{name, records};
+use crate::policy::name;
 use crate::reply::{Raw, Reply, Status, WrapInfo};
 use crate::request::Operation;
 use crate::store::Store;
@@ -79,32 +77,33 @@ pub const PATHS: &[Path] = &[
     },
     Path {
         pattern: "wrapping/unwrap",
-        fields: TOKEN,
+        fields: &[TOKEN],
         operations: &[(Operation::Update, unwrap)],
-        is_public: true,
+        access: Access::Presented,
         help: "Open a wrapped reply and spend its token.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "wrapping/lookup",
-        fields: TOKEN,
+        fields: &[TOKEN],
         operations: &[(Operation::Read, lookup), (Operation::Update, lookup)],
-        is_public: true,
+        access: Access::Open,
+        effect: Effect::Reads,
         help: "Show what a wrapping token was made for, without spending it.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "wrapping/rewrap",
-        fields: TOKEN,
+        fields: &[TOKEN],
         operations: &[(Operation::Update, rewrap)],
-        is_public: true,
+        access: Access::Presented,
         help: "Move a wrapped reply to a new token and spend the old one.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "wrapping/pubkey",
         operations: &[(Operation::Read, public_key)],
-        is_public: true,
+        access: Access::Open,
         help: "The key that verifies wrapping tokens; there is none, because they are not signed.",
         ..Path::DEFAULT
     },
@@ -222,8 +221,7 @@ pub fn rewrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 
 /// `sys/wrapping/lookup`: what a wrapping token was made for. Spends nothing.
 pub fn lookup(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (own, sent) = tokens(call);
-    let id = sent.or(own).ok_or_else(no_token)?;
+    let id = presented(call)?;
     let (_, record) = open(call.store, call.context, &id)?;
     Ok(Reply::data(json!({
         "creation_path": record.creation_path,
@@ -237,18 +235,11 @@ pub fn public_key(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Err(Error::not_found())
 }
 
-/// The wrapping token that a request is about. If it is not the request's own token, that one must be valid and must
-/// have the right to this path.
-fn presented(call: &mut Call<'_, '_>) -> Result<Zeroizing<String>, Error> {
-    match tokens(call) {
-        (None, None) => Err(no_token()),
-        (Some(own), None) => Ok(own),
-        (Some(own), Some(sent)) if bool::from(own.as_bytes().ct_eq(sent.as_bytes())) => Ok(sent),
-        (own, Some(sent)) => {
-            authorise(call, &own.ok_or_else(Error::bad_token)?)?;
-            Ok(sent)
-        }
-    }
+/// The wrapping token that a request is about: the one in its body, or the one that it carries. The core has seen to it
+/// that one who names a token without carrying it may.
+fn presented(call: &Call<'_, '_>) -> Result<Zeroizing<String>, Error> {
+    let (own, sent) = tokens(call);
+    sent.or(own).ok_or_else(no_token)
 }
 
 /// The request's own token, and the one in its body.
@@ -256,22 +247,6 @@ fn tokens(call: &Call<'_, '_>) -> (Option<Zeroizing<String>>, Option<Zeroizing<S
     let own = call.raw_token().filter(|token| !token.is_empty()).cloned();
     let sent = call.fields.text("token").filter(|token| !token.is_empty());
     (own, sent.map(|token| Zeroizing::new(token.to_owned())))
-}
-
-/// What the core does for paths that are not public.
-fn authorise(call: &mut Call<'_, '_>, raw: &str) -> Result<(), Error> {
-    let caller = token::authenticate(call.store, call.context, raw, call.request.remote_address)?;
-    token::count_use(call.store, call.context, &caller)?;
-    let acl = records::acl_of(call.store, &caller, call.context.now)?;
-    let decision = acl.check(&AclRequest {
-        path: call.request.path.as_str(),
-        operation: call.request.operation,
-        data: Some(&call.request.data),
-        fields: &[TOKEN],
-        wrap_ttl: call.request.wrap_ttl.as_deref().and_then(parse_duration),
-        is_sudo_path: false,
-    });
-    if decision.allowed { Ok(()) } else { Err(Error::denied()) }
 }
 
 /// Takes the reply from under its token, which ends.

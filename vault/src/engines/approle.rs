@@ -18,31 +18,31 @@ mod tests;
 
 pub(crate) use self::login::renewal;
 pub(crate) use self::secret::expire;
-use crate::engine::{Call, Class, Engine, Path};
-use crate::engines::listing;
+use crate::engine::{Access, Call, Class, Effect, Engine, Path};
+use crate::engines::{listing, terms};
 use crate::error::Error;
 use crate::reply::{Reply, Status};
 use crate::request::Operation;
 
-const PATHS: [Path; 11] = [
+const PATHS: &[Path] = &[
     Path {
         pattern: "login",
-        fields: login::FIELDS,
+        fields: &[login::FIELDS],
         operations: &[(Operation::Update, login::login)],
-        is_public: true,
+        access: Access::Login,
         help: "Log in.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "role/?",
-        fields: listing::FIELDS,
+        fields: &[listing::FIELDS],
         operations: &[(Operation::List, role::list)],
         help: "List the roles.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "role/{role_name}",
-        fields: role::FIELDS,
+        fields: &[role::OWN_FIELDS, terms::FIELDS],
         operations: &[
             (Operation::Read, role::read),
             (Operation::Update, role::write),
@@ -54,49 +54,51 @@ const PATHS: [Path; 11] = [
     },
     Path {
         pattern: "role/{role_name}/role-id",
-        fields: &[role::NAME, role_id::FIELD],
+        fields: &[&[role::NAME, role_id::FIELD]],
         operations: &[(Operation::Read, role_id::read), (Operation::Update, role_id::write)],
         help: "Read or set the role id of a role.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "role/{role_name}/secret-id/?",
-        fields: SECRET_ID_FIELDS,
+        fields: &[issue::FIELDS, listing::FIELDS],
         operations: &[(Operation::Update, issue::random), (Operation::List, lookup::list)],
         help: "Make a secret id, or list the accessors of all.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "role/{role_name}/custom-secret-id",
-        fields: issue::CUSTOM_FIELDS,
+        fields: &[issue::CUSTOM_FIELDS],
         operations: &[(Operation::Update, issue::custom)],
         help: "Make a secret id of the caller's choice.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "role/{role_name}/secret-id/lookup",
-        fields: lookup::BY_ID,
+        fields: &[lookup::BY_ID],
         operations: &[(Operation::Update, lookup::show)],
+        effect: Effect::Reads,
         help: "Show a secret id.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "role/{role_name}/secret-id/destroy",
-        fields: lookup::BY_ID,
+        fields: &[lookup::BY_ID],
         operations: &[(Operation::Update, lookup::destroy), (Operation::Delete, lookup::destroy)],
         help: "Destroy a secret id.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "role/{role_name}/secret-id-accessor/lookup",
-        fields: lookup::BY_ACCESSOR,
+        fields: &[lookup::BY_ACCESSOR],
         operations: &[(Operation::Update, lookup::show_by_accessor)],
+        effect: Effect::Reads,
         help: "Show the secret id of an accessor.",
         ..Path::DEFAULT
     },
     Path {
         pattern: "role/{role_name}/secret-id-accessor/destroy",
-        fields: lookup::BY_ACCESSOR,
+        fields: &[lookup::BY_ACCESSOR],
         operations: &[
             (Operation::Update, lookup::destroy_by_accessor),
             (Operation::Delete, lookup::destroy_by_accessor),
@@ -112,35 +114,13 @@ const PATHS: [Path; 11] = [
     },
 ];
 
-const SECRET_ID_FIELDS: &[crate::field::Field] = &{
-    let mut fields = [listing::FIELDS[0]; issue::FIELDS.len() + listing::FIELDS.len()];
-    let mut index = 0;
-    while index < issue::FIELDS.len() {
-        fields[index] = issue::FIELDS[index];
-        index += 1;
-    }
-    while index < fields.len() {
-        fields[index] = listing::FIELDS[index - issue::FIELDS.len()];
-        index += 1;
-    }
-    fields
-};
-
 /// Makes a mount of AppRole, by convention at `auth/approle/`.
 pub static ENGINE: Engine = Engine {
     kind: "approle",
     aliases: &[],
     class: Class::Auth,
     help: "Logins of machines, by role id and secret id.",
-    paths: &{
-        let mut paths = [Path::DEFAULT; PATHS.len() + setting::PATHS.len()];
-        let mut index = 0;
-        while index < paths.len() {
-            paths[index] = if index < PATHS.len() { PATHS[index] } else { setting::PATHS[index - PATHS.len()] };
-            index += 1;
-        }
-        paths
-    },
+    paths: &[PATHS, setting::PATHS],
     fallback: None,
 };
 

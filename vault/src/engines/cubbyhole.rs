@@ -9,26 +9,28 @@ use crate::error::{Error, multi};
 use crate::reply::Reply;
 use crate::request::Operation;
 
+const PATHS: &[Path] = &[Path {
+    pattern: "{path..?}",
+    fields: &[listing::FIELDS],
+    operations: &[
+        (Operation::Read, read),
+        (Operation::Update, write),
+        (Operation::Delete, delete),
+        (Operation::List, list),
+    ],
+    exists: Some(exists),
+    takes_any_field: true,
+    help: "Read, write, delete and list what belongs to the calling token.",
+    ..Path::DEFAULT
+}];
+
 /// The cubbyhole.
 pub static ENGINE: Engine = Engine {
     kind: "cubbyhole",
     aliases: &[],
     class: Class::Secret,
     help: "Private storage of one token.",
-    paths: &[Path {
-        pattern: "{path..?}",
-        fields: listing::FIELDS,
-        operations: &[
-            (Operation::Read, read),
-            (Operation::Update, write),
-            (Operation::Delete, delete),
-            (Operation::List, list),
-        ],
-        exists: Some(exists),
-        takes_any_field: true,
-        help: "Read, write, delete and list what belongs to the calling token.",
-        ..Path::DEFAULT
-    }],
+    paths: &[PATHS],
     fallback: None,
 };
 

@@ -11,7 +11,22 @@ use crate::request::Operation;
 /// Root of the documents in the mount's area. Version 2 reads it too, for mounts that were upgraded.
 pub const ROOT: &str = "v1";
 
-const FIELDS: &[Field] = &[field("path", Kind::Text, "Where the secret lies."), listing::FIELDS[0], listing::FIELDS[1]];
+const PATH: Field = field("path", Kind::Text, "Where the secret lies.");
+
+const PATHS: &[Path] = &[Path {
+    pattern: "{path..?}",
+    fields: &[&[PATH], listing::FIELDS],
+    operations: &[
+        (Operation::Read, read),
+        (Operation::Update, write),
+        (Operation::Delete, delete),
+        (Operation::List, list),
+    ],
+    exists: Some(exists),
+    takes_any_field: true,
+    help: "Read, write, delete and list secrets.",
+    ..Path::DEFAULT
+}];
 
 /// KV version 1.
 pub static ENGINE: Engine = Engine {
@@ -19,20 +34,7 @@ pub static ENGINE: Engine = Engine {
     aliases: &["generic", "kv-v1"],
     class: Class::Secret,
     help: "Key and value storage without versions.",
-    paths: &[Path {
-        pattern: "{path..?}",
-        fields: FIELDS,
-        operations: &[
-            (Operation::Read, read),
-            (Operation::Update, write),
-            (Operation::Delete, delete),
-            (Operation::List, list),
-        ],
-        exists: Some(exists),
-        takes_any_field: true,
-        help: "Read, write, delete and list secrets.",
-        ..Path::DEFAULT
-    }],
+    paths: &[PATHS],
     fallback: None,
 };
 

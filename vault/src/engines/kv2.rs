@@ -29,87 +29,86 @@ const PATH: Field = field("path", Kind::Text, "Where the secret lies.");
 const VERSION: Field = field("version", Kind::Int, "Which version; 0, negative or absent is the newest.");
 const VERSIONS: Field = field("versions", Kind::CommaList, "Which versions.");
 
+const PATHS: &[Path] = &[
+    Path {
+        pattern: "config",
+        fields: &[config::FIELDS],
+        operations: &[(Operation::Read, config::read), (Operation::Update, config::write)],
+        takes_any_field: true,
+        help: "Defaults for all secrets of the mount.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "data/{path..}",
+        fields: &[&[
+            PATH,
+            VERSION,
+            field("data", Kind::Map, "The secret: a map."),
+            field("options", Kind::Map, "`cas`: the version that must be the newest; 0 if there must be none."),
+        ]],
+        operations: &[
+            (Operation::Read, data::read),
+            (Operation::Update, data::write),
+            (Operation::Patch, data::patch),
+            (Operation::Delete, data::delete),
+        ],
+        exists: Some(secret::exists),
+        help: "Read and write the versions of a secret.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "delete/{path..}",
+        fields: &[&[PATH, VERSIONS]],
+        operations: &[(Operation::Update, versions::delete)],
+        help: "Delete versions, so that they can be brought back.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "undelete/{path..}",
+        fields: &[&[PATH, VERSIONS]],
+        operations: &[(Operation::Update, versions::undelete)],
+        help: "Bring deleted versions back.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "destroy/{path..}",
+        fields: &[&[PATH, VERSIONS]],
+        operations: &[(Operation::Update, versions::destroy)],
+        help: "Remove the data of versions for good.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "metadata/{path..?}",
+        fields: &[metadata::FIELDS, listing::FIELDS],
+        operations: &[
+            (Operation::Read, metadata::read),
+            (Operation::Update, metadata::write),
+            (Operation::Patch, metadata::patch),
+            (Operation::Delete, metadata::delete),
+            (Operation::List, metadata::list),
+        ],
+        exists: Some(secret::exists),
+        help: "Read, change, list and remove secrets as a whole.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "subkeys/{path..}",
+        fields: &[&[PATH, VERSION, field("depth", Kind::Int, "How many levels; 0 is all.")]],
+        operations: &[(Operation::Read, subkeys::read)],
+        help: "Read the shape of a secret without its values.",
+        ..Path::DEFAULT
+    },
+];
+
 /// KV version 2.
 pub static ENGINE: Engine = Engine {
     kind: "kv",
     aliases: &["kv-v2"],
     class: Class::Secret,
     help: "Key and value storage with versions.",
-    paths: &[
-        Path {
-            pattern: "config",
-            fields: config::FIELDS,
-            operations: &[(Operation::Read, config::read), (Operation::Update, config::write)],
-            takes_any_field: true,
-            help: "Defaults for all secrets of the mount.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "data/{path..}",
-            fields: &[
-                PATH,
-                VERSION,
-                field("data", Kind::Map, "The secret: a map."),
-                field("options", Kind::Map, "`cas`: the version that must be the newest; 0 if there must be none."),
-            ],
-            operations: &[
-                (Operation::Read, data::read),
-                (Operation::Update, data::write),
-                (Operation::Patch, data::patch),
-                (Operation::Delete, data::delete),
-            ],
-            exists: Some(secret::exists),
-            help: "Read and write the versions of a secret.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "delete/{path..}",
-            fields: &[PATH, VERSIONS],
-            operations: &[(Operation::Update, versions::delete)],
-            help: "Delete versions, so that they can be brought back.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "undelete/{path..}",
-            fields: &[PATH, VERSIONS],
-            operations: &[(Operation::Update, versions::undelete)],
-            help: "Bring deleted versions back.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "destroy/{path..}",
-            fields: &[PATH, VERSIONS],
-            operations: &[(Operation::Update, versions::destroy)],
-            help: "Remove the data of versions for good.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "metadata/{path..?}",
-            fields: metadata::FIELDS,
-            operations: &[
-                (Operation::Read, metadata::read),
-                (Operation::Update, metadata::write),
-                (Operation::Patch, metadata::patch),
-                (Operation::Delete, metadata::delete),
-                (Operation::List, metadata::list),
-            ],
-            exists: Some(secret::exists),
-            help: "Read, change, list and remove secrets as a whole.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "subkeys/{path..}",
-            fields: &[PATH, VERSION, field("depth", Kind::Int, "How many levels; 0 is all.")],
-            operations: &[(Operation::Read, subkeys::read)],
-            help: "Read the shape of a secret without its values.",
-            ..Path::DEFAULT
-        },
-    ],
+    paths: &[PATHS],
     fallback: Some(misdirected),
 };
-
-/// The fields of a list, which metadata shares.
-const PAGE: [Field; 2] = [listing::FIELDS[0], listing::FIELDS[1]];
 
 /// Answers a path that lacks its prefix, as a client makes it that takes the mount for version 1.
 fn misdirected(call: &mut Call<'_, '_>) -> Result<Reply, Error> {

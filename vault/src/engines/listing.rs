@@ -52,7 +52,7 @@ mod tests {
 
     fn paged(query: serde_json::Value) -> Result<Vec<String>, Error> {
         let keys = ["a", "a/", "b", "c"].map(str::to_owned).to_vec();
-        let fields = Fields::decode(FIELDS, query.as_object().expect("an object"), &[])?;
+        let fields = Fields::decode(&[FIELDS], query.as_object().expect("an object"), &[])?;
         let reply = page(keys, &fields)?;
         let data = reply.data.unwrap_or_default();
         Ok(data["keys"].as_array().into_iter().flatten().filter_map(|key| key.as_str().map(str::to_owned)).collect())

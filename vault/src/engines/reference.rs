@@ -5,9 +5,8 @@
 
 use std::fmt::Write as _;
 
-use crate::engine::{Engine, Path};
+use crate::engine::{Access, Engine, Path};
 use crate::field::Kind;
-use crate::policy::sudo;
 use crate::request::Operation;
 
 mod tests;
@@ -15,14 +14,14 @@ mod tests;
 /// An engine's paths and fields in Markdown. `mount` stands in front of each path: `sys/`, or a place holder.
 pub(crate) fn render(engine: &Engine, mount: &str) -> String {
     let mut text = String::from("| Path | Operations | Meaning |\n|---|---|---|\n");
-    for path in engine.paths {
-        let (shown, operations) = (shown_path(mount, path), operations(mount, path));
+    for path in engine.paths() {
+        let (shown, operations) = (shown_path(mount, path), operations(path));
         let _ = writeln!(text, "| `{shown}` | {operations} | {} |", sentence(path.help));
     }
     text.push_str("\n### Fields\n");
-    for path in engine.paths.iter().filter(|path| !path.fields.is_empty()) {
+    for path in engine.paths().filter(|path| path.fields().next().is_some()) {
         let _ = write!(text, "\n#### `{}`\n\n| Field | Type | Meaning |\n|---|---|---|\n", shown_path(mount, path));
-        for field in path.fields {
+        for field in path.fields() {
             let _ = writeln!(text, "| `{}` | {} | {} |", field.name, kind(field.kind), sentence(field.help));
         }
         if path.takes_any_field {
@@ -39,18 +38,20 @@ fn shown_path(mount: &str, path: &Path) -> String {
 }
 
 /// The capabilities that a path asks for, each with `sudo` where it needs that too.
-fn operations(mount: &str, path: &Path) -> String {
-    let example = format!("{mount}{}", path.pattern.replace(['{', '}', '?', '.'], ""));
+fn operations(path: &Path) -> String {
+    let rights = if path.access == Access::Sudo { " + sudo" } else { "" };
     let mut words = Vec::new();
     for (operation, _) in path.operations {
-        let rights = if sudo::is_sudo_path(&example, *operation) { " + sudo" } else { "" };
         if *operation == Operation::Update && path.exists.is_some() {
             words.push(format!("create{rights}"));
         }
         words.push(format!("{}{rights}", operation.as_str()));
     }
     let words = words.join(", ");
-    if path.is_public { format!("{words}; no token") } else { words }
+    match path.access {
+        Access::Token | Access::Sudo => words,
+        Access::Optional | Access::Open | Access::Login | Access::Presented => format!("{words}; no token"),
+    }
 }
 
 fn kind(kind: Kind) -> &'static str {

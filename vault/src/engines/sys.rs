@@ -45,42 +45,15 @@ const FAMILIES: &[&[Path]] = &[
     unconfigured::PATHS,
 ];
 
-/// All paths in one table.
-static PATHS: [Path; count()] = joined();
-
 /// The engine.
 pub static ENGINE: Engine = Engine {
     kind: "system",
     aliases: &["sys"],
     class: Class::Secret,
     help: "System endpoints used for control, policy and debugging",
-    paths: &PATHS,
+    paths: FAMILIES,
     fallback: None,
 };
-
-const fn count() -> usize {
-    let (mut count, mut family) = (0, 0);
-    while family < FAMILIES.len() {
-        count += FAMILIES[family].len();
-        family += 1;
-    }
-    count
-}
-
-const fn joined() -> [Path; count()] {
-    let mut paths = [Path::DEFAULT; count()];
-    let (mut next, mut family) = (0, 0);
-    while family < FAMILIES.len() {
-        let mut index = 0;
-        while index < FAMILIES[family].len() {
-            paths[next] = FAMILIES[family][index];
-            next += 1;
-            index += 1;
-        }
-        family += 1;
-    }
-    paths
-}
 
 #[cfg(test)]
 mod tests;

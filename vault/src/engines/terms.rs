@@ -48,7 +48,7 @@ pub const NO_DEFAULT_POLICY: Field =
 pub const TOKEN_TYPE: Field = field("token_type", Kind::Text, "service, batch, or default, which is the mount's.");
 
 /// All of them.
-pub const FIELDS: [Field; 12] = [
+pub const FIELDS: &[Field] = &[
     POLICIES,
     TTL,
     MAX_TTL,

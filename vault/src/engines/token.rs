@@ -17,18 +17,148 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::engine::{Call, Class, Engine, Path};
+use crate::engine::{Access, Call, Class, Effect, Engine, Path};
 use crate::engines::listing;
 use crate::error::{Error, multi};
 use crate::field::{Field, Kind, field};
-use crate::policy::acl::AclRequest;
 use crate::reply::{Reply, Status};
 use crate::request::Operation;
 use crate::token::{self, Token, record};
 
 const TOKEN: &[Field] = &[field("token", Kind::Text, "The token.")];
 const ACCESSOR: &[Field] = &[field("accessor", Kind::Text, "The token's accessor.")];
-const INCREMENT: Field = field("increment", Kind::Duration, "Wanted time to live from now on.");
+const INCREMENT: &[Field] = &[field("increment", Kind::Duration, "Wanted time to live from now on.")];
+
+const PATHS: &[Path] = &[
+    Path {
+        pattern: "create",
+        fields: &[create::FIELDS],
+        operations: &[(Operation::Update, create::child)],
+        help: "Create a token below the calling one.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "create-orphan",
+        fields: &[create::FIELDS],
+        operations: &[(Operation::Update, create::orphan)],
+        help: "Create a token without a parent.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "create/{role_name}",
+        fields: &[create::FIELDS],
+        operations: &[(Operation::Update, create::by_role)],
+        help: "Create a token by a role.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "lookup",
+        fields: &[TOKEN],
+        operations: &[(Operation::Read, lookup::by_id), (Operation::Update, lookup::by_id)],
+        effect: Effect::Reads,
+        help: "Show a token.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "lookup-self",
+        fields: &[TOKEN],
+        operations: &[(Operation::Read, lookup::own), (Operation::Update, lookup::own)],
+        effect: Effect::Reads,
+        help: "Show the calling token.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "lookup-accessor",
+        fields: &[ACCESSOR],
+        operations: &[(Operation::Update, lookup::by_accessor)],
+        effect: Effect::Reads,
+        help: "Show the token of an accessor, without its id.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "renew",
+        fields: &[TOKEN, INCREMENT],
+        operations: &[(Operation::Update, renew::by_id)],
+        help: "Renew a token.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "renew-self",
+        fields: &[TOKEN, INCREMENT],
+        operations: &[(Operation::Update, renew::own)],
+        help: "Renew the calling token.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "renew-accessor",
+        fields: &[ACCESSOR, INCREMENT],
+        operations: &[(Operation::Update, renew::by_accessor)],
+        help: "Renew the token of an accessor.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "revoke",
+        fields: &[TOKEN],
+        operations: &[(Operation::Update, revoke::by_id)],
+        help: "Revoke a token and all below it.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "revoke-self",
+        fields: &[TOKEN],
+        operations: &[(Operation::Update, revoke::own)],
+        help: "Revoke the calling token and all below it.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "revoke-accessor",
+        fields: &[ACCESSOR],
+        operations: &[(Operation::Update, revoke::by_accessor)],
+        help: "Revoke the token of an accessor and all below it.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "revoke-orphan",
+        fields: &[TOKEN],
+        operations: &[(Operation::Update, revoke::alone)],
+        help: "Revoke a token; its children become orphans.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "accessors/?",
+        fields: &[listing::FIELDS],
+        operations: &[(Operation::List, accessors)],
+        access: Access::Sudo,
+        help: "List the accessors of all tokens.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "roles/?",
+        fields: &[listing::FIELDS],
+        operations: &[(Operation::List, role::list)],
+        help: "List the token roles.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "roles/{name}",
+        fields: &[role::FIELDS],
+        operations: &[
+            (Operation::Read, role::read),
+            (Operation::Update, role::write),
+            (Operation::Delete, role::delete),
+        ],
+        exists: Some(role::exists),
+        takes_any_field: true,
+        help: "Read, write and delete a token role.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "tidy",
+        operations: &[(Operation::Update, tidy)],
+        help: "Remove what is left of dead tokens.",
+        ..Path::DEFAULT
+    },
+];
 
 /// Makes `auth/token/`.
 pub static ENGINE: Engine = Engine {
@@ -36,132 +166,7 @@ pub static ENGINE: Engine = Engine {
     aliases: &[],
     class: Class::Auth,
     help: "Token based credentials.",
-    paths: &[
-        Path {
-            pattern: "create",
-            fields: create::FIELDS,
-            operations: &[(Operation::Update, create::child)],
-            help: "Create a token below the calling one.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "create-orphan",
-            fields: create::FIELDS,
-            operations: &[(Operation::Update, create::orphan)],
-            help: "Create a token without a parent.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "create/{role_name}",
-            fields: create::FIELDS,
-            operations: &[(Operation::Update, create::by_role)],
-            help: "Create a token by a role.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "lookup",
-            fields: TOKEN,
-            operations: &[(Operation::Read, lookup::by_id), (Operation::Update, lookup::by_id)],
-            help: "Show a token.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "lookup-self",
-            fields: TOKEN,
-            operations: &[(Operation::Read, lookup::own), (Operation::Update, lookup::own)],
-            help: "Show the calling token.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "lookup-accessor",
-            fields: ACCESSOR,
-            operations: &[(Operation::Update, lookup::by_accessor)],
-            help: "Show the token of an accessor, without its id.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "renew",
-            fields: &[TOKEN[0], INCREMENT],
-            operations: &[(Operation::Update, renew::by_id)],
-            help: "Renew a token.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "renew-self",
-            fields: &[TOKEN[0], INCREMENT],
-            operations: &[(Operation::Update, renew::own)],
-            help: "Renew the calling token.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "renew-accessor",
-            fields: &[ACCESSOR[0], INCREMENT],
-            operations: &[(Operation::Update, renew::by_accessor)],
-            help: "Renew the token of an accessor.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "revoke",
-            fields: TOKEN,
-            operations: &[(Operation::Update, revoke::by_id)],
-            help: "Revoke a token and all below it.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "revoke-self",
-            fields: TOKEN,
-            operations: &[(Operation::Update, revoke::own)],
-            help: "Revoke the calling token and all below it.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "revoke-accessor",
-            fields: ACCESSOR,
-            operations: &[(Operation::Update, revoke::by_accessor)],
-            help: "Revoke the token of an accessor and all below it.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "revoke-orphan",
-            fields: TOKEN,
-            operations: &[(Operation::Update, revoke::alone)],
-            help: "Revoke a token; its children become orphans.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "accessors/?",
-            fields: listing::FIELDS,
-            operations: &[(Operation::List, accessors)],
-            help: "List the accessors of all tokens.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "roles/?",
-            fields: listing::FIELDS,
-            operations: &[(Operation::List, role::list)],
-            help: "List the token roles.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "roles/{name}",
-            fields: role::FIELDS,
-            operations: &[
-                (Operation::Read, role::read),
-                (Operation::Update, role::write),
-                (Operation::Delete, role::delete),
-            ],
-            exists: Some(role::exists),
-            takes_any_field: true,
-            help: "Read, write and delete a token role.",
-            ..Path::DEFAULT
-        },
-        Path {
-            pattern: "tidy",
-            operations: &[(Operation::Update, tidy)],
-            help: "Remove what is left of dead tokens.",
-            ..Path::DEFAULT
-        },
-    ],
+    paths: &[PATHS],
     fallback: None,
 };
 
@@ -205,21 +210,6 @@ fn sent_id(call: &Call<'_, '_>) -> Option<String> {
 
 fn invalid_accessor() -> Error {
     Error::invalid(multi("invalid accessor"))
-}
-
-/// Whether the caller has `sudo` at the path of the request, which some fields need.
-fn has_sudo(call: &Call<'_, '_>) -> bool {
-    call.acl.as_ref().is_some_and(|acl| {
-        let request = AclRequest {
-            path: call.request.path.as_str(),
-            operation: call.request.operation,
-            data: None,
-            fields: &[],
-            wrap_ttl: None,
-            is_sudo_path: false,
-        };
-        acl.check(&request).has_sudo
-    })
 }
 
 fn accessors(call: &mut Call<'_, '_>) -> Result<Reply, Error> {

@@ -41,7 +41,7 @@ pub struct AclRequest<'a> {
     pub fields: Taken<'a>,
     /// The wrapping that the client asked for; zero is none.
     pub wrap_ttl: Option<Duration>,
-    /// Whether `sudo` is needed too: see [`crate::policy::sudo::is_sudo_path`].
+    /// Whether `sudo` is needed too: the path says so ([`crate::engine::Access::Sudo`]).
     pub is_sudo_path: bool,
 }
 

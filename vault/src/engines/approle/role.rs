@@ -37,7 +37,7 @@ const LOCAL_SECRET_IDS: Field =
     field("local_secret_ids", Kind::Bool, "Shown, without effect: there is no replication between clusters.");
 
 /// The fields that only AppRole has.
-const OWN_FIELDS: [Field; 8] = [
+pub(super) const OWN_FIELDS: &[Field] = &[
     NAME,
     role_id::FIELD,
     BIND_SECRET_ID,
@@ -47,17 +47,6 @@ const OWN_FIELDS: [Field; 8] = [
     SECRET_TTL,
     LOCAL_SECRET_IDS,
 ];
-
-pub(super) const FIELDS: &[Field] = &{
-    let mut fields = [NAME; OWN_FIELDS.len() + terms::FIELDS.len()];
-    let mut index = 0;
-    while index < fields.len() {
-        fields[index] =
-            if index < OWN_FIELDS.len() { OWN_FIELDS[index] } else { terms::FIELDS[index - OWN_FIELDS.len()] };
-        index += 1;
-    }
-    fields
-};
 
 /// A role as it is stored. Has no `Debug`: a role id is half of a login.
 #[derive(Clone, PartialEq, Message)]

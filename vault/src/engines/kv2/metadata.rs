@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::PATH;
 use super::config::{format_after, nanos_of};
 use super::record::SecretRecord;
 use super::secret::{self, Secret};
-use super::{PAGE, PATH};
 use crate::engine::Call;
 use crate::engines::documents::Documents;
 use crate::engines::{kv1, listing};
@@ -31,8 +31,6 @@ pub(super) const FIELDS: &[Field] = &[
     field("cas_required", Kind::Bool, "Whether every write must say which version it follows."),
     field("delete_version_after", Kind::Duration, "How long a version lives; 0 is the mount's."),
     field("custom_metadata", Kind::Any, "What users say about the secret: a map of texts."),
-    PAGE[0],
-    PAGE[1],
 ];
 
 /// Reads everything but the data.

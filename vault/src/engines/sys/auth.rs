@@ -3,7 +3,8 @@
 //! The same table and functions as [`super::mounts`], under paths of its own because policies and clients expect them.
 
 use super::mounts::{ENABLE_FIELDS, TUNE_FIELDS, disable, enable, list, read, read_tuning, tune};
-use crate::engine::{Class, Handler, Path};
+use super::settings;
+use crate::engine::{Access, Class, Handler, Path};
 use crate::request::Operation;
 
 const READ_ALL: Handler = |call| list(call, Class::Auth);
@@ -23,15 +24,17 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "auth/{path..}/tune",
-        fields: TUNE_FIELDS,
+        fields: &[TUNE_FIELDS, settings::FIELDS],
         operations: &[(Operation::Read, TUNE_READ), (Operation::Update, TUNE_WRITE)],
+        access: Access::Sudo,
         help: "Read or change the settings of an auth method",
         ..Path::DEFAULT
     },
     Path {
         pattern: "auth/{path..}",
-        fields: ENABLE_FIELDS,
+        fields: &[ENABLE_FIELDS],
         operations: &[(Operation::Read, READ), (Operation::Update, ENABLE), (Operation::Delete, DISABLE)],
+        access: Access::Sudo,
         help: "Enable, read or disable an auth method",
         ..Path::DEFAULT
     },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::{Call, Path};
+use crate::engine::{Call, Effect, Path};
 use crate::error::{Error, multi};
 use crate::field::{Kind, field};
 use crate::policy::acl::Acl;
@@ -25,23 +25,26 @@ const PATHS_FIELD: crate::field::Field = field("paths", Kind::CommaList, "The pa
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "capabilities",
-        fields: &[field("token", Kind::Text, "The token to ask about"), PATH, PATHS_FIELD],
+        fields: &[&[field("token", Kind::Text, "The token to ask about"), PATH, PATHS_FIELD]],
         operations: &[(Operation::Update, of_token)],
+        effect: Effect::Reads,
         help: "Read what a token may do at paths",
         ..Path::DEFAULT
     },
     Path {
         pattern: "capabilities-self",
         // Clients send the token here too; it is the caller's.
-        fields: &[field("token", Kind::Text, "Accepted, without effect"), PATH, PATHS_FIELD],
+        fields: &[&[field("token", Kind::Text, "Accepted, without effect"), PATH, PATHS_FIELD]],
         operations: &[(Operation::Update, of_caller)],
+        effect: Effect::Reads,
         help: "Read what the caller's token may do at paths",
         ..Path::DEFAULT
     },
     Path {
         pattern: "capabilities-accessor",
-        fields: &[field("accessor", Kind::Text, "Accessor of the token to ask about"), PATH, PATHS_FIELD],
+        fields: &[&[field("accessor", Kind::Text, "Accessor of the token to ask about"), PATH, PATHS_FIELD]],
         operations: &[(Operation::Update, of_accessor)],
+        effect: Effect::Reads,
         help: "Read what the token of an accessor may do at paths",
         ..Path::DEFAULT
     },

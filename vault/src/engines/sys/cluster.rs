@@ -1,7 +1,7 @@
 //! Leadership, membership and sealing. The core decides who may ask, the node does it.
 
 use crate::action::Action;
-use crate::engine::{Call, Path};
+use crate::engine::{Access, Call, Path};
 use crate::error::Error;
 use crate::field::{Kind, field};
 use crate::members;
@@ -15,10 +15,17 @@ const MAX_SERVER_ID_BYTES: usize = 256;
 
 /// The paths.
 pub(super) const PATHS: &[Path] = &[
-    Path { pattern: "seal", operations: &[(Operation::Update, seal)], help: "Seal this node", ..Path::DEFAULT },
+    Path {
+        pattern: "seal",
+        operations: &[(Operation::Update, seal)],
+        access: Access::Sudo,
+        help: "Seal this node",
+        ..Path::DEFAULT
+    },
     Path {
         pattern: "step-down",
         operations: &[(Operation::Update, step_down)],
+        access: Access::Sudo,
         help: "Hand leadership to another node",
         ..Path::DEFAULT
     },
@@ -36,15 +43,21 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "storage/raft/remove-peer",
-        fields: &[field("server_id", Kind::Text, "Id of the node, as the configuration lists it")],
+        fields: &[&[field("server_id", Kind::Text, "Id of the node, as the configuration lists it")]],
         operations: &[(Operation::Update, remove_peer)],
+        access: Access::Sudo,
         help: "Remove a node from the cluster",
         ..Path::DEFAULT
     },
     Path {
         pattern: "storage/raft/join-token",
-        fields: &[field("ttl", Kind::Duration, "How long it can be redeemed; 30 minutes if not said, at most a day")],
+        fields: &[&[field(
+            "ttl",
+            Kind::Duration,
+            "How long it can be redeemed; 30 minutes if not said, at most a day",
+        )]],
         operations: &[(Operation::Update, join_token)],
+        access: Access::Sudo,
         help: "Make a token with which one node can join",
         ..Path::DEFAULT
     },

@@ -1,45 +1,41 @@
 //! `sys/internal/ui`: what user interfaces, and the command line before its first KV request, ask about mounts.
 //!
-//! These paths need no rule of a policy, so they look at the token themselves: each answers with what the caller may
-//! see. What surprises: a mount that is not there and one that may not be seen are the same refusal.
-
-use std::sync::Arc;
+//! These paths need no rule of a policy: each answers with what the caller may see. They cost no use of a token, because
+//! the command line asks here before each request to KV, and a token for one read must be enough for one read. What
+//! surprises: a mount that is not there and one that may not be seen are the same refusal.
 
 use serde_json::{Map, Value, json};
 
 use super::description;
 use super::mounts::with_slash;
-use crate::engine::{Call, Class, Path};
+use crate::engine::{Access, Call, Class, Path};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Kind, field};
 use crate::mount::{Mount, MountTable, class_of};
-use crate::policy::acl::Acl;
-use crate::policy::records;
 use crate::reply::Reply;
 use crate::request::Operation;
-use crate::token;
 
 /// The paths.
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "internal/ui/mounts",
         operations: &[(Operation::Read, mounts)],
-        is_public: true,
+        access: Access::Optional,
         help: "List the mounts that the caller can see",
         ..Path::DEFAULT
     },
     Path {
         pattern: "internal/ui/mounts/{path..}",
-        fields: &[field("path", Kind::MountPath, "A path at or below the mount")],
+        fields: &[&[field("path", Kind::MountPath, "A path at or below the mount")]],
         operations: &[(Operation::Read, mount)],
-        is_public: true,
+        access: Access::Optional,
         help: "Read the mount that answers a path",
         ..Path::DEFAULT
     },
     Path {
         pattern: "internal/ui/namespaces",
         operations: &[(Operation::Read, namespaces)],
-        is_public: true,
+        access: Access::Optional,
         help: "List the namespaces below this one that the caller can see",
         ..Path::DEFAULT
     },
@@ -51,21 +47,12 @@ pub(super) const PATHS: &[Path] = &[
     },
 ];
 
-/// The rights of the caller of a public path, if it sent a token. A bad one is refused, as everywhere. Costs no use: the
-/// command line asks here before each request to KV, and a token for one read must be enough for one read.
-fn rights(call: &mut Call<'_, '_>) -> Result<Option<Arc<Acl>>, Error> {
-    let request = call.request;
-    let Some(raw) = request.token.as_ref().filter(|token| !token.is_empty()) else { return Ok(None) };
-    let token = token::authenticate(call.store, call.context, raw, request.remote_address)?;
-    records::acl_of(call.store, &token, call.context.now).map(Some)
-}
-
 fn is_for_everybody(mount: &Mount) -> bool {
     mount.config().get("listing_visibility").and_then(Value::as_str) == Some("unauth")
 }
 
 fn mounts(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let rights = rights(call)?;
+    let rights = call.acl.clone();
     let table = MountTable::load(call.store)?;
     let (mut secret, mut auth) = (Map::new(), Map::new());
     for mount in table.iter() {
@@ -84,7 +71,7 @@ fn mounts(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 }
 
 fn mount(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let rights = rights(call)?.ok_or_else(Error::bad_token)?;
+    let rights = call.acl.clone().ok_or_else(Error::bad_token)?;
     let path = with_slash(call.fields.text("path").unwrap_or_default());
     let table = MountTable::load(call.store)?;
     let Some(mount) = table.route(&path).filter(|mount| rights.has_mount_access(&mount.record.path)) else {
@@ -98,7 +85,7 @@ fn mount(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 
 /// There are no namespaces below the root yet.
 fn namespaces(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    rights(call)?.ok_or_else(Error::bad_token)?;
+    call.caller()?;
     Ok(Reply::data(json!({})))
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::barrier::uses::{DEFAULT_ROTATION_LIMIT, MIN_ROTATION_LIMIT, is_valid_rotation_limit};
-use crate::engine::{Call, Path};
+use crate::engine::{Access, Call, Path};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::reply::Reply;
@@ -28,26 +28,30 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "rotate",
         operations: &[(Operation::Update, rotate)],
+        access: Access::Sudo,
         help: "Begin a new key term",
         ..Path::DEFAULT
     },
     Path {
         pattern: "rotate/keyring",
         operations: &[(Operation::Update, rotate)],
+        access: Access::Sudo,
         help: "Begin a new key term",
         ..Path::DEFAULT
     },
     Path {
         pattern: "rotate/config",
-        fields: SETTINGS,
+        fields: &[SETTINGS],
         operations: &[(Operation::Read, read), (Operation::Update, write)],
+        access: Access::Sudo,
         help: "Read or change when the key term rotates by itself",
         ..Path::DEFAULT
     },
     Path {
         pattern: "rotate/keyring/config",
-        fields: SETTINGS,
+        fields: &[SETTINGS],
         operations: &[(Operation::Read, read), (Operation::Update, write)],
+        access: Access::Sudo,
         help: "Read or change when the key term rotates by itself",
         ..Path::DEFAULT
     },

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::engine::{Call, Path};
+use crate::engine::{Access, Call, Effect, Path};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Kind, field};
 use crate::reply::{Reply, Status};
@@ -33,41 +33,45 @@ const LEASE_FIELDS: &[Field] = &[
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "leases/lookup",
-        fields: LEASE_FIELDS,
+        fields: &[LEASE_FIELDS],
         operations: &[(Operation::Update, lookup)],
+        effect: Effect::Reads,
         help: "Read a lease",
         ..Path::DEFAULT
     },
     Path {
         pattern: "leases/lookup/{prefix..?}",
         operations: &[(Operation::List, list)],
+        access: Access::Sudo,
         help: "List the leases below a path",
         ..Path::DEFAULT
     },
     Path {
         pattern: "leases/renew/{url_lease_id..?}",
-        fields: LEASE_FIELDS,
+        fields: &[LEASE_FIELDS],
         operations: &[(Operation::Update, renew)],
         help: "Renew a lease",
         ..Path::DEFAULT
     },
     Path {
         pattern: "leases/revoke/{url_lease_id..?}",
-        fields: LEASE_FIELDS,
+        fields: &[LEASE_FIELDS],
         operations: &[(Operation::Update, revoke_one)],
         help: "Revoke a lease",
         ..Path::DEFAULT
     },
     Path {
         pattern: "leases/revoke-prefix/{prefix..}",
-        fields: LEASE_FIELDS,
+        fields: &[LEASE_FIELDS],
         operations: &[(Operation::Update, revoke_prefix)],
+        access: Access::Sudo,
         help: "Revoke all leases below a path",
         ..Path::DEFAULT
     },
     Path {
         pattern: "leases/revoke-force/{prefix..}",
         operations: &[(Operation::Update, revoke_prefix)],
+        access: Access::Sudo,
         help: "Revoke all leases below a path, whatever their engines say",
         ..Path::DEFAULT
     },
@@ -79,15 +83,16 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "leases/count",
-        fields: &[field("type", Kind::Text, "\"irrevocable\"")],
+        fields: &[&[field("type", Kind::Text, "\"irrevocable\"")]],
         operations: &[(Operation::Read, count)],
         help: "Count the leases that could not be revoked",
         ..Path::DEFAULT
     },
     Path {
         pattern: "leases",
-        fields: &[field("type", Kind::Text, "\"irrevocable\"")],
+        fields: &[&[field("type", Kind::Text, "\"irrevocable\"")]],
         operations: &[(Operation::Read, irrevocable)],
+        access: Access::Sudo,
         help: "List the leases that could not be revoked",
         ..Path::DEFAULT
     },

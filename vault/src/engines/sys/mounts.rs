@@ -44,26 +44,11 @@ pub(super) const ENABLE_FIELDS: &[Field] = &[
 ];
 
 /// What tuning takes beside the settings.
-const TUNE_FIELDS_ALONE: [Field; 3] = [
+pub(super) const TUNE_FIELDS: &[Field] = &[
     field("path", Kind::MountPath, "Path of the mount"),
     field("description", Kind::Text, "A note for people"),
     field("options", Kind::KeyValues, "Options to change, such as version of kv from 1 to 2"),
 ];
-
-/// What tuning takes.
-pub(super) const TUNE_FIELDS: &[Field] = &{
-    let mut fields = [TUNE_FIELDS_ALONE[0]; TUNE_FIELDS_ALONE.len() + settings::FIELDS.len()];
-    let mut index = 0;
-    while index < fields.len() {
-        fields[index] = if index < TUNE_FIELDS_ALONE.len() {
-            TUNE_FIELDS_ALONE[index]
-        } else {
-            settings::FIELDS[index - TUNE_FIELDS_ALONE.len()]
-        };
-        index += 1;
-    }
-    fields
-};
 
 const READ_ALL: Handler = |call| list(call, Class::Secret);
 const TUNE_READ: Handler = |call| read_tuning(call, "");
@@ -82,14 +67,14 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "mounts/{path..}/tune",
-        fields: TUNE_FIELDS,
+        fields: &[TUNE_FIELDS, settings::FIELDS],
         operations: &[(Operation::Read, TUNE_READ), (Operation::Update, TUNE_WRITE)],
         help: "Read or change the settings of a mount",
         ..Path::DEFAULT
     },
     Path {
         pattern: "mounts/{path..}",
-        fields: ENABLE_FIELDS,
+        fields: &[ENABLE_FIELDS],
         operations: &[(Operation::Read, READ), (Operation::Update, ENABLE), (Operation::Delete, DISABLE)],
         help: "Mount, read or unmount a secret engine",
         ..Path::DEFAULT

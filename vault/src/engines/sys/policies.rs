@@ -29,14 +29,14 @@ const READ_OLD: Handler = |call| Ok(read(call, "rules")?.injected());
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "policies/acl/?",
-        fields: listing::FIELDS,
+        fields: &[listing::FIELDS],
         operations: &[(Operation::List, list)],
         help: "List the policies",
         ..Path::DEFAULT
     },
     Path {
         pattern: "policies/acl/{name..}",
-        fields: FIELDS,
+        fields: &[FIELDS],
         operations: &[(Operation::Read, READ), (Operation::Update, write), (Operation::Delete, delete)],
         help: "Read, write or delete a policy",
         ..Path::DEFAULT
@@ -49,7 +49,7 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "policy/{name..}",
-        fields: FIELDS,
+        fields: &[FIELDS],
         operations: &[(Operation::Read, READ_OLD), (Operation::Update, write), (Operation::Delete, delete)],
         help: "Read, write or delete a policy, in the older form",
         ..Path::DEFAULT

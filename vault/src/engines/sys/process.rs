@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::action::Action;
-use crate::engine::{Call, Path};
+use crate::engine::{Access, Call, Path};
 use crate::error::Error;
 use crate::field::{Kind, field};
 use crate::reply::Reply;
@@ -13,7 +13,7 @@ use crate::request::Operation;
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "metrics",
-        fields: &[field("format", Kind::Text, "\"prometheus\"; JSON if not said")],
+        fields: &[&[field("format", Kind::Text, "\"prometheus\"; JSON if not said")]],
         operations: &[(Operation::Read, metrics)],
         help: "Read the metrics of this node",
         ..Path::DEFAULT
@@ -45,7 +45,7 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "replication/status",
         operations: &[(Operation::Read, replication)],
-        is_public: true,
+        access: Access::Open,
         help: "Read the state of replication between clusters, which does not exist here",
         ..Path::DEFAULT
     },

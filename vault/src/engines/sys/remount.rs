@@ -7,7 +7,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::mounts::{self, is_reserved, with_slash};
-use crate::engine::{Call, Path};
+use crate::engine::{Access, Call, Path};
 use crate::error::Error;
 use crate::field::{Kind, field};
 use crate::mount::{MountTable, class_of};
@@ -44,17 +44,18 @@ struct Moves {
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "remount",
-        fields: &[
+        fields: &[&[
             field("from", Kind::MountPath, "Path of the mount"),
             field("to", Kind::MountPath, "Path it moves to"),
-        ],
+        ]],
         operations: &[(Operation::Update, remount)],
+        access: Access::Sudo,
         help: "Move a mount to another path",
         ..Path::DEFAULT
     },
     Path {
         pattern: "remount/status/{migration_id}",
-        fields: &[field("migration_id", Kind::Text, "Id that the move was answered with")],
+        fields: &[&[field("migration_id", Kind::Text, "Id that the move was answered with")]],
         operations: &[(Operation::Read, status)],
         help: "Read how a move went",
         ..Path::DEFAULT

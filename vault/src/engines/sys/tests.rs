@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::ENGINE;
 use crate::action::Action;
+use crate::engine::{Access, Path};
 use crate::testing::{Harness, ROOT};
 
 mod mounts;
@@ -234,7 +236,8 @@ fn sudo_paths_want_sudo() {
 #[test]
 fn only_listed_paths_answer_without_a_token() {
     // check 2
-    let public: Vec<_> = super::PATHS.iter().filter(|path| path.is_public).map(|path| path.pattern).collect();
+    let needs_token = |path: &&Path| matches!(path.access, Access::Token | Access::Sudo);
+    let public: Vec<_> = ENGINE.paths().filter(|path| !needs_token(path)).map(|path| path.pattern).collect();
     let expected = [
         "internal/ui/mounts",
         "internal/ui/mounts/{path..}",
@@ -318,4 +321,36 @@ fn what_is_not_set_up_is_empty_and_no_error() {
     assert_eq!((status, errors(&body).len()), (404, 0));
     let weak = harness.token(json!({ "policies": ["default"] }));
     assert_eq!(harness.request_as(&weak, "GET", "sys/audit", Value::Null).0, 403);
+}
+
+#[test]
+fn paths_that_are_about_the_server_itself_need_sudo() {
+    // check 62
+    let protected: Vec<_> =
+        ENGINE.paths().filter(|path| path.access == Access::Sudo).map(|path| path.pattern).collect();
+    let expected = [
+        "auth/{path..}/tune",
+        "auth/{path..}",
+        "remount",
+        "rotate",
+        "rotate/keyring",
+        "rotate/config",
+        "rotate/keyring/config",
+        "leases/lookup/{prefix..?}",
+        "leases/revoke-prefix/{prefix..}",
+        "leases/revoke-force/{prefix..}",
+        "leases",
+        "seal",
+        "step-down",
+        "storage/raft/remove-peer",
+        "storage/raft/join-token",
+        "audit",
+        "config/cors",
+    ];
+    assert_eq!(protected, expected);
+    let mut harness = Harness::new();
+    let token = harness.token_with(r#"path "*" { capabilities = ["create", "read", "update", "delete", "list"] }"#);
+    for (verb, path) in [("GET", "sys/audit"), ("LIST", "sys/leases/lookup/auth/"), ("LIST", "auth/token/accessors/")] {
+        assert_eq!(harness.request_as(&token, verb, path, Value::Null).0, 403, "{path}");
+    }
 }

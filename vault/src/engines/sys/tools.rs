@@ -7,7 +7,7 @@ use serde_json::json;
 use sha3::{Digest as _, Sha3_224};
 use zeroize::Zeroizing;
 
-use crate::engine::{Call, Path};
+use crate::engine::{Call, Effect, Path};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::reply::Reply;
@@ -32,36 +32,41 @@ const HASH_FIELDS: &[Field] = &[
 pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "tools/random",
-        fields: RANDOM_FIELDS,
+        fields: &[RANDOM_FIELDS],
         operations: &[(Operation::Update, random)],
+        effect: Effect::Reads,
         help: "Make random bytes",
         ..Path::DEFAULT
     },
     Path {
         pattern: "tools/random/{source_or_bytes}",
-        fields: RANDOM_FIELDS,
+        fields: &[RANDOM_FIELDS],
         operations: &[(Operation::Update, random)],
+        effect: Effect::Reads,
         help: "Make random bytes, as many as the path says",
         ..Path::DEFAULT
     },
     Path {
         pattern: "tools/random/{source}/{url_bytes}",
-        fields: RANDOM_FIELDS,
+        fields: &[RANDOM_FIELDS],
         operations: &[(Operation::Update, random)],
+        effect: Effect::Reads,
         help: "Make random bytes from a source (\"platform\", \"seal\" or \"all\")",
         ..Path::DEFAULT
     },
     Path {
         pattern: "tools/hash",
-        fields: HASH_FIELDS,
+        fields: &[HASH_FIELDS],
         operations: &[(Operation::Update, hash)],
+        effect: Effect::Reads,
         help: "Hash data",
         ..Path::DEFAULT
     },
     Path {
         pattern: "tools/hash/{url_algorithm}",
-        fields: HASH_FIELDS,
+        fields: &[HASH_FIELDS],
         operations: &[(Operation::Update, hash)],
+        effect: Effect::Reads,
         help: "Hash data with the algorithm that the path says",
         ..Path::DEFAULT
     },

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use crate::engine::{Call, Path};
+use crate::engine::{Access, Call, Path};
 use crate::error::Error;
 use crate::reply::Reply;
 use crate::request::Operation;
@@ -15,12 +15,14 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "audit",
         operations: &[(Operation::Read, audit_devices)],
+        access: Access::Sudo,
         help: "List the audit devices; there are none",
         ..Path::DEFAULT
     },
     Path {
         pattern: "config/cors",
         operations: &[(Operation::Read, cors)],
+        access: Access::Sudo,
         help: "Read whether browsers of other origins may ask; they may not",
         ..Path::DEFAULT
     },

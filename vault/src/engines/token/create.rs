@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::Call;
-use crate::engines::token::has_sudo;
 use crate::engines::token::role::{self, RoleRecord};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
@@ -65,7 +64,7 @@ pub(super) fn by_role(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 fn create(call: &mut Call<'_, '_>, role: Option<(&str, &RoleRecord)>, is_orphan_path: bool) -> Result<Reply, Error> {
     let parent = call.caller()?;
     check_parent(&parent)?;
-    let is_sudo = has_sudo(call);
+    let is_sudo = call.has_sudo;
     let role_record = role.map(|(_, role)| role);
     check_rights(call, is_sudo, role_record)?;
     check_alias(call, role_record)?;

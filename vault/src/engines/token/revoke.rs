@@ -1,7 +1,7 @@
 //! Revoking tokens.
 
 use crate::engine::Call;
-use crate::engines::token::{Target, accessed, has_sudo, named, own as calling, sent_id};
+use crate::engines::token::{Target, accessed, named, own as calling, sent_id};
 use crate::error::Error;
 use crate::reply::Reply;
 use crate::token::revoke::{end, end_alone};
@@ -32,7 +32,7 @@ pub(super) fn by_accessor(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 /// `revoke-orphan`: a token without those below it.
 pub(super) fn alone(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let id = sent_id(call).ok_or_else(missing)?;
-    if !has_sudo(call) {
+    if !call.has_sudo {
         return Err(Error::invalid("root or sudo privileges required to revoke and orphan"));
     }
     let Some(target) = named(call, &id)? else {

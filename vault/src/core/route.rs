@@ -1,0 +1,71 @@
+//! Where a request goes: the mount and the path that answer it, who may ask there, and how its names are spelled.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::engine::{Access, Matched};
+use crate::error::Error;
+use crate::field::scalar_text;
+use crate::mount::{Mount, MountTable};
+use crate::path::CanonicalPath;
+use crate::pattern;
+use crate::request::Request;
+use crate::store::Store;
+
+/// Where a request goes.
+pub(super) struct Route<'p> {
+    pub(super) mount: Option<Arc<Mount>>,
+    /// Path below the mount.
+    pub(super) rest: &'p str,
+    pub(super) matched: Option<Matched<'p>>,
+}
+
+/// Finds the mount and the path that answer.
+pub(super) fn route<'p>(store: &mut Store<'_>, request: &'p Request) -> Result<Route<'p>, Error> {
+    let path = request.path.as_str();
+    let mount = MountTable::load(store)?.route(path).cloned();
+    let rest = mount.as_ref().and_then(|mount| path.strip_prefix(mount.record.path.as_str())).unwrap_or("");
+    let matched = mount.as_ref().and_then(|mount| mount.engine.find(rest));
+    Ok(Route { mount, rest, matched })
+}
+
+/// Who may ask, with [`Access::Presented`] decided. A path that nobody answers tells strangers nothing.
+pub(super) fn access(request: &Request, matched: Option<&Matched<'_>>) -> Access {
+    match matched.map_or(Access::Token, |(path, _)| path.access) {
+        Access::Presented if carries_what_it_names(request) => Access::Open,
+        Access::Presented => Access::Token,
+        access => access,
+    }
+}
+
+/// Whether the token that a request is about is the one that it carries.
+fn carries_what_it_names(request: &Request) -> bool {
+    let own = request.token.as_ref().map_or("", |token| token.as_str());
+    match request.data.get("token") {
+        None | Some(Value::Null) => true,
+        // In the spelling in which the handler will see it.
+        Some(value) => scalar_text(value)
+            .map(Zeroizing::new)
+            .is_some_and(|named| named.is_empty() || bool::from(named.as_bytes().ct_eq(own.as_bytes()))),
+    }
+}
+
+/// The request's path with every name that it captured in its one spelling; `None` if it is so already. Names become what
+/// the handler will use before any policy is asked about them, so that no second spelling passes a rule.
+pub(super) fn spelled_anew(request: &Request, route: &Route<'_>) -> Result<Option<CanonicalPath>, Error> {
+    let Route { rest, matched: Some((path, captures)), .. } = route else { return Ok(None) };
+    let spell = |(name, value): &(&'static str, &'_ str)| (*name, path.kind_of(name).captured(value).into_owned());
+    let names: Vec<(&'static str, String)> = captures.iter().map(spell).collect();
+    if names.iter().zip(captures).all(|((_, one), (_, other))| one == other) {
+        return Ok(None);
+    }
+    let names: Vec<_> = names.into_iter().map(|(name, value)| (name, Cow::Owned(value))).collect();
+    let whole = request.path.as_str();
+    let mount = &whole[..whole.len() - rest.len()];
+    let path = CanonicalPath::new(format!("{mount}{}", pattern::fill(path.pattern, &names, rest)));
+    path.map(Some).map_err(|error| Error::invalid(error.to_string()))
+}
