@@ -33,7 +33,7 @@ pub use api::kv1::Kv1;
 pub use api::kv2::{Kv2, KvMetadata, KvSecret, KvVersion, MetadataUpdate};
 pub use api::mounts::{Mount, MountSettings, Mounts};
 pub use api::policies::Policies;
-pub use api::seal::{InitRequest, InitResult, SealStatus, Seals, UnsealedNode};
+pub use api::seal::{Candidate, InitRequest, InitResult, SealStatus, Seals, UnsealedNode};
 pub use api::token::{TokenRequest, Tokens};
 pub use api::wrapping::Wrapping;
 pub use builder::{ClientBuilder, Discovery};

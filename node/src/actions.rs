@@ -59,7 +59,7 @@ async fn step_down(app: &App) -> Result<(), Error> {
 async fn ha_status(app: &Arc<App>) -> Map<String, Value> {
     let status = app.raft.status();
     let leader = status.leader.as_ref().map(|leader| leader.id);
-    let sealed = crate::cluster::handover::sealed_members(app).await;
+    let sealed = crate::cluster::handover::receiver::sealed_members(app).await;
     let node = |member: &Member| {
         json!({
             "hostname": member.api_addr,

@@ -12,6 +12,7 @@ use conclave_vault::context::{Context, SystemTtl};
 use conclave_vault::core::Core;
 use conclave_vault::error::Error;
 use conclave_vault::members::MemberRecord;
+use conclave_vault::seal::handover::Fingerprint;
 use conclave_vault::seal::record;
 use conclave_vault::store::{Store, open_key};
 use conclave_vault::time::Time;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ceremony::Ceremonies;
 use crate::cluster::gated::GatedTable;
+use crate::cluster::handover::candidates::Candidates;
 use crate::cluster::hooks::NodeHooks;
 use crate::cluster::{join, upkeep};
 use crate::config::{Config, Storage};
@@ -51,10 +53,13 @@ pub struct App {
     pub(crate) config: Config,
     pub(crate) shared: Arc<Shared>,
     pub(crate) identity: Arc<Identity>,
+    /// Names this process of the node; what operators compare before they let it have the root key.
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) table: Arc<GatedTable>,
     pub(crate) raft: Raft,
     pub(crate) ceremonies: Mutex<Ceremonies>,
+    pub(crate) candidates: Candidates,
     pub(crate) turns: Turns,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) metrics: Arc<Metrics>,
@@ -71,12 +76,15 @@ impl App {
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let shared = Arc::new(Shared::default());
         let hooks = Arc::new(NodeHooks::new(Arc::clone(&shared)));
-        let Opened { identity, log, table, raft } =
-            opening::open(&config, Arc::clone(&hooks), Arc::clone(&shared)).await?;
+        let ceremonies = Ceremonies::default();
+        let Opened { identity, fingerprint, log, table, raft } =
+            opening::open(&config, Arc::clone(&hooks), Arc::clone(&shared), &ceremonies.boot_key).await?;
         let app = Arc::new(Self {
             shared,
-            ceremonies: Mutex::new(Ceremonies::default()),
+            ceremonies: Mutex::new(ceremonies),
+            candidates: Candidates::default(),
             identity,
+            fingerprint,
             log,
             table,
             raft,
@@ -92,6 +100,10 @@ impl App {
             config,
         });
         hooks.attach(&app);
+        if app.is_clustered() {
+            let (node, fingerprint) = (app.node_name(app.identity.id()), app.fingerprint);
+            tracing::info!(node, %fingerprint, "the node is sealed; a ceremony on another node knows it by this fingerprint");
+        }
         tokio::spawn(upkeep::run(Arc::clone(&app)));
         tokio::spawn(join::join_as_configured(Arc::clone(&app)));
         Ok(app)

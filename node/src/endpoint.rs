@@ -22,6 +22,8 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Option<Outgoi
         "sys/leader" => leader::answer(app, incoming),
         "sys/init" => init::answer(app, incoming).await,
         "sys/unseal" => unseal::answer(app, incoming).await,
+        "sys/unseal/node" => unseal::node(app, incoming),
+        "sys/unseal/nodes" => unseal::nodes(app, incoming).await,
         "sys/storage/raft/join" => join::answer(app, incoming).await,
         _ => return None,
     })

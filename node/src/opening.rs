@@ -7,6 +7,7 @@ use std::time::Duration;
 use conclave_raft::{Identity, Raft, Timing};
 use conclave_storage::log::{DurableLog, Log, LogError, MemoryLog};
 use conclave_storage::table::{DurableTable, MemoryTable, Table, TableError};
+use conclave_vault::seal::handover::{BootKey, Fingerprint};
 
 use crate::cluster::gated::GatedTable;
 use crate::cluster::hooks::NodeHooks;
@@ -42,13 +43,20 @@ pub enum StartError {
 /// What was opened.
 pub(crate) struct Opened {
     pub(crate) identity: Arc<Identity>,
+    /// Names this process of the node; what operators compare before they let it have the root key.
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) table: Arc<GatedTable>,
     pub(crate) raft: Raft,
 }
 
 /// Opens everything that the configuration names.
-pub(crate) async fn open(config: &Config, hooks: Arc<NodeHooks>, shared: Arc<Shared>) -> Result<Opened, StartError> {
+pub(crate) async fn open(
+    config: &Config,
+    hooks: Arc<NodeHooks>,
+    shared: Arc<Shared>,
+    boot_key: &BootKey,
+) -> Result<Opened, StartError> {
     let identity_error = |error: &dyn std::fmt::Display| StartError::Identity(error.to_string());
     let (identity, log, table): (_, Arc<dyn Log>, Arc<dyn Table>) = match &config.storage {
         Storage::Memory => {
@@ -67,9 +75,11 @@ pub(crate) async fn open(config: &Config, hooks: Arc<NodeHooks>, shared: Arc<Sha
     };
     let identity = Arc::new(identity);
     let table = Arc::new(GatedTable::new(table, shared));
-    let raft_config = raft_config(config)?;
+    let mut raft_config = raft_config(config)?;
+    let fingerprint = boot_key.fingerprint(identity.id(), &identity.public_key());
+    raft_config.process = fingerprint.to_bytes();
     let raft = Raft::start(raft_config, Arc::clone(&identity), Arc::clone(&log), table.clone(), hooks).await?;
-    Ok(Opened { identity, log, table, raft })
+    Ok(Opened { identity, fingerprint, log, table, raft })
 }
 
 fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {

@@ -16,6 +16,7 @@ use crate::gate::Verdict;
 use crate::hooks::{CallError, Peer};
 use crate::network::append_reply;
 use crate::peers::Peers;
+use crate::processes::Processes;
 use crate::raft::Inner;
 use crate::server::{Caller, connection, is_our_cluster, while_member};
 use crate::snapshot;
@@ -45,6 +46,10 @@ impl Answers {
 
     pub(crate) fn peers(&self) -> Arc<Peers> {
         self.0.peers.clone()
+    }
+
+    pub(crate) fn processes(&self) -> Arc<Processes> {
+        self.0.processes.clone()
     }
 
     async fn vote(&self, request: Request<proto::VoteRequest>, is_pre_vote: bool) -> Result<proto::VoteReply, Status> {

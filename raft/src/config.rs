@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use conclave_storage::batch::MAX_BATCH_BYTES;
 
+use crate::processes::PROCESS_BYTES;
+
 /// How fast a cluster notices a dead leader. All nodes of a cluster should have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -96,6 +98,8 @@ pub struct Config {
     pub cluster_id: Option<[u8; 16]>,
     /// Where to listen for other nodes; `None` for a single node without a network.
     pub cluster_listen: Option<SocketAddr>,
+    /// Names this process among all that ever ran under this node's id; said with every request to other nodes.
+    pub process: [u8; PROCESS_BYTES],
     /// `host:port` at which other nodes reach this one. Port 0 means the port that was bound.
     pub cluster_addr: String,
     /// URL of this node's HTTP API, handed to those who ask for the leader.
@@ -123,6 +127,7 @@ impl Config {
         Self {
             cluster_id: None,
             cluster_listen: None,
+            process: rand::random(),
             cluster_addr: String::new(),
             api_addr: api_addr.into(),
             timing: Timing::single(),

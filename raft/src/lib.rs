@@ -23,6 +23,7 @@ mod read;
 mod log;
 mod machine;
 mod metrics;
+mod processes;
 mod progress;
 mod types;
 
@@ -46,6 +47,7 @@ pub use error::{ChangeError, ProposeError, ReadError, StartError, Stop};
 pub use hooks::{CallError, Hooks, Peer};
 pub use identity::{Identity, IdentityError, verify_signature};
 pub use metrics::Metrics;
+pub use processes::{PROCESS_BYTES, Process};
 pub use raft::Raft;
 pub use status::{Leader, Member, PeerStatus, Role, Status};
 

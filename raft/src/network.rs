@@ -27,14 +27,16 @@ use crate::link::{Lane, Link};
 use crate::machine::SnapshotData;
 use crate::metrics::Counters;
 use crate::peers::Peers;
+use crate::processes::PROCESS_BYTES;
 use crate::snapshot;
 use crate::types::{AppendEntries, Endpoint, Snapshot, Types, Vote};
 use crate::wire::{self, proto};
 
-/// Metadata that every request carries: the cluster, and the sender's and receiver's node ids.
+/// Metadata that every request carries: the cluster, the sender's and receiver's node ids, and the sender's process.
 pub(crate) const CLUSTER: &str = "conclave-cluster";
 pub(crate) const FROM: &str = "conclave-from";
 pub(crate) const TO: &str = "conclave-to";
+pub(crate) const PROCESS: &str = "conclave-boot";
 
 type Client = proto::peers_client::PeersClient<Channel>;
 
@@ -42,6 +44,7 @@ type Client = proto::peers_client::PeersClient<Channel>;
 #[derive(Clone)]
 pub(crate) struct Factory {
     pub(crate) from: u64,
+    pub(crate) process: [u8; PROCESS_BYTES],
     pub(crate) peers: Arc<Peers>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) acknowledged: Arc<Acknowledged>,
@@ -101,6 +104,8 @@ impl Wire {
     pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         stamp(&mut request, self.factory.peers.cluster_id(), self.factory.from, Some(self.to));
+        let process = AsciiMetadataValue::try_from(hex(&self.factory.process)).expect("hexadecimal digits are ASCII");
+        request.metadata_mut().insert(PROCESS, process);
         request
     }
 

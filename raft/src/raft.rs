@@ -24,6 +24,7 @@ use crate::hooks::Hooks;
 use crate::metrics::{Counters, Metrics};
 use crate::network::Factory;
 use crate::peers::Peers;
+use crate::processes::{PROCESS_BYTES, Process, Processes};
 use crate::progress::Progress;
 use crate::read::Coalescer;
 use crate::snapshot::Received;
@@ -66,6 +67,7 @@ pub(crate) struct Inner {
     /// Rounds of this node as whatever it is.
     pub(crate) reads: Arc<Coalescer>,
     pub(crate) probes: Mutex<HashMap<u64, Probe>>,
+    pub(crate) processes: Arc<Processes>,
     /// Whether this node may lead. openraft knows it too, except where it does not look.
     pub(crate) campaign: AtomicBool,
     /// Whether there was a log or a table already when this node started, or it has bootstrapped since.
@@ -146,6 +148,21 @@ impl Raft {
     /// Follows [`Raft::applied_index`].
     pub fn subscribe_applied(&self) -> watch::Receiver<u64> {
         self.0.progress.subscribe()
+    }
+
+    /// Which processes spoke under a node's id in the last minute, as far as this node heard them.
+    pub fn processes(&self, node: u64) -> Vec<Process> {
+        self.0.processes.of(node, Instant::now())
+    }
+
+    /// Notes that a process answered under a node's id, which it proved.
+    pub fn note_process(&self, node: u64, process: [u8; PROCESS_BYTES]) {
+        self.0.processes.note(node, process, Instant::now());
+    }
+
+    /// Time between two requests of every node to every other, whatever else they have to say.
+    pub fn probe_interval(&self) -> Duration {
+        self.0.config.upkeep_interval
     }
 
     /// Counters and gauges.

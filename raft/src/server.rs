@@ -19,6 +19,7 @@ use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,8 +32,9 @@ use tonic::{Request, Status};
 
 use crate::answer::{Answers, Strangers};
 use crate::config::{Limits, Timing};
-use crate::network::{CLUSTER, FROM, TO, hex};
+use crate::network::{CLUSTER, FROM, PROCESS, TO, hex};
 use crate::peers::Peers;
+use crate::processes::{PROCESS_BYTES, Processes};
 use crate::tls;
 use crate::wire::proto::door_server::DoorServer;
 use crate::wire::proto::peers_server::PeersServer;
@@ -71,8 +73,8 @@ pub(crate) async fn serve(
         .max_decoding_message_size(limits.message_bytes)
         .max_encoding_message_size(limits.message_bytes);
     let check = {
-        let peers = peers.clone();
-        move |request| admit(request, &peers, own_id)
+        let (peers, processes) = (peers.clone(), answers.processes());
+        move |request| admit(request, &peers, own_id, &processes)
     };
     let door = DoorServer::new(Strangers(answers))
         .max_decoding_message_size(limits.stranger_bytes)
@@ -237,7 +239,7 @@ impl AsyncWrite for Accepted {
 }
 
 /// Lets a member's request pass. Says as little as possible to others.
-fn admit(mut request: Request<()>, peers: &Peers, own_id: u64) -> Result<Request<()>, Status> {
+fn admit(mut request: Request<()>, peers: &Peers, own_id: u64, processes: &Processes) -> Result<Request<()>, Status> {
     let refused = || Status::permission_denied("not a member of this cluster");
     let connection = connection(&request)?;
     let id = peers.id_of(&connection.public_key).ok_or_else(refused)?;
@@ -251,6 +253,9 @@ fn admit(mut request: Request<()>, peers: &Peers, own_id: u64) -> Result<Request
     }
     if number(metadata, TO) != Some(own_id) {
         return Err(Status::permission_denied("the request is meant for another node"));
+    }
+    if let Some(process) = text(metadata, PROCESS).and_then(read_process) {
+        processes.note(id, process, Instant::now());
     }
     request.extensions_mut().insert(Caller { id, connection });
     Ok(request)
@@ -272,6 +277,11 @@ pub(crate) fn is_our_cluster(metadata: &MetadataMap, ours: Option<[u8; 16]>) -> 
 
 fn text<'a>(metadata: &'a MetadataMap, name: &str) -> Option<&'a str> {
     metadata.get(name)?.to_str().ok()
+}
+
+fn read_process(text: &str) -> Option<[u8; PROCESS_BYTES]> {
+    let is_whole = text.len() == 2 * PROCESS_BYTES;
+    u128::from_str_radix(text, 16).ok().filter(|_| is_whole).map(u128::to_be_bytes)
 }
 
 fn number(metadata: &MetadataMap, name: &str) -> Option<u64> {

@@ -98,6 +98,7 @@ impl Parts {
             progress: Arc::new(Progress::new(last)),
             factory: Factory {
                 from: id,
+                process: config.process,
                 peers,
                 counters: counters.clone(),
                 acknowledged: Arc::default(),
@@ -155,6 +156,7 @@ impl Parts {
             view,
             gate: Arc::new(gate),
             probes: Mutex::default(),
+            processes: Arc::default(),
             stopping: watch::Sender::new(false),
             stopped: watch::Sender::new(None),
             tasks: Mutex::default(),

@@ -86,6 +86,7 @@ impl Inner {
     async fn probe_others(&self) {
         let others = self.peers.others();
         self.probes.lock().retain(|id, _| others.contains(id));
+        self.processes.keep_only(&others);
         let asked = others.iter().map(|id| self.probe(*id));
         futures::future::join_all(asked).await;
     }

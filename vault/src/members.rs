@@ -6,6 +6,7 @@
 
 use aws_lc_rs::hmac;
 use prost::Message;
+use prost::bytes::Bytes;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::context::Context;
@@ -73,6 +74,22 @@ pub struct JoinToken {
 pub fn load(store: &mut Store<'_>) -> Result<MembersRecord, Error> {
     let system = store.system();
     Ok(store.get(&system, MEMBERS)?.unwrap_or_default())
+}
+
+/// The record and where it lies.
+pub struct Located {
+    /// The record.
+    pub record: MembersRecord,
+    /// Log index of its last change; 0 if there is none.
+    pub revision: u64,
+    /// Its encrypted key, by which a node without keys can find the revision in its own table and log.
+    pub key: Bytes,
+}
+
+/// Reads the record, and says where it lies.
+pub fn locate(store: &mut Store<'_>) -> Result<Located, Error> {
+    let system = store.system();
+    Ok(Located { record: load(store)?, revision: store.revision(&system, MEMBERS)?, key: system.key(MEMBERS) })
 }
 
 /// Adds a node, or replaces its entry.

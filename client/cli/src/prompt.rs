@@ -1,6 +1,6 @@
 //! Asking a person, or reading one line from a pipe.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use conclave_client::Secret;
 use zeroize::Zeroizing;
@@ -19,6 +19,20 @@ pub(crate) fn secret(question: &str, may_ask: bool) -> Result<Secret, Failure> {
     let mut line = Zeroizing::new(String::new());
     io::stdin().lock().read_line(&mut line)?;
     filled(question, &line)
+}
+
+/// Asks for a line that may be seen.
+pub(crate) fn line(question: &str) -> Result<String, Failure> {
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush())?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+/// Whether there is somebody to ask.
+pub(crate) fn is_possible(may_ask: bool) -> bool {
+    may_ask && io::stdin().is_terminal()
 }
 
 fn filled(question: &str, answer: &str) -> Result<Secret, Failure> {

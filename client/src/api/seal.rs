@@ -54,6 +54,35 @@ pub struct SealStatus {
     pub nodes: Vec<UnsealedNode>,
 }
 
+/// A node that could be given the root key by a ceremony on another one.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Candidate {
+    /// The node's id.
+    #[serde(default)]
+    pub id: String,
+    /// The address of its API.
+    #[serde(default)]
+    pub address: String,
+    /// Its address for other nodes.
+    #[serde(default)]
+    pub cluster_address: String,
+    /// Whether it is sealed; `None` if it does not answer.
+    #[serde(default)]
+    pub sealed: Option<bool>,
+    /// Names this process of it; `None` unless it is sealed.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// Why it does not answer.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CandidatesDocument {
+    #[serde(default, deserialize_with = "null_is_default")]
+    nodes: Vec<Candidate>,
+}
+
 /// One node after a ceremony for the whole cluster.
 #[derive(Debug, Clone, Deserialize)]
 pub struct UnsealedNode {
@@ -123,16 +152,35 @@ impl Seals<'_> {
         self.client.fetch_document(Request::post("sys/unseal", &body).about_one_node()).await
     }
 
-    /// Gives one share, for every sealed node that this one reaches. Plain Vault unseals only itself.
+    /// This node as a ceremony on another one lists it. Plain Vault knows no such thing.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn candidate(&self) -> Result<Candidate, Error> {
+        self.client.fetch_document(Request::get("sys/unseal/node").about_one_node()).await
+    }
+
+    /// The nodes that a ceremony on this one can unseal too. Plain Vault knows none.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn candidates(&self) -> Result<Vec<Candidate>, Error> {
+        let request = Request::get("sys/unseal/nodes").about_one_node();
+        let document: CandidatesDocument = self.client.fetch_document(request).await?;
+        Ok(document.nodes)
+    }
+
+    /// Gives one share, for this node and for those whose fingerprints are confirmed with every share. Plain Vault
+    /// unseals only itself.
     ///
     /// # Errors
     /// As [`Seals::unseal`].
-    pub async fn unseal_cluster(&self, share: &Secret) -> Result<SealStatus, Error> {
-        let body = json!({ "key": share.expose(), "cluster": true });
+    pub async fn unseal_cluster(&self, share: &Secret, confirmed: &[String]) -> Result<SealStatus, Error> {
+        let body = json!({ "key": share.expose(), "cluster": true, "confirm": confirmed });
         self.client.fetch_document(Request::post("sys/unseal", &body).about_one_node()).await
     }
 
-    /// Forgets the shares given so far.
+    /// Forgets the shares given so far. Only from an address that gave one.
     ///
     /// # Errors
     /// As [`Client::send`].

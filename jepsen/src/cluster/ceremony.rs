@@ -1,6 +1,6 @@
 //! Initialising, growing, sealing and unsealing, through the API.
 
-use conclave_client::{InitRequest, Method, Request};
+use conclave_client::{InitRequest, Method, Request, SealStatus};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -133,13 +133,36 @@ impl Cluster {
     }
 
     async fn enter_shares(&self, index: usize, is_for_cluster: bool) -> Result<(), ClusterError> {
+        let confirmed = if is_for_cluster { Some(self.fingerprints().await) } else { None };
+        self.hold_ceremony(index, confirmed.as_deref()).await.map(drop)
+    }
+
+    /// What each sealed node that runs here shows of itself.
+    async fn fingerprints(&self) -> Vec<String> {
+        let mut fingerprints = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.is_running()) {
+            let own = node.client(STATUS_DEADLINE).seals().candidate().await;
+            fingerprints.extend(own.ok().and_then(|own| own.fingerprint));
+        }
+        fingerprints
+    }
+
+    /// Enters the shares on one node; with `confirmed` also for those other nodes. Answers what the last share led to.
+    ///
+    /// # Errors
+    /// [`ClusterError::Request`] if the node does not take a share.
+    pub async fn hold_ceremony(&self, index: usize, confirmed: Option<&[String]>) -> Result<SealStatus, ClusterError> {
         let client = self.nodes[index].client(PATIENCE);
         let what = format!("entering a share on {}", self.nodes[index].name());
+        let seals = client.seals();
+        let mut last = None;
         for share in &self.shares[..THRESHOLD as usize] {
-            let seals = client.seals();
-            let entered = if is_for_cluster { seals.unseal_cluster(share).await } else { seals.unseal(share).await };
-            entered.map_err(ClusterError::request(&what))?;
+            let entered = match confirmed {
+                Some(confirmed) => seals.unseal_cluster(share, confirmed).await,
+                None => seals.unseal(share).await,
+            };
+            last = Some(entered.map_err(ClusterError::request(&what))?);
         }
-        Ok(())
+        last.ok_or(ClusterError::NotRunning { node: self.nodes[index].name().to_owned() })
     }
 }

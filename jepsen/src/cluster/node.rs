@@ -120,6 +120,11 @@ impl Node {
         self.proxy.as_ref().map(|proxy| proxy.set_cut(is_cut)).ok_or_else(missing)
     }
 
+    /// The server that it runs.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The node's configuration.
     pub fn configuration_file(&self) -> PathBuf {
         self.folder.join("conclave.hcl")

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use conclave_raft::{CallError, Peer};
 
 use crate::app::App;
-use crate::cluster::{handover, join, upkeep};
+use crate::cluster::handover::{self, receiver, testimony};
+use crate::cluster::{join, upkeep};
 use crate::forward;
 
 /// Answers a peer.
@@ -15,9 +16,10 @@ pub(crate) async fn answer(app: &Arc<App>, from: Peer, method: &str, body: &[u8]
         forward::METHOD => forward::answer(app, from, body).await,
         join::METHOD => join::answer(app, from.public_key, body).await,
         join::RELAY_METHOD => join::answer_relayed(app, from, body).await,
-        handover::OFFER_METHOD => handover::answer_offer(app, from, body),
-        handover::DELIVER_METHOD => handover::answer_delivery(app, from, body).await,
-        handover::STATUS_METHOD => handover::answer_status(app),
+        handover::OFFER_METHOD => receiver::answer_offer(app, from, body),
+        handover::DELIVER_METHOD => receiver::answer_delivery(app, from, body).await,
+        testimony::METHOD => testimony::answer(app, from, body).await,
+        receiver::STATUS_METHOD => receiver::answer_status(app),
         upkeep::CHECKPOINT_METHOD => upkeep::answer_checkpoint(app, from),
         _ => Err(CallError::UnknownMethod),
     }

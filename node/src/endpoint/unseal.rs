@@ -1,23 +1,29 @@
 //! `sys/unseal`: one share of a ceremony, on this node, and if the operator says so for all of them.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use conclave_vault::error::{Error, ErrorKind};
 use conclave_vault::field;
-use conclave_vault::seal::ceremony::{Entered, ShareError};
-use serde_json::{Value, json};
+use conclave_vault::members::MAX_MEMBERS;
+use conclave_vault::seal::ceremony::{Entered, Entry, ShareError};
+use conclave_vault::seal::handover::Fingerprint;
+use conclave_vault::seal::record::Outside;
+use serde_json::{Map, Value, json};
 
 use crate::app::App;
-use crate::cluster::handover;
+use crate::cluster::handover::{self, HandedOver};
 use crate::endpoint::{plain, seal_status};
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::view::SystemRandomness;
 
-/// What a share led to, once the node is done with it.
+/// What a share led to, beyond the node's state.
+#[derive(Default)]
 struct Done {
     nodes: Option<Value>,
+    warning: Option<&'static str>,
 }
 
 /// Answers `POST sys/unseal`.
@@ -25,14 +31,17 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
     if !matches!(incoming.method.as_str(), "POST" | "PUT") {
         return error::failure(405, &[]);
     }
-    let entered = match enter(app, incoming).await {
-        Ok(entered) => entered,
+    let done = match enter(app, incoming).await {
+        Ok(done) => done,
         Err(failed) => return error::outgoing(&failed),
     };
     match seal_status::status(app) {
         Ok(mut status) => {
-            if let Some(nodes) = entered.nodes {
+            if let Some(nodes) = done.nodes {
                 status["nodes"] = nodes;
+            }
+            if let Some(warning) = done.warning {
+                status["warnings"] = json!([warning]);
             }
             plain(200, &status)
         }
@@ -40,51 +49,138 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
     }
 }
 
+/// Answers `GET sys/unseal/nodes`: who could be given the root key.
+pub(crate) async fn nodes(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
+    if incoming.method != "GET" {
+        return error::failure(405, &[]);
+    }
+    match app.outside() {
+        Ok(Some(_)) => plain(200, &json!({ "nodes": app.candidates.list(app).await })),
+        Ok(None) => error::outgoing(&Error::invalid("Vault is not initialized")),
+        Err(failed) => error::outgoing(&failed),
+    }
+}
+
+/// Answers `GET sys/unseal/node`: this node as the ceremony on another one lists it, with its fingerprint while it is
+/// sealed. Holders of shares compare the two.
+pub(crate) fn node(app: &App, incoming: &Incoming) -> Outgoing {
+    if incoming.method != "GET" {
+        return error::failure(405, &[]);
+    }
+    let own = app.own_record();
+    let is_sealed = app.shared.is_sealed();
+    let node = json!({
+        "id": app.node_name(own.id),
+        "address": own.api_addr,
+        "cluster_address": app.cluster_url(&own.cluster_addr),
+        "sealed": is_sealed,
+        "fingerprint": (is_sealed && app.is_clustered()).then(|| app.fingerprint.to_string()),
+        "error": null,
+    });
+    plain(200, &node)
+}
+
 async fn enter(app: &Arc<App>, incoming: &Incoming) -> Result<Done, Error> {
     let data = &incoming.request.data;
     let flag = |name: &str| data.get(name).and_then(field::boolean).unwrap_or(false);
     let outside = app.outside()?.ok_or_else(|| Error::invalid("Vault is not initialized"))?;
-    let is_for_cluster = flag("cluster");
-    if flag("reset") {
-        app.ceremonies.lock().unseal.reset();
-        return Ok(Done { nodes: None });
-    }
-    let key = data
-        .get("key")
-        .and_then(Value::as_str)
-        .filter(|key| !key.is_empty())
-        .ok_or_else(|| Error::invalid("'key' must be specified in request body as JSON, or 'reset' set to true"))?;
-    if !app.shared.is_sealed() && !is_for_cluster {
-        return Ok(Done { nodes: None });
-    }
     let address = incoming.request.remote_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let key = data.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
+    if flag("reset") {
+        return reset(app, key, address, &outside);
+    }
+    let key =
+        key.ok_or_else(|| Error::invalid("'key' must be specified in request body as JSON, or 'reset' set to true"))?;
+    let is_for_cluster = flag("cluster");
+    if !app.shared.is_sealed() && !is_for_cluster {
+        let warning = "this node is unsealed, so the share was not used; with cluster=true (-cluster) it takes part in a \
+                       ceremony for the other nodes";
+        return Ok(Done { warning: Some(warning), ..Done::default() });
+    }
+    let confirmed = if is_for_cluster { confirmed(data)? } else { BTreeSet::new() };
     let entered = {
         let mut ceremonies = app.ceremonies.lock();
-        ceremonies.unseal.enter(key, address, &outside, &mut SystemRandomness::default())
+        ceremonies.unseal.enter(Entry { key, address, confirmed }, &outside, &mut SystemRandomness::default())
     };
     match entered {
-        Ok(Entered::Progress(_)) => Ok(Done { nodes: None }),
-        Ok(Entered::Unsealed { barrier, nonce }) => {
+        Ok(Entered::Progress(progress)) => {
+            let (entered, needed) = (progress.entered, progress.threshold);
+            tracing::info!(%address, entered, needed, "a share was entered");
+            Ok(Done::default())
+        }
+        Ok(Entered::Unsealed { barrier, nonce, confirmed }) => {
+            tracing::info!(%address, "the last share needed was entered");
             app.unseal(*barrier).await?;
-            let nodes = if is_for_cluster { Some(hand_over(app, nonce).await) } else { None };
-            Ok(Done { nodes })
+            let nodes = if is_for_cluster { Some(hand_over(app, nonce, confirmed).await?) } else { None };
+            Ok(Done { nodes, ..Done::default() })
         }
         Err(refused @ (ShareError::Unreadable | ShareError::Wrong)) => Err(Error::invalid(refused.to_string())),
         Err(damaged @ ShareError::Damaged(_)) => Err(Error::new(ErrorKind::Internal, damaged.to_string())),
     }
 }
 
-/// Gives the root key to every other member, and says what became of each.
-async fn hand_over(app: &Arc<App>, nonce: [u8; 16]) -> Value {
-    let handed = handover::to_all(app, nonce).await;
-    let nodes = handed.into_iter().map(|node| {
+fn reset(app: &App, key: Option<&str>, address: IpAddr, outside: &Outside) -> Result<Done, Error> {
+    let reset = app.ceremonies.lock().unseal.reset(key, address, outside);
+    reset.map_err(|refused| Error::invalid(refused.to_string()))?;
+    tracing::info!(%address, "the shares entered so far were forgotten");
+    Ok(Done::default())
+}
+
+/// The processes that the share's holder confirms: a list, or texts with commas between.
+fn confirmed(data: &Map<String, Value>) -> Result<BTreeSet<Fingerprint>, Error> {
+    let texts: Vec<&str> = match data.get("confirm") {
+        None | Some(Value::Null) => return Ok(BTreeSet::new()),
+        Some(Value::String(text)) => text.split(',').collect(),
+        Some(Value::Array(texts)) => texts.iter().map(|text| text.as_str().unwrap_or("?")).collect(),
+        Some(_) => vec!["?"],
+    };
+    let texts: Vec<_> = texts.into_iter().filter(|text| !text.trim().is_empty()).collect();
+    if texts.len() > MAX_MEMBERS {
+        return Err(Error::invalid(format!("'confirm' names more than {MAX_MEMBERS} nodes")));
+    }
+    let read = texts.into_iter().map(str::parse).collect::<Result<_, _>>();
+    read.map_err(|error| Error::invalid(format!("'confirm' is a list of fingerprints: {error}")))
+}
+
+/// Gives the root key to every other member that was confirmed, and says what became of each.
+async fn hand_over(app: &Arc<App>, nonce: [u8; 16], confirmed: BTreeSet<Fingerprint>) -> Result<Value, Error> {
+    let handed = handover::to_confirmed(app, nonce, confirmed).await;
+    let handed = handed.map_err(|reason| {
+        let text = format!("this node is unsealed, and the members cannot be read to unseal others: {reason}");
+        Error::new(ErrorKind::Internal, text)
+    })?;
+    let nodes = handed.into_iter().map(|HandedOver { member, fingerprint, error }| {
         json!({
-            "id": app.node_name(node.id),
-            "address": node.api_addr,
-            "fingerprint": node.fingerprint,
-            "sealed": node.error.is_some(),
-            "error": node.error,
+            "id": app.node_name(member.id),
+            "address": member.api_addr,
+            "fingerprint": fingerprint.map(|fingerprint| fingerprint.to_string()).unwrap_or_default(),
+            "sealed": error.is_some(),
+            "error": error,
         })
     });
-    Value::Array(nodes.collect())
+    Ok(Value::Array(nodes.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHOWN: &str = "ef2f:6644:45ed:474c:aac7:ae48:86ec:ae34";
+
+    fn count(confirm: Value) -> Option<usize> {
+        let data = json!({ "confirm": confirm });
+        confirmed(data.as_object().unwrap()).ok().map(|confirmed| confirmed.len())
+    }
+
+    #[test]
+    fn fingerprints_come_as_a_list_or_as_one_text() {
+        let other = SHOWN.replace("ef2f", "ef30");
+        assert_eq!(count(json!([SHOWN, other])), Some(2));
+        assert_eq!(count(json!(format!("{SHOWN}, {other},"))), Some(2));
+        assert_eq!(count(json!(null)), Some(0));
+        assert_eq!(count(json!("")), Some(0));
+        for wrong in [json!("yes"), json!([SHOWN, 7]), json!(true), json!(vec![SHOWN; MAX_MEMBERS + 1])] {
+            assert_eq!(count(wrong.clone()), None, "{wrong}");
+        }
+    }
 }

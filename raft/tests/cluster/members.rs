@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use conclave_raft::{CallError, ChangeError, Role};
+use conclave_raft::{CallError, ChangeError, Config, Role};
 
 use crate::nodes::{Node, add, clustered, deadline, eventually, first, leader_of, retry, three};
 
@@ -283,4 +283,28 @@ async fn a_sealed_leader_refuses_what_is_proposed() {
     a.shell.sealed.store(true, Ordering::SeqCst);
     assert_eq!(a.put("k", "1").await, Err(conclave_raft::ProposeError::Refused("sealed".into())));
     a.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_hears_which_process_speaks_under_an_id_and_notices_a_second_one() {
+    let mut nodes = Vec::new();
+    for number in 1..=2 {
+        nodes.push(Node::start(Config { process: [number; 16], ..clustered() }).await);
+    }
+    let [a, b] = <[Node; 2]>::try_from(nodes).ok().expect("two nodes were started");
+    a.raft.bootstrap().await.expect("a fresh node bootstraps");
+    add(&a, &b).await;
+    let hears = |node: &Node, other: u64, number: u8| {
+        node.raft.processes(other).iter().any(|process| process.name == [number; 16])
+    };
+    eventually("each hears the other", async || hears(&a, b.id(), 2) && hears(&b, a.id(), 1)).await;
+    assert_eq!(a.raft.processes(b.id()).len(), 1);
+    // A note of the node's own, from an answer that a second process gave under the same id, stands beside it.
+    a.raft.note_process(b.id(), [3; 16]);
+    let noted = a.raft.processes(b.id()).iter().find(|process| process.name == [3; 16]).expect("noted").first;
+    let is_beside = || a.raft.processes(b.id()).iter().any(|process| process.name == [2; 16] && process.last > noted);
+    eventually("the first process speaks on", async || is_beside()).await;
+    for node in [a, b] {
+        node.raft.shutdown().await;
+    }
 }

@@ -3,11 +3,17 @@
 //! Progress belongs to a node, not to the cluster, and lives in memory only. What surprises: a wrong share is refused
 //! by its digest at once, and it ends the attempt only in one case, when it would have been the last one needed and
 //! came from an address that had entered a valid share before. So an operator who mistypes starts over, as clients
-//! expect, and a stranger cannot disturb the others.
+//! expect, and a stranger cannot disturb the others. For the same reason only somebody who entered a share, or has one,
+//! can start an attempt over.
+//!
+//! A ceremony may end in a hand-over. Who receives is confirmed with each share, by fingerprint, and only those that were
+//! confirmed with all of them count: no less than a threshold of holders decides where the root key goes.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::error::SealError;
+use super::handover::Fingerprint;
 use super::record::Outside;
 use super::shamir;
 use super::share::{Parsed, Share};
@@ -35,6 +41,8 @@ pub enum Entered {
         barrier: Box<Barrier>,
         /// The attempt's nonce, which a hand-over to other nodes is bound to.
         nonce: [u8; 16],
+        /// The processes that were confirmed with every share.
+        confirmed: BTreeSet<Fingerprint>,
     },
 }
 
@@ -55,14 +63,39 @@ pub enum ShareError {
     Damaged(#[source] SealError),
 }
 
+/// Why an attempt was not started over (400).
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this attempt can be reset from an address that entered a valid share, or together with a valid share ('key'), and \
+     from nowhere else"
+)]
+pub struct ResetRefused;
+
+/// A share as somebody enters it.
+pub struct Entry<'a> {
+    /// The share's text.
+    pub key: &'a str,
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// The processes that its holder confirms for a hand-over.
+    pub confirmed: BTreeSet<Fingerprint>,
+}
+
+/// A valid share that was entered.
+struct Given {
+    share: Share,
+    /// From where it came first.
+    address: IpAddr,
+    confirmed: BTreeSet<Fingerprint>,
+}
+
 /// An attempt to unseal one node.
 #[derive(Default)]
 pub struct Ceremony {
-    /// Never as many as the threshold: the last one opens the barrier and ends the attempt. All of one generation.
-    shares: Vec<Share>,
-    /// Where valid shares came from; no longer than `shares`.
-    addresses: Vec<IpAddr>,
-    /// Set if and only if `shares` is not empty.
+    /// Different ones of one generation, and never as many as the threshold: the last one opens the barrier and ends the
+    /// attempt.
+    given: Vec<Given>,
+    /// Set if and only if there are shares.
     nonce: Option<[u8; 16]>,
     generation: u64,
 }
@@ -70,57 +103,74 @@ pub struct Ceremony {
 impl Ceremony {
     /// How far the attempt is.
     pub fn progress(&self, outside: &Outside) -> Progress {
-        let is_current = self.generation == outside.seal.generation;
+        let is_current = self.is_of(outside);
         Progress {
-            entered: if is_current { self.shares.len() } else { 0 },
+            entered: if is_current { self.given.len() } else { 0 },
             threshold: outside.seal.threshold as usize,
             nonce: self.nonce.filter(|_| is_current).map(|nonce| format_uuid(&nonce)).unwrap_or_default(),
         }
     }
 
-    /// Forgets all shares; the next one begins an attempt with a new nonce.
-    pub fn reset(&mut self) {
+    /// Forgets all shares; the next one begins an attempt with a new nonce. Whoever wants it has entered a valid share
+    /// from `address`, or has one, `key`.
+    pub fn reset(&mut self, key: Option<&str>, address: IpAddr, outside: &Outside) -> Result<(), ResetRefused> {
+        let holds_one = || key.is_some_and(|key| own_share(key, outside).is_ok());
+        if self.is_of(outside) && !self.given.is_empty() && !self.knows(address.to_canonical()) && !holds_one() {
+            return Err(ResetRefused);
+        }
         *self = Self::default();
+        Ok(())
     }
 
-    /// Enters a share that came from an address. The last one needed unseals.
+    /// Enters a share. The last one needed unseals.
     pub fn enter(
         &mut self,
-        key: &str,
-        address: IpAddr,
+        entry: Entry<'_>,
         outside: &Outside,
         random: &mut dyn Random,
     ) -> Result<Entered, ShareError> {
-        if self.generation != outside.seal.generation {
+        if !self.is_of(outside) {
             // A rekey came between: the shares so far belong to a seal that is gone.
-            self.reset();
-            self.generation = outside.seal.generation;
+            *self = Self { generation: outside.seal.generation, ..Self::default() };
         }
-        let address = address.to_canonical();
-        let share = match Share::parse(key) {
-            Parsed::Unreadable => return Err(ShareError::Unreadable),
-            Parsed::Share(share) if outside.is_own_share(&share) => share,
-            Parsed::Share(_) | Parsed::WrongLength => return Err(self.refuse(address, outside)),
+        let address = entry.address.to_canonical();
+        let share = match own_share(entry.key, outside) {
+            Ok(share) => share,
+            Err(refused) => {
+                if refused == ShareError::Wrong {
+                    self.note_wrong(address, outside);
+                }
+                return Err(refused);
+            }
         };
-        self.take(share, address, random);
-        if self.shares.len() < outside.seal.threshold as usize {
+        self.take(Given { share, address, confirmed: entry.confirmed }, random);
+        if self.given.len() < outside.seal.threshold as usize {
             return Ok(Entered::Progress(self.progress(outside)));
         }
         self.finish(outside)
     }
 
-    fn refuse(&mut self, address: IpAddr, outside: &Outside) -> ShareError {
-        let would_complete = self.shares.len() + 1 == outside.seal.threshold as usize;
-        if would_complete && self.addresses.contains(&address) {
-            self.reset();
-        }
-        ShareError::Wrong
+    fn is_of(&self, outside: &Outside) -> bool {
+        self.generation == outside.seal.generation
     }
 
-    /// Adds a valid share; one that is there already changes nothing.
-    fn take(&mut self, share: Share, address: IpAddr, random: &mut dyn Random) {
+    fn knows(&self, address: IpAddr) -> bool {
+        self.given.iter().any(|given| given.address == address)
+    }
+
+    fn note_wrong(&mut self, address: IpAddr, outside: &Outside) {
+        let would_complete = self.given.len() + 1 == outside.seal.threshold as usize;
+        if would_complete && self.knows(address) {
+            *self = Self::default();
+        }
+    }
+
+    /// Adds a valid share. One that is there already changes nothing but what its holder confirms.
+    fn take(&mut self, given: Given, random: &mut dyn Random) {
         // Both shares are known to be valid, so that they are equal is no secret.
-        if self.shares.iter().any(|own| own.expose() == share.expose()) {
+        let known = self.given.iter_mut().find(|known| known.share.expose() == given.share.expose());
+        if let Some(known) = known {
+            known.confirmed = given.confirmed;
             return;
         }
         self.nonce.get_or_insert_with(|| {
@@ -128,21 +178,29 @@ impl Ceremony {
             random.fill(&mut nonce);
             mark_as_uuid(nonce)
         });
-        self.shares.push(share);
-        if !self.addresses.contains(&address) {
-            self.addresses.push(address);
-        }
+        self.given.push(given);
     }
 
     /// Combines, unwraps, opens. Whatever comes of it, the attempt is over and its shares are wiped.
     fn finish(&mut self, outside: &Outside) -> Result<Entered, ShareError> {
         let attempt = std::mem::take(self);
-        let shares: Vec<&Share> = attempt.shares.iter().collect();
+        let shares: Vec<&Share> = attempt.given.iter().map(|given| &given.share).collect();
         let opened = shamir::combine(&shares)
             .and_then(|unseal_key| outside.unwrap_root_key(&unseal_key))
             .and_then(|root_key| outside.open_barrier(root_key));
         let barrier = Box::new(opened.map_err(ShareError::Damaged)?);
-        Ok(Entered::Unsealed { barrier, nonce: attempt.nonce.unwrap_or_default() })
+        let confirmed = attempt.given.into_iter().map(|given| given.confirmed);
+        let confirmed = confirmed.reduce(|all, one| &all & &one).unwrap_or_default();
+        Ok(Entered::Unsealed { barrier, nonce: attempt.nonce.unwrap_or_default(), confirmed })
+    }
+}
+
+/// A text as one of this seal's shares.
+fn own_share(key: &str, outside: &Outside) -> Result<Share, ShareError> {
+    match Share::parse(key) {
+        Parsed::Unreadable => Err(ShareError::Unreadable),
+        Parsed::Share(share) if outside.is_own_share(&share) => Ok(share),
+        Parsed::Share(_) | Parsed::WrongLength => Err(ShareError::Wrong),
     }
 }
 

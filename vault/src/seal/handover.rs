@@ -3,11 +3,16 @@
 //! The receiver has a [`BootKey`], X25519 (RFC 7748), made when it started, and offers it signed by its node key for
 //! one occasion: cluster, epoch, both ids and the ceremony's nonce. The sender answers with a key pair of its own,
 //! used once, and the root key under AES-256-GCM with a key that both derive. Everything is bound to the occasion, so
-//! no offer and no answer is good for another one. This module does not decide who may receive: the members record
-//! and the operator do. The sender needs no signature: a root key that opens the keyring is proof enough.
+//! no offer and no answer is good for another one. Who may receive is decided by the members record, which the caller
+//! reads, by the holders of the shares, who confirm fingerprints, and by what the members say ([`survey`]). The sender
+//! needs no signature: a root key that opens the keyring is proof enough.
+
+mod fingerprint;
+pub mod survey;
+
+use std::collections::BTreeSet;
 
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{self, ED25519};
 use prost::Message;
 
@@ -17,6 +22,8 @@ use crate::barrier::locked::Secret;
 use crate::barrier::{Barrier, ClusterId, Key32};
 use crate::context::Random;
 
+pub use self::fingerprint::Fingerprint;
+
 /// What an offer's signature begins with.
 const OFFER_CONTEXT: &[u8] = b"conclave hand-over offer v1";
 /// Salt of the derivation.
@@ -25,8 +32,6 @@ const KEY_CONTEXT: &[u8] = b"conclave hand-over key v1";
 const VERSION: u32 = 1;
 /// Bytes of a public key.
 const PUBLIC_BYTES: usize = 32;
-/// Bytes of a fingerprint: as much as people will compare, and 128 bits, which nobody finds a second key for.
-const FINGERPRINT_BYTES: usize = 16;
 
 /// Why a hand-over did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +42,12 @@ pub enum HandoverError {
     /// The node key of the receiver did not sign this offer for this occasion.
     #[error("the offer is not signed by the receiving node for this hand-over")]
     BadSignature,
+    /// Not every holder of a share confirmed this process of the receiver.
+    #[error(
+        "the node with the fingerprint {0} was not confirmed with every share: if its own `conclave status` shows that \
+         fingerprint, confirm it in another ceremony (-cluster)"
+    )]
+    NotConfirmed(Fingerprint),
     /// The root key was sealed for another occasion, receiver, or boot.
     #[error("the root key was not sealed for this node and this hand-over")]
     NotAuthentic,
@@ -129,9 +140,9 @@ impl BootKey {
         Self { secret, public }
     }
 
-    /// What the operator compares: half of the public key's SHA-256, in groups of four hexadecimal digits.
-    pub fn fingerprint(&self) -> String {
-        fingerprint(&self.public)
+    /// What the operator compares, for the node with this id and node key.
+    pub fn fingerprint(&self, node: u64, node_key: &[u8]) -> Fingerprint {
+        Fingerprint::new(node, node_key, &self.public)
     }
 
     /// Offers to receive. `sign` signs with the node key.
@@ -156,27 +167,34 @@ impl BootKey {
 }
 
 impl Offer {
-    /// What the operator compares with [`BootKey::fingerprint`] of the receiver.
-    pub fn fingerprint(&self) -> String {
-        fingerprint(&self.public_key)
+    /// Whose offer it is: what the operator compares with [`BootKey::fingerprint`] of the receiver. `node_key` is the
+    /// Ed25519 key (32 bytes) that the receiver must have signed this offer with.
+    pub fn verify(&self, occasion: &Occasion, node_key: &[u8]) -> Result<Fingerprint, HandoverError> {
+        if self.version != VERSION || self.public_key.len() != PUBLIC_BYTES {
+            return Err(HandoverError::Malformed);
+        }
+        let statement = occasion.statement(&self.public_key);
+        if !is_signed(node_key, &statement, &self.signature) {
+            return Err(HandoverError::BadSignature);
+        }
+        Ok(Fingerprint::new(occasion.receiver, node_key, &self.public_key))
     }
 }
 
-/// Seals the root key for the node that made an offer. `verify` is given the signed bytes and the signature, and says
-/// whether the receiver's pinned node key made it; see [`verify_ed25519`]. `generation` is that of the sender's seal.
+/// Seals the root key for the node that made an offer, if its node key (Ed25519, 32 bytes) signed it and the offer's
+/// fingerprint is among those that every holder of a share confirmed. `generation` is that of the sender's seal.
 pub fn seal(
     barrier: &Barrier,
     occasion: &Occasion,
     generation: u64,
     offer: &Offer,
-    verify: impl FnOnce(&[u8], &[u8]) -> bool,
+    node_key: &[u8],
+    confirmed: &BTreeSet<Fingerprint>,
     random: &mut dyn Random,
 ) -> Result<SealedRootKey, HandoverError> {
-    if offer.version != VERSION || offer.public_key.len() != PUBLIC_BYTES {
-        return Err(HandoverError::Malformed);
-    }
-    if !verify(&occasion.statement(&offer.public_key), &offer.signature) {
-        return Err(HandoverError::BadSignature);
+    let fingerprint = offer.verify(occasion, node_key)?;
+    if !confirmed.contains(&fingerprint) {
+        return Err(HandoverError::NotConfirmed(fingerprint));
     }
     let own = BootKey::generate(random);
     let bound = occasion.bind(generation, &offer.public_key, &own.public);
@@ -187,7 +205,7 @@ pub fn seal(
 }
 
 /// Checks an Ed25519 signature (RFC 8032) under a node's public key of 32 bytes.
-pub fn verify_ed25519(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+fn is_signed(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     signature::UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok()
 }
 
@@ -201,12 +219,6 @@ fn agree(secret: &Key32, public: &[u8], bound: &[u8]) -> Result<Key32, HandoverE
     agreement::agree(&private_key(secret), other, HandoverError::NotAuthentic, |shared| {
         Ok(derive(KEY_CONTEXT, shared, &[bound]))
     })
-}
-
-fn fingerprint(public: &[u8]) -> String {
-    let text = hex::encode(&digest(&SHA256, public).as_ref()[..FINGERPRINT_BYTES]);
-    let groups: Vec<&str> = (0..text.len()).step_by(4).map(|at| &text[at..at + 4]).collect();
-    groups.join(":")
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The test vectors of `docs/internals/seal.md`, computed by the code that they describe.
 
 use super::digest::digest;
+use std::collections::BTreeSet;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+
 use super::handover::{self, BootKey, Occasion, Offer};
 use super::shamir::{Parameters, combine, split};
 use super::share::Share;
@@ -43,17 +47,22 @@ fn a_wrapped_root_key_is_as_documented() {
 #[test]
 fn a_hand_over_is_as_documented() {
     let boot = BootKey::generate(&mut Counting(0x10));
+    let node = Ed25519KeyPair::from_seed_unchecked(&counting::<32>(0x50)).unwrap();
+    let node_key = node.public_key().as_ref();
     let mut signed = Vec::new();
     let offer: Offer = boot.offer(&OCCASION, |statement| {
         signed = statement.to_vec();
-        Vec::new()
+        node.sign(statement).as_ref().to_vec()
     });
     assert_stated(PAGE, "receiver's public key", &offer.public_key);
     assert_stated(PAGE, "signed statement", &signed);
-    assert!(PAGE.contains(&boot.fingerprint()), "the page lacks the fingerprint {}", boot.fingerprint());
+    let fingerprint = boot.fingerprint(OCCASION.receiver, node_key);
+    assert!(PAGE.contains(&fingerprint.to_string()), "the page lacks the fingerprint {fingerprint}");
     let keyring = Keyring::generate(Time::from_secs(1), &mut Counting(0));
     let barrier = Barrier::new(Key32::copy_of(&counting(0x20)), keyring, CLUSTER, 1);
-    let sealed = handover::seal(&barrier, &OCCASION, 1, &offer, |_, _| true, &mut Counting(0xA0)).unwrap();
+    let confirmed = BTreeSet::from([fingerprint]);
+    let mut random = Counting(0xA0);
+    let sealed = handover::seal(&barrier, &OCCASION, 1, &offer, node_key, &confirmed, &mut random).unwrap();
     assert_stated(PAGE, "sender's public key", &sealed.public_key);
     assert_stated(PAGE, "sealed root key", &sealed.sealed);
 }

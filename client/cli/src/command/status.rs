@@ -33,6 +33,13 @@ impl Status {
                 add(&mut document, leader.json());
             }
         }
+        if is_sealed && document["initialized"].as_bool().unwrap_or(false) {
+            let request = Request::get("sys/unseal/node").about_one_node();
+            // Plain Vault has none.
+            if let Ok(own) = session.send_anonymously("reading the fingerprint", request).await {
+                document["boot_fingerprint"] = own.json()["fingerprint"].clone();
+            }
+        }
         session.output.either(|| table::pairs(&rows(&document)), &document)?;
         if is_sealed { Err(Failure::Quiet(2)) } else { Ok(()) }
     }
@@ -60,11 +67,14 @@ fn rows(document: &Value) -> Vec<(String, String)> {
     row("Sealed", shown("sealed"));
     row("Total Shares", shown("n"));
     row("Threshold", shown("t"));
-    if document["sealed"].as_bool().unwrap_or(true) && document["initialized"].as_bool().unwrap_or(false) {
+    let is_waiting = document["sealed"].as_bool().unwrap_or(true) && document["initialized"].as_bool().unwrap_or(false);
+    // A ceremony on an unsealed node is for the others, and has progress too.
+    if is_waiting || document["progress"].as_u64() > Some(0) {
         row("Unseal Progress", format!("{}/{}", shown("progress"), shown("t")));
         row("Unseal Nonce", shown("nonce"));
     }
     let optional = [
+        ("Boot Fingerprint", "boot_fingerprint"),
         ("Version", "version"),
         ("Build Date", "build_date"),
         ("Storage Type", "storage_type"),

@@ -91,12 +91,15 @@ impl<'f> Ceremony<'f> {
         Ok(Secret::new(text.trim()))
     }
 
-    /// Holds the ceremony on the first node; it unseals every other member that is sealed.
+    /// Holds the ceremony on the first node; it unseals the others too, as the processes that were started here.
     pub(super) async fn unseal(&self) -> Result<(), QuickstartError> {
         let mut is_any_sealed = false;
+        let mut started_here = Vec::new();
         for seat in &self.seats {
             let status = seat.client.seals().status().await.map_err(request("reading the seal status"))?;
             is_any_sealed |= status.sealed && status.initialized;
+            let own = seat.client.seals().candidate().await.map_err(request("reading the fingerprint"))?;
+            started_here.extend(own.fingerprint);
         }
         if !is_any_sealed {
             return Ok(());
@@ -104,7 +107,8 @@ impl<'f> Ceremony<'f> {
         let host = &self.seats[0];
         for number in 1..=THRESHOLD as usize {
             let share = self.read_secret(self.folder.share(number))?;
-            let status = host.client.seals().unseal_cluster(&share).await.map_err(request("entering a share"))?;
+            let status =
+                host.client.seals().unseal_cluster(&share, &started_here).await.map_err(request("entering a share"))?;
             step(&format!("Ceremony on {}: share {number} of {THRESHOLD} entered", host.node.name));
             for node in status.nodes.iter().filter(|node| node.error.is_some()) {
                 step(&format!("{} could not be unsealed yet: {}", node.address, node.error.as_deref().unwrap_or("")));

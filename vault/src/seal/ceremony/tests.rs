@@ -16,6 +16,10 @@ struct Node {
     shares: Vec<Share>,
 }
 
+fn fingerprints(numbers: &[u8]) -> BTreeSet<Fingerprint> {
+    numbers.iter().map(|number| Fingerprint::from_bytes([*number; 16])).collect()
+}
+
 fn initialized(seed: u64, shares: u64, threshold: u64) -> Initialized {
     init::initialize(Parameters { shares, threshold }, &mut Seeded::new(seed), Time::from_secs(1), [7; 16]).unwrap()
 }
@@ -28,7 +32,16 @@ impl Node {
     }
 
     fn enter_text(&mut self, text: &str, address: IpAddr) -> Result<Entered, ShareError> {
-        self.ceremony.enter(text, address, &self.outside, &mut self.random)
+        self.confirm_text(text, address, &[])
+    }
+
+    fn confirm_text(&mut self, text: &str, address: IpAddr, confirmed: &[u8]) -> Result<Entered, ShareError> {
+        let entry = Entry { key: text, address, confirmed: fingerprints(confirmed) };
+        self.ceremony.enter(entry, &self.outside, &mut self.random)
+    }
+
+    fn reset(&mut self, key: Option<&str>, address: IpAddr) -> Result<(), ResetRefused> {
+        self.ceremony.reset(key, address, &self.outside)
     }
 
     fn enter(&mut self, share: usize, address: IpAddr) -> Result<Entered, ShareError> {
@@ -95,7 +108,7 @@ fn a_duplicate_share_changes_nothing() {
 fn after_a_reset_the_next_attempt_has_a_new_nonce() {
     let mut node = Node::new(5, 3);
     let nonce = node.enter_early(0, OPERATOR).nonce;
-    node.ceremony.reset();
+    node.reset(None, OPERATOR).unwrap();
     assert_eq!(node.ceremony.progress(&node.outside), Progress { entered: 0, threshold: 3, nonce: String::new() });
     let next = node.enter_early(0, OPERATOR);
     assert_eq!(next.entered, 1);
@@ -189,6 +202,58 @@ fn a_duplicate_does_not_make_a_strangers_address_known() {
     node.enter_early(1, STRANGER);
     error_of(node.enter_text(&wrong, STRANGER));
     assert_eq!(node.entered(), 2);
+}
+
+#[test]
+fn nobody_resets_the_attempt_of_others() {
+    let mut node = Node::new(5, 3);
+    let valid = node.shares[4].to_hex().to_string();
+    let wrong = wrong_shares(&node).remove(0);
+    assert_eq!(node.reset(None, STRANGER), Ok(()), "there is nothing yet that it could disturb");
+    node.enter_early(0, OPERATOR);
+    for key in [None, Some(wrong.as_str()), Some("no share")] {
+        assert_eq!(node.reset(key, STRANGER), Err(ResetRefused));
+        assert_eq!(node.entered(), 1);
+    }
+    assert_eq!(node.reset(Some(&valid), STRANGER), Ok(()), "whoever has a share takes part");
+    assert_eq!(node.entered(), 0);
+    node.enter_early(0, OPERATOR);
+    assert_eq!(node.reset(None, "::ffff:10.0.0.1".parse().unwrap()), Ok(()));
+    assert_eq!(node.entered(), 0);
+}
+
+/// Enters three shares, each with what its holder confirms, and answers what a hand-over may use.
+fn confirmed_by(each: [&[u8]; 3]) -> BTreeSet<Fingerprint> {
+    let mut node = Node::new(5, 3);
+    for (share, confirmed) in each.into_iter().enumerate() {
+        let text = node.shares[share].to_hex();
+        if let Ok(Entered::Unsealed { confirmed, .. }) = node.confirm_text(&text, OPERATOR, confirmed) {
+            return confirmed;
+        }
+    }
+    panic!("three shares unseal")
+}
+
+#[test]
+fn only_who_was_confirmed_with_every_share_may_receive_the_root_key() {
+    assert_eq!(confirmed_by([&[1, 2], &[1, 2], &[1, 2]]), fingerprints(&[1, 2]));
+    assert_eq!(confirmed_by([&[1, 2], &[2, 3], &[2, 1]]), fingerprints(&[2]));
+    // Neither one holder nor all but one decide.
+    assert_eq!(confirmed_by([&[], &[], &[1]]), fingerprints(&[]));
+    assert_eq!(confirmed_by([&[1], &[], &[1]]), fingerprints(&[]));
+}
+
+#[test]
+fn a_holder_who_enters_the_share_again_confirms_anew() {
+    let mut node = Node::new(2, 2);
+    let texts: Vec<_> = node.shares.iter().map(|share| share.to_hex().to_string()).collect();
+    for confirmed in [&[1][..], &[2]] {
+        assert!(node.confirm_text(&texts[0], OPERATOR, confirmed).is_ok());
+    }
+    let Ok(Entered::Unsealed { confirmed, .. }) = node.confirm_text(&texts[1], COLLEAGUE, &[1, 2]) else {
+        panic!("two shares unseal")
+    };
+    assert_eq!(confirmed, fingerprints(&[2]));
 }
 
 #[test]

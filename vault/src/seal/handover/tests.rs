@@ -31,10 +31,28 @@ impl Stage {
         self.boot.offer(occasion, |statement| self.node.sign(statement).as_ref().to_vec())
     }
 
+    fn node_key(&self) -> Vec<u8> {
+        self.node.public_key().as_ref().to_vec()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.boot.fingerprint(OCCASION.receiver, &self.node_key())
+    }
+
+    /// Seals for the node, which was confirmed.
     fn seal(&mut self, occasion: &Occasion, offer: &Offer) -> Result<SealedRootKey, HandoverError> {
-        let public = self.node.public_key().as_ref().to_vec();
-        let verify = |message: &[u8], signature: &[u8]| verify_ed25519(&public, message, signature);
-        seal(&self.barrier, occasion, GENERATION, offer, verify, &mut self.random)
+        let confirmed = BTreeSet::from([self.fingerprint()]);
+        self.seal_if(occasion, offer, &confirmed)
+    }
+
+    fn seal_if(
+        &mut self,
+        occasion: &Occasion,
+        offer: &Offer,
+        confirmed: &BTreeSet<Fingerprint>,
+    ) -> Result<SealedRootKey, HandoverError> {
+        let node_key = self.node_key();
+        seal(&self.barrier, occasion, GENERATION, offer, &node_key, confirmed, &mut self.random)
     }
 
     fn sealed(&mut self) -> SealedRootKey {
@@ -97,7 +115,7 @@ fn a_root_key_does_not_open_after_the_receiver_restarted() {
     let sealed = stage.sealed();
     let rebooted = BootKey::generate(&mut stage.random);
     assert_eq!(rebooted.open(&OCCASION, GENERATION, &sealed).err(), Some(HandoverError::NotAuthentic));
-    assert_ne!(rebooted.fingerprint(), stage.boot.fingerprint());
+    assert_ne!(rebooted.fingerprint(OCCASION.receiver, &stage.node_key()), stage.fingerprint());
 }
 
 #[test]
@@ -145,9 +163,19 @@ fn a_public_key_of_low_order_is_refused() {
 #[test]
 fn both_sides_show_the_same_fingerprint() {
     let stage = Stage::new();
-    let shown = stage.boot.fingerprint();
-    assert_eq!(stage.offer(&OCCASION).fingerprint(), shown);
-    assert_eq!(shown.len(), 39);
+    assert_eq!(stage.offer(&OCCASION).verify(&OCCASION, &stage.node_key()), Ok(stage.fingerprint()));
+}
+
+#[test]
+fn a_node_that_was_not_confirmed_gets_nothing() {
+    let mut stage = Stage::new();
+    let offer = stage.offer(&OCCASION);
+    let unconfirmed = HandoverError::NotConfirmed(stage.fingerprint());
+    assert_eq!(stage.seal_if(&OCCASION, &offer, &BTreeSet::new()), Err(unconfirmed));
+    // Nor does it help that an earlier process of it, or its boot key under another node's name, was.
+    let earlier = BootKey::generate(&mut stage.random).fingerprint(OCCASION.receiver, &stage.node_key());
+    let other = stage.boot.fingerprint(OCCASION.receiver + 1, &stage.node_key());
+    assert_eq!(stage.seal_if(&OCCASION, &offer, &BTreeSet::from([earlier, other])), Err(unconfirmed));
 }
 
 #[test]

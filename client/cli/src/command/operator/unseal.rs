@@ -1,24 +1,30 @@
 //! `operator unseal`: gives one share.
 //!
-//! What surprises: with `-cluster` the same ceremony unseals every sealed node that this one reaches.
+//! What surprises: with `-cluster` the same ceremony unseals other nodes too, those that the holder of every share
+//! confirmed by their fingerprints.
 
 use clap::Args;
-use conclave_client::{Method, Request, Secret};
+use conclave_client::{Candidate, Method, Request, Secret};
 use serde_json::{Value, json};
 
 use crate::command::Outcome;
+use crate::failure::Failure;
 use crate::session::Session;
 use crate::{golang, prompt, table};
 
 /// Give one share. Asks for it without showing it, so that it stays out of the shell's history.
 #[derive(Args)]
 pub(crate) struct Unseal {
-    /// Forget the shares given so far.
+    /// Forget the shares given so far. From an address that gave none, a share says that you may.
     #[arg(long)]
     reset: bool,
-    /// Unseal every node of the cluster that is reached, in one ceremony.
+    /// Unseal other nodes of the cluster too, in one ceremony. Lists them and asks which of them you confirm.
     #[arg(long)]
     cluster: bool,
+    /// Confirm the nodes with these fingerprints instead of being asked, as their own `status` shows them. Implies
+    /// -cluster.
+    #[arg(long, value_delimiter = ',', value_name = "FINGERPRINT,…")]
+    confirm: Vec<String>,
     /// Accepted for scripts; there is no other seal to migrate from.
     #[arg(long, hide = true)]
     migrate: bool,
@@ -28,26 +34,88 @@ pub(crate) struct Unseal {
 
 impl Unseal {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
-        let body = if self.reset { json!({ "reset": true }) } else { self.body(&self.share(session)?) };
+        let body = self.body(session).await?;
         let request = Request::new(Method::Put, "sys/unseal").json(&body).about_one_node();
         let reply = session.send_anonymously("unsealing", request).await?;
-        session.output.either(|| text(reply.json()), reply.json())
+        session.output.either(|| text(reply.json()), reply.json())?;
+        session.output.warnings(&reply);
+        Ok(())
     }
 
-    fn share(&self, session: &Session) -> Result<Secret, crate::failure::Failure> {
+    async fn body(&self, session: &Session) -> Result<Value, Failure> {
+        if self.reset {
+            let key = self.share.as_ref().map(|_| self.share(session)).transpose()?;
+            return Ok(json!({ "reset": true, "key": key.as_ref().map(Secret::expose) }));
+        }
+        if !self.cluster && self.confirm.is_empty() {
+            return Ok(json!({ "key": self.share(session)?.expose() }));
+        }
+        let confirmed = if self.confirm.is_empty() { choose(session).await? } else { self.confirm.clone() };
+        Ok(json!({ "key": self.share(session)?.expose(), "cluster": true, "confirm": confirmed }))
+    }
+
+    fn share(&self, session: &Session) -> Result<Secret, Failure> {
         match self.share.as_deref() {
             None | Some("-") => prompt::secret("Unseal Key", session.may_ask),
             Some(share) => Ok(Secret::new(share.trim())),
         }
     }
+}
 
-    fn body(&self, share: &Secret) -> Value {
-        let mut body = json!({ "key": share.expose() });
-        if self.cluster {
-            body["cluster"] = json!(true);
-        }
-        body
+/// Shows the nodes that wait for the root key, and asks which of them are confirmed.
+async fn choose(session: &Session) -> Result<Vec<String>, Failure> {
+    let candidates = session.client.with_token(None).seals().candidates().await;
+    let candidates = candidates.map_err(|source| Failure::call("listing the nodes that wait for a share", source))?;
+    let waiting: Vec<&str> = candidates.iter().filter_map(|node| node.fingerprint.as_deref()).collect();
+    if waiting.is_empty() {
+        session.output.warn("No other node that answers is sealed; the share is for this one alone.");
+        return Ok(Vec::new());
     }
+    let list = candidates_table(&candidates);
+    if !prompt::is_possible(session.may_ask) {
+        return Err(Failure::Usage(format!(
+            "{list}\nName the nodes that may receive the root key: -confirm=FINGERPRINT,… with the fingerprints that their \
+             own `conclave status` shows."
+        )));
+    }
+    let answer = prompt::line(&format!(
+        "{list}\nCompare each fingerprint with the one that the node itself shows (`conclave status` there, or its log).\n\
+         Which of them may receive the root key? (yes for all, numbers such as 1,3, or no): "
+    ))?;
+    chosen(&answer, &waiting)
+}
+
+/// What somebody answered, as fingerprints.
+fn chosen(answer: &str, waiting: &[&str]) -> Result<Vec<String>, Failure> {
+    let all = || waiting.iter().map(|fingerprint| (*fingerprint).to_owned());
+    match answer.to_ascii_lowercase().as_str() {
+        "yes" => return Ok(all().collect()),
+        "no" | "" => return Ok(Vec::new()),
+        _ => {}
+    }
+    let one = |number: &str| {
+        let number = number.trim().parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        number.and_then(|at| waiting.get(at)).map(|fingerprint| (*fingerprint).to_owned())
+    };
+    let chosen = answer.split(',').map(one).collect::<Option<_>>();
+    chosen.ok_or_else(|| {
+        Failure::Usage(format!("{answer:?} is neither yes, no, nor numbers of the list; no share was sent"))
+    })
+}
+
+fn candidates_table(candidates: &[Candidate]) -> String {
+    let mut number = 0;
+    let cells = |node: &Candidate| {
+        let state = match (&node.fingerprint, &node.error) {
+            (Some(fingerprint), _) => fingerprint.clone(),
+            (None, Some(error)) => error.clone(),
+            (None, None) => "is unsealed".to_owned(),
+        };
+        number += usize::from(node.fingerprint.is_some());
+        let shown = if node.fingerprint.is_some() { number.to_string() } else { String::new() };
+        vec![shown, node.id.clone(), node.address.clone(), state]
+    };
+    table::columns(&["#", "Node", "Address", "Fingerprint"], &candidates.iter().map(cells).collect::<Vec<_>>())
 }
 
 fn text(status: &Value) -> String {
@@ -59,7 +127,8 @@ fn text(status: &Value) -> String {
         row("Total Shares", "n"),
         row("Threshold", "t"),
     ];
-    if status["sealed"].as_bool().unwrap_or(true) {
+    // A ceremony on an unsealed node is for the others, and has progress too.
+    if status["sealed"].as_bool().unwrap_or(true) || status["progress"].as_u64() > Some(0) {
         let progress = format!("{}/{}", golang::value(&status["progress"]), golang::value(&status["t"]));
         rows.push(("Unseal Progress".to_owned(), progress));
         rows.push(row("Unseal Nonce", "nonce"));
@@ -85,6 +154,47 @@ fn nodes_table(nodes: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_some_or_none_of_the_listed_nodes_are_confirmed() {
+        let confirmed = |answer| chosen(answer, &["a", "b", "c"]).ok();
+        assert_eq!(confirmed("Yes").unwrap(), ["a", "b", "c"]);
+        assert_eq!(confirmed("1, 3").unwrap(), ["a", "c"]);
+        assert_eq!(confirmed("2").unwrap(), ["b"]);
+        assert_eq!((confirmed("no").unwrap().len(), confirmed("").unwrap().len()), (0, 0));
+        for wrong in ["0", "4", "y", "1;2", "1,,2", "all"] {
+            assert_eq!(confirmed(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_nodes_that_wait_have_a_number_in_the_list() {
+        let node = |id: &str, fingerprint: Option<&str>, error: Option<&str>| Candidate {
+            id: id.to_owned(),
+            address: format!("https://{id}:1"),
+            cluster_address: String::new(),
+            sealed: None,
+            fingerprint: fingerprint.map(str::to_owned),
+            error: error.map(str::to_owned),
+        };
+        let list = [node("a", None, None), node("b", Some("ef2f:66"), None), node("c", None, Some("timed out"))];
+        let expected = "\
+#      Node    Address        Fingerprint
+-      ----    -------        -----------
+n/a    a       https://a:1    is unsealed
+1      b       https://b:1    ef2f:66
+n/a    c       https://c:1    timed out
+";
+        assert_eq!(candidates_table(&list), expected);
+    }
+
+    #[test]
+    fn a_ceremony_on_an_unsealed_node_shows_its_progress() {
+        let status = json!({
+            "type": "shamir", "initialized": true, "sealed": false, "n": 5, "t": 3, "progress": 1, "nonce": "abc"
+        });
+        assert!(text(&status).contains("Unseal Progress    1/3\nUnseal Nonce       abc\n"), "{}", text(&status));
+    }
 
     #[test]
     fn a_ceremony_for_the_cluster_shows_each_node() {
