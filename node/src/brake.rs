@@ -5,6 +5,9 @@
 //! node, which costs a ceremony and reveals nothing; a token that is not known here yet goes the ordinary way. One use of
 //! a token with a limit on its uses is not counted.
 
+#[cfg(test)]
+mod dump;
+
 use std::sync::Arc;
 
 use conclave_vault::action::Action;

@@ -1,10 +1,16 @@
 //! The binary `conclave`: a server, or the command line that talks to one.
 
+use std::alloc::System;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use conclave_node::{server, version};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Memory is wiped when it is freed: values, tokens and keys on their way leave nothing behind on the heap.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

@@ -111,6 +111,9 @@ impl App {
         self.raft.set_campaign(self.shared.may_lead());
         self.wake_upkeep();
         tracing::info!("this node is unsealed");
+        if let Some(warning) = crate::memory::lock_warning() {
+            tracing::warn!("{warning}");
+        }
     }
 
     async fn become_ready(self: &Arc<Self>) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use serde_json::{Map, Value, json};
+use zeroize::Zeroize;
 
 use crate::barrier::mount_keys::MountKeys;
 use crate::barrier::name::NameCipher;
@@ -61,9 +62,15 @@ pub struct MountRecord {
     /// Longest time to live in seconds; 0 is the system's.
     #[prost(uint64, tag = "13")]
     pub max_ttl_secs: u64,
-    /// Name and index keys of the mount; secret.
+    /// Name and index keys of the mount; secret, and wiped when the record is dropped. Empty in [`Mount::record`].
     #[prost(bytes = "vec", tag = "14")]
     pub keys: Vec<u8>,
+}
+
+impl Drop for MountRecord {
+    fn drop(&mut self) {
+        self.keys.zeroize();
+    }
 }
 
 /// The table as it is stored.
@@ -77,21 +84,22 @@ pub struct MountTableRecord {
 
 /// A mount, ready for use.
 pub struct Mount {
-    /// As stored.
+    /// As stored, but for the keys, which are in locked memory.
     pub record: MountRecord,
     /// Which engine answers.
     pub engine: &'static Engine,
     /// Where its records lie.
     pub area: Area,
-    /// Its index key's owner.
+    /// Its name and index keys.
     pub keys: MountKeys,
 }
 
 impl Mount {
-    fn new(record: MountRecord) -> Result<Self, Error> {
+    fn new(mut record: MountRecord) -> Result<Self, Error> {
         let id: MountId =
             record.id.as_slice().try_into().map_err(|_| Error::internal("a mount's id is not 16 bytes"))?;
         let keys = MountKeys::from_bytes(&record.keys).map_err(|error| Error::internal(error.to_string()))?;
+        record.keys.zeroize();
         let options: Map<String, Value> = serde_json::from_str(&record.options_json).unwrap_or_default();
         let engine = crate::engines::find(&record.kind, &options, record.path.starts_with("auth/"))
             .ok_or_else(|| Error::internal(format!("no engine of kind {}", record.kind)))?;
@@ -143,7 +151,12 @@ impl MountTable {
 
     /// The stored form, for an edit.
     pub fn records(&self) -> Vec<MountRecord> {
-        self.mounts.iter().map(|mount| mount.record.clone()).collect()
+        let stored = |mount: &Arc<Mount>| {
+            let mut record = mount.record.clone();
+            record.keys = mount.keys.to_bytes().to_vec();
+            record
+        };
+        self.mounts.iter().map(stored).collect()
     }
 
     /// The mount at exactly this path (with its slash).
@@ -169,16 +182,15 @@ impl MountTable {
 pub fn new_record(context: &mut Context<'_>, path: &str, kind: &str, description: &str) -> MountRecord {
     let suffix = hex::encode(context.bytes::<4>());
     let class = if class_of(path) == Class::Auth { "auth_" } else { "" };
-    MountRecord {
-        id: context.bytes::<16>().to_vec(),
-        path: path.to_owned(),
-        kind: kind.to_owned(),
-        description: description.to_owned(),
-        accessor: format!("{class}{kind}_{suffix}"),
-        uuid: context.uuid(),
-        keys: MountKeys::generate(context.random).to_bytes().to_vec(),
-        ..MountRecord::default()
-    }
+    let mut record = MountRecord::default();
+    record.id = context.bytes::<16>().to_vec();
+    path.clone_into(&mut record.path);
+    kind.clone_into(&mut record.kind);
+    description.clone_into(&mut record.description);
+    record.accessor = format!("{class}{kind}_{suffix}");
+    record.uuid = context.uuid();
+    record.keys = MountKeys::generate(context.random).to_bytes().to_vec();
+    record
 }
 
 /// The mounts that every namespace has from the start.

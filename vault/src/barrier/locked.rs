@@ -42,6 +42,17 @@ pub(crate) fn reclaim<T>(mut shared: Arc<T>) -> Option<T> {
     None
 }
 
+/// Bytes of the stack that [`burn_stack`] overwrites: more than the cipher of names takes there. Unoptimised code takes
+/// several times as much.
+const BURN_BYTES: usize = if cfg!(debug_assertions) { 68 * 1024 } else { 4 * 1024 };
+
+/// Overwrites the stack below its caller, where functions that returned left copies of what they worked on: moving a
+/// value leaves the old copy behind, and no `Drop` knows of it.
+#[inline(never)]
+pub(super) fn burn_stack() {
+    std::hint::black_box(&mut [0_u8; BURN_BYTES]);
+}
+
 /// Pages with slots.
 struct Chunk {
     base: NonNull<u8>,

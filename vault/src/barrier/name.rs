@@ -9,7 +9,7 @@ use aes_siv::siv::{Aes256Siv, IV_SIZE};
 use parking_lot::Mutex;
 
 use super::error::BarrierError;
-use super::locked::Secret;
+use super::locked::{Secret, burn_stack};
 
 /// Bytes of a name key: two AES-256 keys, for S2V and for the counter mode.
 pub const NAME_KEY_BYTES: usize = 64;
@@ -24,12 +24,14 @@ const WHAT: &str = "encrypted name";
 /// The cipher of the names of a mount or of the system's area.
 pub struct NameCipher {
     key: Secret<NAME_KEY_BYTES>,
-    ready: [Mutex<Aes256Siv>; READY],
+    /// On the heap, so that moving this moves no key.
+    ready: Vec<Mutex<Aes256Siv>>,
 }
 
 impl NameCipher {
     pub(crate) fn new(key: Secret<NAME_KEY_BYTES>) -> Self {
-        let ready = std::array::from_fn(|_| Mutex::new(cipher(&key)));
+        let ready = expand(&key, READY);
+        burn_stack();
         Self { key, ready }
     }
 
@@ -37,11 +39,14 @@ impl NameCipher {
         &self.key
     }
 
+    /// Lets a ready cipher work, and leaves nothing of the key on the stack: the library expands half of it there.
     fn with<T>(&self, work: impl FnOnce(&mut Aes256Siv) -> T) -> T {
-        match self.ready.iter().find_map(Mutex::try_lock) {
-            Some(mut ready) => work(&mut ready),
-            None => work(&mut cipher(&self.key)),
-        }
+        let result = match self.ready.iter().find_map(Mutex::try_lock) {
+            Some(mut ready) => run(work, &mut ready),
+            None => run(work, expand(&self.key, 1)[0].get_mut()),
+        };
+        burn_stack();
+        result
     }
 
     /// Encrypts a segment below a parent, which is the parent's whole encoded key (encrypted itself):
@@ -59,8 +64,16 @@ impl NameCipher {
     }
 }
 
-fn cipher(key: &Secret<NAME_KEY_BYTES>) -> Aes256Siv {
-    Aes256Siv::new(key.expose().into())
+/// Below the caller's frame, so that [`burn_stack`] reaches what it leaves.
+#[inline(never)]
+fn run<T>(work: impl FnOnce(&mut Aes256Siv) -> T, cipher: &mut Aes256Siv) -> T {
+    work(cipher)
+}
+
+/// Ready ciphers. As [`run`], never a part of its caller.
+#[inline(never)]
+fn expand(key: &Secret<NAME_KEY_BYTES>, count: usize) -> Vec<Mutex<Aes256Siv>> {
+    std::iter::repeat_with(|| Mutex::new(Aes256Siv::new(key.expose().into()))).take(count).collect()
 }
 
 #[cfg(test)]

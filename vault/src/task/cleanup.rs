@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use prost::Message;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::barrier::mount_keys::MountKeys;
 use crate::context::Context;
@@ -41,14 +42,14 @@ pub enum Task {
         /// Its id, 16 bytes.
         id: Vec<u8>,
         /// Its keys, without which its names cannot be read.
-        keys: Vec<u8>,
+        keys: Zeroizing<Vec<u8>>,
     },
     /// What lay in a folder of a mount is out of reach: delete it. The folder's name is never used again.
     DropFolder {
         /// The mount's id, 16 bytes.
         id: Vec<u8>,
         /// The mount's keys.
-        keys: Vec<u8>,
+        keys: Zeroizing<Vec<u8>>,
         /// The folder's path in the mount's area.
         path: Vec<String>,
     },
@@ -67,12 +68,18 @@ pub struct TaskRecord {
     /// Id of a mount; empty for other kinds.
     #[prost(bytes = "bytes", tag = "3")]
     pub mount_id: Bytes,
-    /// Keys of the mount; secret.
+    /// Keys of the mount; secret, and wiped when the record is dropped.
     #[prost(bytes = "vec", tag = "4")]
     pub mount_keys: Vec<u8>,
     /// Path of a folder in the mount's area; empty for other kinds.
     #[prost(string, repeated, tag = "5")]
     pub path: Vec<String>,
+}
+
+impl Drop for TaskRecord {
+    fn drop(&mut self) {
+        self.mount_keys.zeroize();
+    }
 }
 
 impl Task {
@@ -85,20 +92,20 @@ impl Task {
         }
     }
 
-    fn from_record(name: &str, record: TaskRecord) -> Option<Self> {
+    fn from_record(name: &str, record: &TaskRecord) -> Option<Self> {
+        let (id, keys) = (record.mount_id.to_vec(), Zeroizing::new(record.mount_keys.clone()));
         match name.split_once('.')?.0 {
-            "end" => Some(Self::EndToken { hash: record.token }),
-            "orphan" => Some(Self::OrphanChildren { hash: record.token }),
-            "drop" => Some(Self::DropMount { id: record.mount_id.to_vec(), keys: record.mount_keys }),
-            "folder" => {
-                Some(Self::DropFolder { id: record.mount_id.to_vec(), keys: record.mount_keys, path: record.path })
-            }
+            "end" => Some(Self::EndToken { hash: record.token.clone() }),
+            "orphan" => Some(Self::OrphanChildren { hash: record.token.clone() }),
+            "drop" => Some(Self::DropMount { id, keys }),
+            "folder" => Some(Self::DropFolder { id, keys, path: record.path.clone() }),
             _ => None,
         }
     }
 
     fn record(&self, now: Time) -> TaskRecord {
-        let mut record = TaskRecord { since_nanos: now.nanos(), ..TaskRecord::default() };
+        let mut record = TaskRecord::default();
+        record.since_nanos = now.nanos();
         match self {
             Self::EndToken { hash } | Self::OrphanChildren { hash } => record.token.clone_from(hash),
             Self::DropMount { id, keys } => {
@@ -134,7 +141,7 @@ pub fn add(store: &mut Store<'_>, now: Time, task: &Task) -> Result<(), Error> {
 
 /// Writes the task that deletes the records of a mount whose entry the same batch removes from the mount table.
 pub fn schedule_drop(store: &mut Store<'_>, context: &Context<'_>, mount: &Mount) -> Result<(), Error> {
-    let (id, keys) = (mount.record.id.clone(), mount.record.keys.clone());
+    let (id, keys) = (mount.record.id.clone(), mount.keys.to_bytes());
     add(store, context.now, &Task::DropMount { id, keys })
 }
 
@@ -149,7 +156,7 @@ pub(super) fn run(store: &mut Store<'_>, context: &mut Context<'_>, run: &mut Ru
         run.attempt(store, |store| {
             let system = store.system();
             let Some(record) = store.get::<TaskRecord>(&system, &[FOLDER, &name.name])? else { return Ok(0) };
-            let task = Task::from_record(&name.name, record);
+            let task = Task::from_record(&name.name, &record);
             let task =
                 task.ok_or_else(|| Error::internal("a background task is of a kind that this version does not know"))?;
             let done = work(store, now, &task, limit)?;

@@ -201,7 +201,7 @@ pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     role_id::release(call, &role.role_id);
     call.store.delete(&mount.area, &[FOLDER, &name]);
     let path = secret::folder_of(&role.id).map(str::to_owned).to_vec();
-    let (id, keys) = (mount.record.id.clone(), mount.record.keys.clone());
+    let (id, keys) = (mount.record.id.clone(), mount.keys.to_bytes());
     task::add(call.store, call.context.now, &Task::DropFolder { id, keys, path })?;
     Ok(Reply::empty())
 }
