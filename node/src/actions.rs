@@ -51,7 +51,10 @@ async fn step_down(app: &App) -> Result<(), Error> {
         return Ok(());
     }
     match app.raft.transfer_leadership(None).await {
-        Ok(_) => Ok(()),
+        Ok(id) => {
+            tracing::info!(to = app.node_name(id), "leadership was handed over, as a caller of sys/step-down wanted");
+            Ok(())
+        }
         Err(error) => Err(unavailable(&format!("leadership could not be handed over: {error}"))),
     }
 }

@@ -27,7 +27,7 @@ use crate::ceremony::Ceremonies;
 use crate::cluster::gated::GatedTable;
 use crate::cluster::handover::candidates::Candidates;
 use crate::cluster::hooks::NodeHooks;
-use crate::cluster::{join, upkeep};
+use crate::cluster::{join, observer, upkeep};
 use crate::config::{Config, Storage};
 use crate::gateway::{Gateway, Incoming, Outgoing};
 use crate::http::error;
@@ -105,6 +105,7 @@ impl App {
             tracing::info!(node, %fingerprint, "the node is sealed; a ceremony on another node knows it by this fingerprint");
         }
         tokio::spawn(upkeep::run(Arc::clone(&app)));
+        tokio::spawn(observer::run(Arc::clone(&app)));
         tokio::spawn(join::join_as_configured(Arc::clone(&app)));
         Ok(app)
     }

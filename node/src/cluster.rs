@@ -4,6 +4,7 @@ pub(crate) mod gated;
 pub(crate) mod handover;
 pub(crate) mod hooks;
 pub(crate) mod join;
+pub(crate) mod observer;
 pub(crate) mod peer;
 pub(crate) mod table_check;
 pub(crate) mod upkeep;

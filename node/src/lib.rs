@@ -28,6 +28,7 @@ mod cluster;
 mod endpoint;
 mod forward;
 mod index;
+mod reminder;
 mod serve;
 mod turns;
 mod view;

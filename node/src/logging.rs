@@ -2,7 +2,8 @@
 //!
 //! Each destination has a queue and a thread. A pipe that nobody reads fills its queue; then lines are dropped and
 //! counted, and the server goes on. Libraries are heard from warnings on only, because their finer levels may show
-//! requests. One event is one line, whatever its fields hold.
+//! requests. openraft is heard at `debug` only: it warns at every attempt to reach a node that is down, which
+//! `cluster/observer.rs` says once. One event is one line, whatever its fields hold.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -86,7 +87,11 @@ fn targets(level: Level) -> Targets {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    Targets::new().with_default(LevelFilter::WARN.min(level)).with_target("conclave", level)
+    let consensus = if level >= LevelFilter::DEBUG { LevelFilter::WARN } else { LevelFilter::OFF };
+    Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_target("conclave", level)
+        .with_target("openraft", consensus)
 }
 
 /// A panic's message may hold what a request held, so only its place is logged.
@@ -227,6 +232,15 @@ mod tests {
         assert!(filter.would_enable("conclave_node::http", &tracing::Level::TRACE));
         assert!(!filter.would_enable("h2::codec", &tracing::Level::INFO));
         assert!(!targets(Level::Error).would_enable("h2::codec", &tracing::Level::WARN));
+    }
+
+    #[test]
+    fn openraft_is_heard_by_those_who_debug_only() {
+        for (level, is_heard) in [(Level::Info, false), (Level::Warn, false), (Level::Debug, true)] {
+            let filter = targets(level);
+            assert_eq!(filter.would_enable("openraft::core::heartbeat", &tracing::Level::WARN), is_heard, "{level:?}");
+            assert!(!filter.would_enable("openraft::core::heartbeat", &tracing::Level::INFO));
+        }
     }
 
     #[test]

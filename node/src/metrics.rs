@@ -65,6 +65,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_millis: Histogram,
     unsealed: IntGauge,
+    refused_shares: IntCounter,
     raft_counters: Vec<IntCounter>,
     raft_gauges: Vec<IntGauge>,
     waiting_bytes: IntGauge,
@@ -101,6 +102,7 @@ impl Metrics {
             requests: register(&registry, IntCounterVec::new(requests, &["operation", "status"])),
             request_millis: register(&registry, Histogram::with_opts(millis)),
             unsealed: gauge("vault_core_unsealed", "1 if this node is unsealed"),
+            refused_shares: counter("conclave_seal_refused_shares_total", "Texts that were no share of this seal"),
             raft_counters: RAFT_COUNTERS.iter().map(|(name, help, _)| counter(name, help)).collect(),
             raft_gauges: RAFT_GAUGES.iter().map(|(name, help, _)| gauge(name, help)).collect(),
             waiting_bytes: gauge(
@@ -128,6 +130,11 @@ impl Metrics {
     /// Says whether this node is unsealed.
     pub fn set_seal(&self, is_unsealed: bool) {
         self.unsealed.set(i64::from(is_unsealed));
+    }
+
+    /// Counts a text that was entered as an unseal share and is none of this seal's.
+    pub fn refused_share(&self) {
+        self.refused_shares.inc();
     }
 
     /// Takes over what consensus counts.

@@ -100,7 +100,12 @@ impl App {
         }
         let Some(proposal) = done.batch else { return Ok(Run::Finished(Box::new(done.result), None)) };
         match self.propose(&proposal, incoming.deadline).await? {
-            Outcome::Applied { index } => Ok(Run::Finished(Box::new(done.result), Some(index))),
+            Outcome::Applied { index } => {
+                if let Ok(Some(announcement)) = done.result.as_ref().map(|reply| &reply.announcement) {
+                    tracing::info!("{announcement}");
+                }
+                Ok(Run::Finished(Box::new(done.result), Some(index)))
+            }
             Outcome::Conflict { index } => Ok(Run::Conflict(index)),
             // A new id on a newer view: the old one was certainly not applied, or the proposal would have said so.
             Outcome::TooOld => Ok(Run::Conflict(self.raft.applied_index())),

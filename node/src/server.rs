@@ -80,7 +80,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// Runs a server with the arguments behind `server`.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     match start(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Whoever does not read this has the exit code.
             let _ = writeln!(io::stderr(), "Error: {}", chain(&error));
@@ -89,16 +89,18 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn start(arguments: Vec<OsString>) -> Result<(), ServerError> {
+/// Errors are those that no log has taken.
+fn start(arguments: Vec<OsString>) -> Result<ExitCode, ServerError> {
     let mut flags = Flags::parse(arguments)?;
     if flags.wants_help {
-        return Ok(io::stdout().write_all(HELP.as_bytes())?);
+        io::stdout().write_all(HELP.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
     }
     let variable = |name: &str| std::env::var(name).ok();
     flags.add_environment(&variable);
     let (config, warnings) = read_config(&flags)?;
     if flags.only_checks {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let notes = memory::harden();
     let logging = Logging::start(&config.log, &config.limits).map_err(ServerError::Log)?;
@@ -108,6 +110,8 @@ fn start(arguments: Vec<OsString>) -> Result<(), ServerError> {
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
+    let (version, storage) = (version::line(), config.storage.name());
+    tracing::info!(version, storage, api = config.api_addr, cluster = config.cluster_addr, "starting");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve(&flags, config, &logging));
     if let Err(error) = &result {
@@ -115,7 +119,7 @@ fn start(arguments: Vec<OsString>) -> Result<(), ServerError> {
     }
     logging.flush(LOG_PATIENCE);
     runtime.shutdown_background();
-    result
+    Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn read_config(flags: &Flags) -> Result<(Config, Vec<Problem>), ServerError> {
@@ -245,19 +249,30 @@ async fn wait(app: &App, signals: &mut Signals, reload: impl Fn()) -> Option<Str
     }
 }
 
-/// Reads certificates and the log level again. What cannot be read stays as it was.
+/// Reads certificates and the log level again. What cannot be read stays as it was, and then nothing claims success.
 fn reload(flags: &Flags, certificates: &[Arc<Certificates>], logging: &Logging) {
     logging.reopen();
+    let mut failed = 0;
     for certificate in certificates {
         if let Err(error) = certificate.reload() {
-            tracing::error!(%error, "a certificate could not be reloaded; the old one stays");
+            failed += 1;
+            tracing::error!(error = chain(&error), "a certificate could not be reloaded; the old one stays");
         }
     }
     match read_config(flags) {
-        Ok((config, _)) => logging.set_level(config.log.level),
-        Err(error) => tracing::error!(%error, "the configuration could not be reloaded; the old one stays"),
+        Ok((config, warnings)) => {
+            warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            logging.set_level(config.log.level);
+        }
+        Err(error) => {
+            failed += 1;
+            tracing::error!(error = chain(&error), "the configuration could not be reloaded; the old log level stays");
+        }
     }
-    tracing::info!("certificates and log level were reloaded");
+    match failed {
+        0 => tracing::info!(certificates = certificates.len(), "certificates and log level were reloaded"),
+        _ => tracing::error!(failed, "the reload failed, and the server goes on with what it had"),
+    }
 }
 
 /// The signals that a server knows.

@@ -183,6 +183,7 @@ impl App {
         let before = core.barrier().active_term();
         let loaded = core.barrier().load_keyring(&sealed, index);
         if loaded.as_ref().is_ok_and(|active| *active != before) {
+            tracing::info!(term = core.barrier().active_term(), "the cluster encrypts under a new key term");
             // The fewer rotations lie behind the newest checkpoint, the less a restart has to check.
             self.request_checkpoint();
         }

@@ -133,6 +133,79 @@ fn a_configuration_that_cannot_be_used_says_where() {
     assert!(said.contains("c.hcl:3: listener \"tcp\": tls_disable must be true or false"), "{said}");
 }
 
+/// A server with TLS from files, whose log goes to a file; and that file.
+fn server_with_files(folder: &Path) -> (Server, std::path::PathBuf) {
+    let port = free_port();
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), key.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.signing_key.serialize_pem()).unwrap();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let text = format!(
+        "storage \"inmem\" {{}}\nlog_file = {:?}\nlistener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n \
+         tls_cert_file = {:?}\n tls_key_file = {:?}\n}}\n",
+        path("log"),
+        path("cert.pem"),
+        path("key.pem"),
+    );
+    std::fs::write(folder.join("c.hcl"), text).unwrap();
+    let arguments = ["server", "-config", &path("c.hcl")].map(str::to_owned);
+    let process = command().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    (Server { process, port }, folder.join("log"))
+}
+
+/// Waits until a text is in the log as often as wanted, and answers the log.
+fn wait_for_log(log: &Path, text: &str, times: usize) -> String {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        if said.matches(text).count() >= times {
+            return said;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{text:?} is not in the log: {}", std::fs::read_to_string(log).unwrap_or_default());
+}
+
+fn hang_up(server: &Server) {
+    let process = rustix::process::Pid::from_child(&server.process);
+    rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
+}
+
+#[test]
+fn a_reload_that_failed_does_not_claim_success() {
+    const SUCCESS: &str = "certificates and log level were reloaded";
+    let folder = tempfile::tempdir().unwrap();
+    let (server, log) = server_with_files(folder.path());
+    wait_for_log(&log, "listening", 1);
+    hang_up(&server);
+    wait_for_log(&log, SUCCESS, 1);
+    let failures = [
+        ("key.pem", "no key", "a certificate could not be reloaded; the old one stays"),
+        ("c.hcl", "log_level = \"loud\"", "the configuration could not be reloaded"),
+    ];
+    for (number, (file, text, said)) in failures.into_iter().enumerate() {
+        std::fs::write(folder.path().join(file), text).unwrap();
+        hang_up(&server);
+        let log = wait_for_log(&log, "the reload failed", number + 1);
+        assert!(log.contains(said), "{log}");
+        assert_eq!(log.matches(SUCCESS).count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn an_error_at_the_start_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (file, port) = (folder.path().join("c.hcl"), taken.local_addr().unwrap().port());
+    let text =
+        format!("storage \"inmem\" {{}}\nlistener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_disable = 1\n}}\n");
+    std::fs::write(&file, text).unwrap();
+    let output = output(&["server", "-config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(said.matches("in use").count(), 1, "{said}");
+}
+
 #[test]
 fn the_version_is_one_line_that_scripts_can_take_apart() {
     for form in ["version", "-version", "--version", "-v"] {

@@ -40,7 +40,7 @@ impl Acknowledged {
         };
         if !std::mem::replace(&mut kept.is_reported, true) {
             tracing::error!(
-                node,
+                node = format!("{node:016x}"),
                 acknowledged = kept.index,
                 lacks = index,
                 "a node lacks an entry that it had acknowledged: its disk went back in time. It gets no more entries; \

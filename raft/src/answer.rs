@@ -121,7 +121,10 @@ impl proto::peers_server::Peers for Answers {
         let from = vote_of(message.from.as_ref(), caller)?;
         // openraft would campaign here although elections are switched off, so a sealed node refuses itself.
         if message.to == self.0.id && !self.0.campaign.load(Ordering::Acquire) {
-            tracing::warn!(from = caller.id, "leadership was offered to this node, which may not lead");
+            tracing::warn!(
+                from = format!("{:016x}", caller.id),
+                "leadership was offered to this node, which may not lead"
+            );
             return Ok(Response::new(proto::TransferReply { accepted: false }));
         }
         let request = TransferLeaderRequest::new(from, message.to, message.last.as_ref().map(wire::read_log_id));

@@ -190,7 +190,7 @@ impl Inner {
 fn slow_peer(peer: &PeerStatus, heartbeat: Duration) -> Option<String> {
     let round_trip = peer.round_trip.filter(|time| *time * 3 > heartbeat)?;
     Some(format!(
-        "A round trip to node {} takes {} ms, and the heartbeat of {} ms should be at least three times that; use the \
+        "A round trip to node {:016x} takes {} ms, and the heartbeat of {} ms should be at least three times that; use the \
          multi-region timing on all nodes.",
         peer.id,
         round_trip.as_millis(),
@@ -220,7 +220,7 @@ mod tests {
     fn a_heartbeat_that_is_short_for_the_round_trip_is_warned_of() {
         let heartbeat = Duration::from_millis(100);
         let warning = slow_peer(&peer(Some(Duration::from_millis(34))), heartbeat).expect("three times 34 ms is more");
-        assert!(warning.contains("node 5") && warning.contains("34 ms"));
+        assert!(warning.contains("node 0000000000000005") && warning.contains("34 ms"));
         assert_eq!(slow_peer(&peer(Some(Duration::from_millis(33))), heartbeat), None);
         assert_eq!(slow_peer(&peer(None), heartbeat), None);
     }

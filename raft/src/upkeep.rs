@@ -150,7 +150,7 @@ impl Inner {
     /// would not be better off.
     async fn hand_over(self: &Arc<Self>) {
         match Raft::from(self.clone()).transfer_leadership(None).await {
-            Ok(id) => tracing::info!(id, "handed leadership to a node that may lead"),
+            Ok(id) => tracing::info!(node = format!("{id:016x}"), "handed leadership to a node that may lead"),
             Err(error) => tracing::debug!(%error, "this node may not lead, but nobody can take over"),
         }
     }
@@ -173,8 +173,11 @@ impl Inner {
                 continue;
             }
             match self.change(ChangeMembers::AddVoterIds(BTreeSet::from([id])), true).await {
-                Ok(()) => tracing::info!(id, "a learner has caught up and votes now"),
-                Err(error) => tracing::warn!(id, %error, "a learner could not be made a voter"),
+                Ok(()) => tracing::debug!(node = format!("{id:016x}"), "a learner has caught up and votes now"),
+                // Tried again at every look, so this is no line for everybody.
+                Err(error) => {
+                    tracing::debug!(node = format!("{id:016x}"), %error, "a learner could not be made a voter");
+                }
             }
             // One change at a time; the next look sees its effect.
             return;

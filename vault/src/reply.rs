@@ -103,6 +103,8 @@ pub struct Reply {
     pub action: Option<Action>,
     /// Wraps the reply even if the client did not ask, for this many seconds.
     pub wrap_secs: Option<u64>,
+    /// What an operator must know of, for the node's log once the change is committed: one sentence, no secret.
+    pub announcement: Option<String>,
 }
 
 impl Reply {
@@ -130,6 +132,13 @@ impl Reply {
     /// What a token operation hands out.
     pub fn auth(auth: Auth) -> Self {
         Self { auth: Some(auth), ..Self::default() }
+    }
+
+    /// With a sentence for the operators' log.
+    #[must_use]
+    pub fn announce(mut self, announcement: impl Into<String>) -> Self {
+        self.announcement = Some(announcement.into());
+        self
     }
 
     /// With one more warning.

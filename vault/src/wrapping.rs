@@ -135,7 +135,8 @@ pub fn wrap_if_wanted(call: &mut Call<'_, '_>, reply: Reply, wrap: Option<Durati
         body: raw.body,
         wrapped_accessor: accessor_inside(&reply).unwrap_or_default().to_owned(),
     };
-    keep(call.store, call.context, record)
+    let wrapped = keep(call.store, call.context, record)?;
+    Ok(Reply { announcement: reply.announcement, ..wrapped })
 }
 
 /// The accessor of a token or of a secret id that the reply hands out.

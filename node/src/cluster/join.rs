@@ -18,6 +18,8 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::config::Storage;
+use crate::config::limits::LOG_REMINDER_INTERVAL;
+use crate::reminder::Reminder;
 use crate::serve::unavailable;
 
 /// The joiner's request.
@@ -128,15 +130,19 @@ pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
 /// Joins with the tokens of the configuration until one is accepted, if this node belongs to no cluster yet.
 pub(crate) async fn join_as_configured(app: Arc<App>) {
     let Storage::Raft(settings) = &app.config.storage else { return };
-    let tokens: Vec<_> = settings.retry_join.iter().filter_map(|entry| entry.token.clone()).collect();
+    let tokens = settings.retry_join.iter().filter_map(|entry| entry.token.clone());
+    let mut tokens: Vec<_> = tokens.map(|token| (token, Reminder::every(LOG_REMINDER_INTERVAL))).collect();
     if tokens.is_empty() {
         return;
     }
     while !app.raft.is_initialized() && !app.is_initialized() {
-        for token in &tokens {
+        for (token, reminder) in &mut tokens {
             match join(&app, token.reveal()).await {
-                Ok(()) => return tracing::info!("joined the cluster that the configuration names"),
-                Err(error) => tracing::warn!(%error, "joining failed; it is tried again"),
+                Ok(()) => return,
+                Err(error) if reminder.is_due(error.to_string(), Instant::now()) => {
+                    tracing::warn!(%error, "joining failed; it is tried again");
+                }
+                Err(_) => {}
             }
         }
         tokio::select! {
@@ -149,7 +155,9 @@ pub(crate) async fn join_as_configured(app: Arc<App>) {
 fn accept(app: &App, answer: &[u8]) -> Result<(), Error> {
     let reply = JoinReply::decode(answer).map_err(|_| Error::internal("the answer to the join does not decode"))?;
     let members = reply.members.iter().filter_map(to_member).collect();
-    app.raft.set_pins(members).map_err(|error| Error::internal(error.to_string()))
+    app.raft.set_pins(members).map_err(|error| Error::internal(error.to_string()))?;
+    tracing::info!(cluster = app.raft.cluster_id().map(hex::encode), "the cluster lets this node join");
+    Ok(())
 }
 
 fn to_member(record: &MemberRecord) -> Option<Member> {

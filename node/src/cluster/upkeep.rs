@@ -11,10 +11,13 @@ use conclave_raft::{CallError, Peer, Role};
 use conclave_storage::batch::Outcome;
 use conclave_storage::table::Table;
 use conclave_vault::core::Core;
+use conclave_vault::error::Error;
 use conclave_vault::{rotation, task};
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::config::limits::LOG_REMINDER_INTERVAL;
+use crate::reminder::Reminder;
 use crate::view::{SystemRandomness, TableView};
 
 /// A peer asks the leader for a checkpoint.
@@ -32,7 +35,7 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs until the application stops.
 pub(crate) async fn run(app: Arc<App>) {
-    let mut warned = Vec::new();
+    let mut failures = Reminder::every(LOG_REMINDER_INTERVAL);
     let mut checkpointed = Checkpointed { index: 0, at: Instant::now() };
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -50,14 +53,14 @@ pub(crate) async fn run(app: Arc<App>) {
         }
         let status = app.raft.status();
         let is_leader = status.role == Role::Leader;
-        if status.warnings != warned {
-            status.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-            warned = status.warnings;
-        }
         match app.shared.serving() {
             Some(core) if is_leader => {
-                rotate_if_due(&app, &core).await;
-                work(&app, &core).await;
+                let done = rotate_if_due(&app, &core).await.and(work(&app, &core).await);
+                match done {
+                    Ok(()) => failures.clear(),
+                    Err(failure) if failures.is_due(failure.clone(), Instant::now()) => tracing::error!("{failure}"),
+                    Err(_) => {}
+                }
                 checkpoint_if_due(&app, &core, &mut checkpointed).await;
             }
             // A node that won an election while it was being sealed hands over at once.
@@ -70,36 +73,30 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
-/// Rotates the key term when it was used often enough, or long enough.
-async fn rotate_if_due(app: &App, core: &Core) {
+/// Rotates the key term when it was used often enough, or long enough. An error is a line for the log.
+async fn rotate_if_due(app: &App, core: &Core) -> Result<(), String> {
     let proposal = {
-        let Ok(view) = app.table.view() else { return };
+        let Ok(view) = app.table.view() else { return Ok(()) };
         let view = TableView(view);
         let mut random = SystemRandomness::default();
         let mut context = app.context(&mut random);
         rotation::rotate_if_due(core, &mut context, &view)
     };
     match proposal {
-        Ok(Some(proposal)) => {
-            if let Err(error) = app.propose(&proposal, Instant::now() + TIMEOUT).await {
-                tracing::warn!(
-                    detail = error.detail,
-                    "the key term is due for rotation, and that failed; it is tried again"
-                );
-            }
-        }
-        Ok(None) => {}
-        Err(error) => {
-            tracing::error!(detail = error.detail, "whether the key term is due for rotation could not be found out")
-        }
+        Ok(Some(proposal)) => match app.propose(&proposal, Instant::now() + TIMEOUT).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(told("the key term is due for rotation, and that failed; it is tried again", &error)),
+        },
+        Ok(None) => Ok(()),
+        Err(error) => Err(told("whether the key term is due for rotation could not be found out", &error)),
     }
 }
 
-/// Does what is due: expired tokens and leases, tasks.
-async fn work(app: &App, core: &Core) {
+/// Does what is due: expired tokens and leases, tasks. An error is a line for the log.
+async fn work(app: &App, core: &Core) -> Result<(), String> {
     for _ in 0..CHUNKS {
         let proposal = {
-            let Ok(view) = app.table.view() else { return };
+            let Ok(view) = app.table.view() else { return Ok(()) };
             let view = TableView(view);
             let mut random = SystemRandomness::default();
             let mut context = app.context(&mut random);
@@ -109,14 +106,20 @@ async fn work(app: &App, core: &Core) {
             Ok(Some(proposal)) => match app.propose(&proposal, Instant::now() + TIMEOUT).await {
                 Ok(Outcome::Applied { .. }) => {}
                 // Somebody changed one of the records; the next round looks again.
-                Ok(_) | Err(_) => return,
+                Ok(_) | Err(_) => return Ok(()),
             },
-            Ok(None) => return,
-            Err(error) => {
-                tracing::error!(detail = error.detail, "work in the background failed");
-                return;
-            }
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(told("work in the background failed; it is tried again", &error)),
         }
+    }
+    Ok(())
+}
+
+/// A sentence and the detail that is for the log alone.
+fn told(what: &str, error: &Error) -> String {
+    match &error.detail {
+        Some(detail) => format!("{what}: {detail}"),
+        None => format!("{what}: {error}"),
     }
 }
 

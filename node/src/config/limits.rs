@@ -5,6 +5,11 @@
 
 use std::time::Duration;
 
+/// Time between two log lines about one condition that lasts, such as a peer that gives no answer.
+pub(crate) const LOG_REMINDER_INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two log lines about refused unseal shares, which strangers can send.
+pub(crate) const LOG_REFUSED_SHARE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Bounds on what strangers, clients and files may make the server hold. Past each there is a clear answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -50,6 +50,9 @@ async fn init(app: &Arc<App>, incoming: &Incoming) -> Result<Value, Error> {
     }
     let parameters = parameters(incoming)?;
     let made = create_cluster(app, parameters, None, false).await?;
+    let from = incoming.request.remote_address.map(|address| address.to_string());
+    let Parameters { shares, threshold } = parameters;
+    tracing::info!(cluster = app.cluster_id_text(), shares, threshold, from, "a new cluster is initialised");
     // As after any restart, whoever wants to use the cluster unseals it first.
     app.raft.set_campaign(false);
     let shares = &made.initialized.shares;

@@ -11,6 +11,7 @@ use conclave_vault::seal::ceremony::{Entered, Entry, ShareError};
 use conclave_vault::seal::handover::Fingerprint;
 use conclave_vault::seal::record::Outside;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::cluster::handover::{self, HandedOver};
@@ -114,8 +115,20 @@ async fn enter(app: &Arc<App>, incoming: &Incoming) -> Result<Done, Error> {
             let nodes = if is_for_cluster { Some(hand_over(app, nonce, confirmed).await?) } else { None };
             Ok(Done { nodes, ..Done::default() })
         }
-        Err(refused @ (ShareError::Unreadable | ShareError::Wrong)) => Err(Error::invalid(refused.to_string())),
+        Err(refused @ (ShareError::Unreadable | ShareError::Wrong)) => {
+            note_refused(app, address);
+            Err(Error::invalid(refused.to_string()))
+        }
         Err(damaged @ ShareError::Damaged(_)) => Err(Error::new(ErrorKind::Internal, damaged.to_string())),
+    }
+}
+
+/// Counts a share that was refused, and says so now and then: anybody can send one.
+fn note_refused(app: &App, address: IpAddr) {
+    app.metrics.refused_share();
+    let is_due = app.ceremonies.lock().refusals.is_due((), Instant::now());
+    if is_due {
+        tracing::warn!(%address, "a text that is no share of this seal was entered");
     }
 }
 

@@ -94,6 +94,8 @@ impl Endpoint {
         };
         let outgoing = std::panic::AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| panicked());
         body::discard(&mut body, &parts.headers, &self.services.limits).await;
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(operation, status = outgoing.status, millis, %peer, "a request was answered");
         self.services.metrics.request(operation, outgoing.status, started.elapsed());
         render(outgoing, &echo, &self.listener)
     }

@@ -161,11 +161,12 @@ pub(super) fn enable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Err
     let mut records = table.records();
     records.push(record);
     save(call, records)?;
+    let reply = Reply::empty().announce(format!("{kind} is enabled at {path}"));
     let unknown = settings::unknown(&config);
     if unknown.is_empty() {
-        return Ok(Reply::empty());
+        return Ok(reply);
     }
-    Ok(Reply::empty().warn(format!("these settings in config are unknown and were ignored: [{}]", unknown.join(" "))))
+    Ok(reply.warn(format!("these settings in config are unknown and were ignored: [{}]", unknown.join(" "))))
 }
 
 /// The error for a path at which something is mounted, above or below which nothing else can be.
@@ -236,7 +237,7 @@ pub(super) fn disable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Er
     let others = table.records().into_iter().filter(|record| record.path != path).collect();
     save(call, others)?;
     task::schedule_drop(call.store, call.context, mount)?;
-    Ok(Reply::empty())
+    Ok(Reply::empty().announce(format!("{} is disabled at {path}", mount.record.kind)))
 }
 
 /// The settings in force of a mount.

@@ -83,9 +83,11 @@ fn remount(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         record.path.clone_from(&to);
     }
     mounts::save(call, records)?;
+    let announcement = format!("the mount at {from} is moved to {to}");
     let id = remember(call, from, to)?;
     Ok(Reply::data(json!({ "migration_id": id }))
         .injected()
+        .announce(announcement)
         .warn("The mount was moved. Its policies, which name paths, were not changed."))
 }
 
