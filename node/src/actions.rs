@@ -21,7 +21,7 @@ pub(crate) async fn perform(app: &Arc<App>, action: Action, mut reply: Reply) ->
         Action::Seal => app.seal().await,
         Action::StepDown => step_down(app).await?,
         Action::HaStatus => reply.data = Some(ha_status(app).await),
-        Action::RaftConfiguration => reply.data = Some(raft_configuration(&app.raft.status())),
+        Action::RaftConfiguration => reply.data = Some(raft_configuration(&app.status())),
         Action::RemovePeer { server_id } => remove_peer(app, &server_id).await?,
         Action::JoinToken { ttl_secs } => {
             let token = join::issue(app, ttl_secs).await?;
@@ -60,7 +60,7 @@ async fn step_down(app: &App) -> Result<(), Error> {
 }
 
 async fn ha_status(app: &Arc<App>) -> Map<String, Value> {
-    let status = app.raft.status();
+    let status = app.status();
     let leader = status.leader.as_ref().map(|leader| leader.id);
     let sealed = crate::cluster::handover::receiver::sealed_members(app).await;
     let node = |member: &Member| {

@@ -29,6 +29,7 @@ use crate::cluster::handover::candidates::Candidates;
 use crate::cluster::hooks::NodeHooks;
 use crate::cluster::{join, observer, upkeep};
 use crate::config::{Config, Storage};
+use crate::contact::{self, Contact};
 use crate::gateway::{Gateway, Incoming, Outgoing};
 use crate::http::error;
 use crate::http::in_flight::InFlight;
@@ -106,6 +107,7 @@ impl App {
         }
         tokio::spawn(upkeep::run(Arc::clone(&app)));
         tokio::spawn(observer::run(Arc::clone(&app)));
+        tokio::spawn(contact::run(Arc::clone(&app)));
         tokio::spawn(join::join_as_configured(Arc::clone(&app)));
         Ok(app)
     }
@@ -286,7 +288,7 @@ impl App {
 
     /// Brings the gauges up to date and notices a change of role.
     pub(crate) fn publish_metrics(&self) {
-        let status = self.raft.status();
+        let status = self.status();
         let was_active = self.active_since.load(Ordering::Relaxed) != 0;
         match (status.role == Role::Leader, was_active) {
             (true, false) => self.active_since.store(view::now().nanos(), Ordering::Relaxed),
@@ -305,6 +307,7 @@ impl App {
             return outgoing;
         }
         match self.shared.serving() {
+            Some(_) if self.contact() == Contact::Removed => error::outgoing(&self.out_of_contact()),
             Some(core) => self.execute(core, &incoming).await,
             None => error::failure(503, &["Vault is sealed"]),
         }

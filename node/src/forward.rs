@@ -90,7 +90,8 @@ pub(crate) async fn to_leader(
         .seal_forward(&envelope, &message, &mut random)
         .map_err(|error| unavailable(&error.to_string()))?;
     let body = [nonce.as_slice(), &sealed].concat().into();
-    let answer = match app.raft.call(leader, METHOD, body, incoming.deadline).await {
+    let called = app.while_in_contact(app.raft.call(leader, METHOD, body, incoming.deadline)).await;
+    let answer = match called.unwrap_or_else(|_| Err(CallError::Unknown("no quorum confirms a leader".into()))) {
         Ok(answer) => answer,
         // Nothing ran there, so it may run here.
         Err(CallError::Unreachable(_) | CallError::NotAMember(_)) => return Ok(None),

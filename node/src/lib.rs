@@ -25,6 +25,7 @@ mod actions;
 mod brake;
 mod ceremony;
 mod cluster;
+mod contact;
 mod endpoint;
 mod forward;
 mod index;

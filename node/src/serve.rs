@@ -16,6 +16,7 @@ use conclave_vault::reply::Reply;
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::contact::Contact;
 use crate::gateway::{Consistency, Incoming, Outgoing};
 use crate::http::error;
 use crate::index::Position;
@@ -65,7 +66,10 @@ impl App {
             }
             match self.run(core, incoming).await? {
                 Run::Finished(result, written_at) => return self.reply(core, incoming, (*result)?, written_at).await,
-                Run::Conflict(index) => self.raft.wait_applied(index, incoming.deadline).await.map_err(read_failed)?,
+                Run::Conflict(index) => {
+                    let applied = self.while_in_contact(self.raft.wait_applied(index, incoming.deadline)).await;
+                    applied.unwrap_or(Err(ReadError::Timeout)).map_err(read_failed)?;
+                }
             }
             if may_queue && races + 1 == RACES_BEFORE_LEADER {
                 if self.raft.status().role != Role::Leader
@@ -150,7 +154,13 @@ impl App {
 
     /// Commits a batch, or says that it certainly was not or that nobody knows.
     pub(crate) async fn propose(&self, proposal: &Proposal, deadline: Instant) -> Result<Outcome, Error> {
-        self.raft.propose(proposal.bytes.clone(), deadline).await.map_err(|error| match error {
+        if !matches!(self.contact(), Contact::Confirmed { .. }) {
+            // What is proposed without a quorum may be done later all the same; what was not proposed, never.
+            let confirmed = self.while_in_contact(self.raft.read_point(deadline)).await;
+            confirmed.ok().and_then(Result::ok).ok_or_else(|| self.out_of_contact())?;
+        }
+        let proposed = self.while_in_contact(self.raft.propose(proposal.bytes.clone(), deadline)).await;
+        proposed.unwrap_or(Err(ProposeError::Unknown)).map_err(|error| match error {
             ProposeError::NotAppended { reason } => {
                 let mut failed = unavailable("no leader accepted the change in time; nothing was changed, try again");
                 failed.detail = Some(reason);
@@ -181,7 +191,8 @@ impl App {
             Consistency::Bounded(_) | Consistency::Linearizable => {}
         }
         let asked_at = Instant::now();
-        self.raft.read_point(incoming.deadline).await.map_err(read_failed)?;
+        let confirmed = self.while_in_contact(self.raft.read_point(incoming.deadline)).await;
+        confirmed.unwrap_or(Err(ReadError::NoLeader)).map_err(read_failed)?;
         let mut last = self.last_read_point.lock();
         *last = (*last).max(Some(asked_at));
         Ok(())

@@ -120,7 +120,7 @@ impl App {
         while self.shared.unsealed().is_some() {
             self.try_confirm();
             if let Some(core) = self.shared.serving()
-                && self.raft.status().leader.is_some()
+                && self.raft.confirm_leader().await.is_ok()
                 && self.reserve_uses(&core).await.is_ok()
             {
                 return;

@@ -15,6 +15,7 @@ use crate::link::{self, Lane};
 use crate::network::stamp;
 use crate::raft::{Inner, Raft};
 use crate::read::RoundFailed;
+use crate::status::Confirmed;
 use crate::wire::proto::{self, door_client::DoorClient, read_reply::Answer};
 
 impl Raft {
@@ -39,6 +40,19 @@ impl Raft {
                     inner.pause(deadline).await;
                 }
                 Ok(Err(_)) | Err(_) => return Err(ReadError::NoLeader),
+            }
+        }
+    }
+
+    /// Has a quorum confirm who leads, once; [`Raft::confirmed`] then says who it was.
+    pub async fn confirm_leader(&self) -> Result<(), ReadError> {
+        let inner = self.inner();
+        inner.progress.refuse_if_ended()?;
+        match inner.reads.index().await {
+            Ok(_) => Ok(()),
+            Err(RoundFailed(reason)) => {
+                tracing::trace!(reason, "nobody confirmed a leader");
+                Err(ReadError::NoLeader)
             }
         }
     }
@@ -126,12 +140,17 @@ pub(crate) fn rounds(
         let inner = inner.clone();
         Box::pin(async move {
             let inner = live(&inner)?;
-            let leader = inner.view.borrow().leader;
-            match leader {
-                Some(leader) if leader == inner.id => inner.confirm.index().await,
-                Some(leader) => inner.ask_leader(leader).await,
-                None => Err(RoundFailed("there is no leader".into())),
+            let asked_at = Instant::now();
+            let leader = inner.view.borrow().leader.ok_or_else(|| RoundFailed("there is no leader".into()))?;
+            let index = match leader == inner.id {
+                true => inner.confirm.index().await?,
+                false => inner.ask_leader(leader).await?,
+            };
+            let mut confirmed = inner.confirmed.lock();
+            if confirmed.is_none_or(|known| known.asked_at <= asked_at) {
+                *confirmed = Some(Confirmed { leader, asked_at });
             }
+            Ok(index)
         })
     }
 }

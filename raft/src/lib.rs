@@ -49,7 +49,7 @@ pub use identity::{Identity, IdentityError, verify_signature};
 pub use metrics::Metrics;
 pub use processes::{PROCESS_BYTES, Process};
 pub use raft::Raft;
-pub use status::{Leader, Member, PeerStatus, Role, Status};
+pub use status::{Confirmed, Leader, Member, PeerStatus, Role, Status};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Proposals, reads, requests to other nodes, changes of members and the status have files of their own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::processes::{PROCESS_BYTES, Process, Processes};
 use crate::progress::Progress;
 use crate::read::Coalescer;
 use crate::snapshot::Received;
-use crate::status::Member;
+use crate::status::{Confirmed, Member};
 use crate::types::{Consensus, Endpoint, StoredMembership, Vote};
 use crate::upkeep::Probe;
 
@@ -68,6 +68,10 @@ pub(crate) struct Inner {
     pub(crate) reads: Arc<Coalescer>,
     pub(crate) probes: Mutex<HashMap<u64, Probe>>,
     pub(crate) processes: Arc<Processes>,
+    /// Nodes that refused the last probe because this node is no member.
+    pub(crate) refusals: Mutex<BTreeSet<u64>>,
+    /// The newest round for a read point that succeeded.
+    pub(crate) confirmed: Mutex<Option<Confirmed>>,
     /// Whether this node may lead. openraft knows it too, except where it does not look.
     pub(crate) campaign: AtomicBool,
     /// Whether there was a log or a table already when this node started, or it has bootstrapped since.
@@ -107,6 +111,21 @@ impl Raft {
     pub fn is_initialized(&self) -> bool {
         let inner = &self.0;
         inner.had_state.load(Ordering::Acquire) || inner.view.borrow().membership.nodes().next().is_some()
+    }
+
+    /// The node that leads, as far as this node knows: nobody may have confirmed it for a while.
+    pub fn leader(&self) -> Option<u64> {
+        self.0.view.borrow().leader
+    }
+
+    /// The leader that a quorum confirmed last to this node, and when this node had asked.
+    pub fn confirmed(&self) -> Option<Confirmed> {
+        *self.0.confirmed.lock()
+    }
+
+    /// Whether the members that this node reaches say that it is none of them.
+    pub fn is_removed(&self) -> bool {
+        self.0.probes.lock().is_empty() && !self.0.refusals.lock().is_empty()
     }
 
     /// The cluster this node belongs to, if it knows.

@@ -28,7 +28,7 @@ use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Connected;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::answer::{Answers, Strangers};
 use crate::config::{Limits, Timing};
@@ -43,6 +43,8 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// Pause after the system refused a connection, for want of file descriptors usually.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STREAMS_PER_CONNECTION: u32 = 4_096;
+/// What a node hears whose key no member holds, or holds no more.
+const NOT_A_MEMBER: &str = "not a member of this cluster";
 
 /// Whose connection it is; attached to every request that comes over it.
 #[derive(Clone, Copy, Debug)]
@@ -240,7 +242,7 @@ impl AsyncWrite for Accepted {
 
 /// Lets a member's request pass. Says as little as possible to others.
 fn admit(mut request: Request<()>, peers: &Peers, own_id: u64, processes: &Processes) -> Result<Request<()>, Status> {
-    let refused = || Status::permission_denied("not a member of this cluster");
+    let refused = || Status::permission_denied(NOT_A_MEMBER);
     let connection = connection(&request)?;
     let id = peers.id_of(&connection.public_key).ok_or_else(refused)?;
     let metadata = request.metadata();
@@ -259,6 +261,11 @@ fn admit(mut request: Request<()>, peers: &Peers, own_id: u64, processes: &Proce
     }
     request.extensions_mut().insert(Caller { id, connection });
     Ok(request)
+}
+
+/// Whether a node that was asked says that the asker is no member.
+pub(crate) fn is_not_a_member(status: &Status) -> bool {
+    status.code() == Code::PermissionDenied && status.message() == NOT_A_MEMBER
 }
 
 /// The connection a request came over.

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use conclave_storage::log::Log;
 use conclave_storage::table::Table;
+use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -157,6 +158,8 @@ impl Parts {
             gate: Arc::new(gate),
             probes: Mutex::default(),
             processes: Arc::default(),
+            refusals: Mutex::default(),
+            confirmed: Mutex::default(),
             stopping: watch::Sender::new(false),
             stopped: watch::Sender::new(None),
             tasks: Mutex::default(),
@@ -168,11 +171,12 @@ impl Parts {
 async fn follow(raft: Consensus, inner: Arc<Inner>, view: watch::Sender<View>) {
     let mut changes = raft.server_metrics();
     loop {
-        let now = look(&raft);
+        let mut now = look(&raft);
         if now.membership.nodes().next().is_some() {
             inner.peers.follow(&now.membership);
             inner.peers.warm();
         }
+        now.leader = now.leader.filter(|leader| inner.is_believed_to_lead(*leader, &now));
         if now.leader != view.borrow().leader {
             inner.counters.leader_changes.add(1);
         }
@@ -187,6 +191,18 @@ async fn follow(raft: Consensus, inner: Arc<Inner>, view: watch::Sender<View>) {
         (Some(index), _) => inner.stop(Stop::Halted(index)),
         (None, Err(error)) => inner.stop(Stop::Fatal(error.to_string())),
         (None, Ok(())) => inner.stop(Stop::Fatal("consensus ended without a reason".into())),
+    }
+}
+
+impl Inner {
+    /// Whether a node that openraft names as the leader is one. A leader that was removed goes on naming itself, and
+    /// those who followed it go on naming it until they hear of another.
+    fn is_believed_to_lead(&self, leader: u64, view: &View) -> bool {
+        let is_voter = || view.membership.voter_ids().any(|voter| voter == leader);
+        match leader == self.id {
+            true => view.state == ServerState::Leader && is_voter(),
+            false => self.peers.endpoint(leader).is_some(),
+        }
     }
 }
 

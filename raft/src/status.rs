@@ -5,6 +5,7 @@ use std::time::Duration;
 use openraft::Instant as _;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::Instant;
 
 use crate::raft::{Inner, Raft};
 use crate::types::Endpoint;
@@ -71,6 +72,15 @@ pub struct Leader {
     pub cluster_addr: String,
 }
 
+/// A leader that a quorum confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Node id.
+    pub leader: u64,
+    /// When this node asked; the leader led then or later.
+    pub asked_at: Instant,
+}
+
 /// What a node knows of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerStatus {
@@ -131,7 +141,7 @@ impl Raft {
         let voters: Vec<u64> = stored.voter_ids().collect();
         let members: Vec<_> =
             stored.nodes().map(|(id, endpoint)| Member::new(*id, endpoint, voters.contains(id))).collect();
-        let leader = metrics.current_leader.map(|id| {
+        let leader = inner.view.borrow().leader.map(|id| {
             let endpoint = inner.peers.endpoint(id).or_else(|| stored.get_node(&id).cloned()).unwrap_or_default();
             Leader { id, api_addr: endpoint.api_addr, cluster_addr: endpoint.cluster_addr }
         });

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::link::Lane;
 use crate::raft::{Inner, Raft};
+use crate::server::is_not_a_member;
 use crate::types::Types;
 use crate::wire::{self, proto};
 
@@ -87,6 +88,7 @@ impl Inner {
         let others = self.peers.others();
         self.probes.lock().retain(|id, _| others.contains(id));
         self.processes.keep_only(&others);
+        self.refusals.lock().retain(|id| others.contains(id));
         let asked = others.iter().map(|id| self.probe(*id));
         futures::future::join_all(asked).await;
     }
@@ -98,8 +100,13 @@ impl Inner {
             let (number, mut client) = way.client_by(Instant::now() + self.config.timing.election_max).await?;
             let start = Instant::now();
             let reply = client.probe(way.request(proto::ProbeRequest {})).await;
-            let reply = reply.inspect_err(|status| way.report(number, status)).ok()?.into_inner();
-            Some((start.elapsed(), reply))
+            let reply = reply.inspect_err(|status| {
+                way.report(number, status);
+                if is_not_a_member(status) {
+                    self.refusals.lock().insert(id);
+                }
+            });
+            Some((start.elapsed(), reply.ok()?.into_inner()))
         };
         let answer = timeout(self.config.timing.election_max, asked).await.ok().flatten();
         let Some((round_trip, reply)) = answer else {
@@ -107,6 +114,7 @@ impl Inner {
             return None;
         };
         let probe = Probe { round_trip, can_lead: reply.can_lead };
+        self.refusals.lock().remove(&id);
         self.probes.lock().insert(id, probe);
         if let (Some(from), Some(members)) = (&reply.membership_id, &reply.membership)
             && let Ok(members) = wire::read_membership(members)

@@ -65,6 +65,14 @@ pub struct Limits {
     pub discard_time: Duration,
     /// Time for one request, unless the listener says otherwise.
     pub request_time: Duration,
+    /// Time after the last contact with a quorum until what waits for one is given up (503).
+    pub consensus_time: Duration,
+    /// Time that a request waits in any case for a quorum that is known to be gone (503).
+    pub cut_off_time: Duration,
+    /// Time between two questions whether a quorum confirms the leader, if no read asks.
+    pub contact_interval: Duration,
+    /// Time after which a leader that no quorum confirmed again is shown no more, and health is 503.
+    pub contact_age: Duration,
     /// Time beyond a request's deadline after which its client gets an answer in any case.
     pub deadline_grace: Duration,
     /// Log lines that wait to be written; past it they are dropped and counted.
@@ -102,6 +110,10 @@ impl Default for Limits {
             discard_bytes: 64 << 20,
             discard_time: Duration::from_secs(5),
             request_time: Duration::from_secs(90),
+            consensus_time: Duration::from_secs(10),
+            cut_off_time: Duration::from_secs(2),
+            contact_interval: Duration::from_secs(1),
+            contact_age: Duration::from_secs(5),
             deadline_grace: Duration::from_secs(5),
             log_lines: 16_384,
             log_line_bytes: 16 << 10,

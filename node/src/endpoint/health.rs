@@ -1,9 +1,9 @@
 //! `sys/health`: one answer for load balancers, whose status code says what this node is.
 
-use conclave_raft::Role;
 use serde_json::json;
 
 use crate::app::App;
+use crate::contact::Contact;
 use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
@@ -12,7 +12,11 @@ use crate::http::error;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Uninitialised,
+    /// The cluster does not know this node any more.
+    Removed,
     Sealed,
+    /// Unsealed, and no quorum confirms a leader to this node: it can answer nothing.
+    CutOff,
     Standby,
     Active,
 }
@@ -27,7 +31,7 @@ pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
     if status == 204 && incoming.method == "GET" {
         return Outgoing { status, content_type: String::new(), headers: Vec::new(), body: Vec::new().into() };
     }
-    let is_open = matches!(state, State::Standby | State::Active);
+    let is_open = !app.shared.is_sealed();
     let replication = if is_open { "disabled" } else { "unknown" };
     let mut body = json!({
         "initialized": state != State::Uninitialised,
@@ -39,6 +43,12 @@ pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
         "server_time_utc": crate::view::now().secs(),
         "version": crate::version::API_VERSION,
     });
+    if state == State::Removed {
+        body["removed_from_cluster"] = true.into();
+    }
+    if matches!(state, State::Removed | State::CutOff) {
+        body["reason"] = app.contact().reason().into();
+    }
     if is_open {
         body["cluster_name"] = app.cluster_name().into();
         body["cluster_id"] = app.cluster_id_text().into();
@@ -49,9 +59,13 @@ pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
 fn state_of(app: &App) -> State {
     if !app.is_initialized() {
         State::Uninitialised
+    } else if app.contact() == Contact::Removed {
+        State::Removed
     } else if app.shared.is_sealed() {
         State::Sealed
-    } else if app.raft.status().role == Role::Leader {
+    } else if app.contact() == Contact::Lost {
+        State::CutOff
+    } else if app.is_active() {
         State::Active
     } else {
         State::Standby
@@ -76,9 +90,13 @@ fn status_of(state: State, incoming: &Incoming) -> Result<u16, ()> {
     let standby = code("standbycode", 429)?;
     let sealed = code("sealedcode", 503)?;
     let uninitialised = code("uninitcode", 501)?;
+    let removed = code("removedcode", 530)?;
     Ok(match state {
         State::Uninitialised => uninitialised,
+        State::Removed => removed,
         State::Sealed => sealed,
+        // Whatever the query asks for a standby: a load balancer must send this node nothing.
+        State::CutOff => 503,
         State::Standby if is_standby_ok => active,
         State::Standby => standby,
         State::Active => active,

@@ -16,7 +16,7 @@ pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
     if app.shared.is_sealed() {
         return error::failure(503, &["Vault is sealed"]);
     }
-    let status = app.raft.status();
+    let status = app.status();
     let is_self = status.role == Role::Leader;
     let (api, cluster) = match &status.leader {
         Some(leader) => (leader.api_addr.clone(), app.cluster_url(&leader.cluster_addr)),

@@ -32,18 +32,25 @@ pub fn outgoing(error: &Error) -> Outgoing {
         tracing::error!(kind = ?error.kind, detail, "a request failed");
     }
     let messages: Vec<&str> = error.messages.iter().map(String::as_str).collect();
-    let mut outgoing = failure(status(error.kind), &messages);
-    if error.kind == ErrorKind::TooMany {
-        outgoing.headers.push(("retry-after".into(), "1".into()));
-    }
-    outgoing
+    failure(status(error.kind), &messages)
 }
 
 /// `{"errors":[…]}` with a status.
 pub fn failure(status: u16, messages: &[&str]) -> Outgoing {
     let mut body = json!({ "errors": messages }).to_string();
     body.push('\n');
-    Outgoing { status, content_type: JSON.into(), headers: Vec::new(), body: Bytes::from(body) }
+    let headers = retry_after(status).map(|secs| ("retry-after".to_owned(), secs.to_owned())).into_iter().collect();
+    Outgoing { status, content_type: JSON.into(), headers, body: Bytes::from(body) }
+}
+
+/// After how many seconds a refused request has a chance. Clients keep to it: without it some give up within a second
+/// or two, which is less than an election takes.
+fn retry_after(status: u16) -> Option<&'static str> {
+    match status {
+        429 => Some("1"),
+        503 => Some("2"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -55,6 +62,15 @@ mod tests {
         let error = Error::internal("canary");
         let outgoing = outgoing(&error);
         assert_eq!((outgoing.status, outgoing.body.as_ref()), (500, &b"{\"errors\":[\"internal error\"]}\n"[..]));
+    }
+
+    #[test]
+    fn what_passes_by_itself_says_when_to_try_again() {
+        for (status, secs) in [(429, Some("1")), (503, Some("2")), (500, None), (403, None)] {
+            let outgoing = failure(status, &["passing"]);
+            let found = outgoing.headers.iter().find(|(name, _)| name == "retry-after");
+            assert_eq!(found.map(|(_, value)| value.as_str()), secs, "{status}");
+        }
     }
 
     #[test]

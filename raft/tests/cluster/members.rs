@@ -308,3 +308,34 @@ async fn every_node_hears_which_process_speaks_under_an_id_and_notices_a_second_
         node.raft.shutdown().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_counts_as_confirmed_only_while_a_quorum_answers() {
+    let [a, b, c] = three().await;
+    a.raft.confirm_leader().await.expect("both others answer");
+    b.raft.confirm_leader().await.expect("the leader answers");
+    assert_eq!(a.raft.confirmed().map(|known| known.leader), Some(a.id()));
+    assert_eq!(b.raft.confirmed().map(|known| known.leader), Some(a.id()));
+    b.raft.shutdown().await;
+    c.raft.shutdown().await;
+    let before = a.raft.confirmed().expect("it was confirmed");
+    assert_eq!(a.raft.confirm_leader().await, Err(conclave_raft::ReadError::NoLeader));
+    assert_eq!(a.raft.confirmed(), Some(before));
+    a.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_node_learns_it_and_names_itself_as_the_leader_no_more() {
+    let [a, b, c] = three().await;
+    assert!(!a.raft.is_removed());
+    // The leader goes, so that the others have to find another.
+    a.raft.remove(a.id()).await.expect("two voters remain");
+    eventually("the removed node knows", async || a.raft.is_removed()).await;
+    assert_ne!(a.raft.leader(), Some(a.id()));
+    let next = leader_of(&[&b, &c]).await;
+    next.put_surely("k", "1").await;
+    assert!(!b.raft.is_removed() && !c.raft.is_removed());
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
