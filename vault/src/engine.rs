@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::ErrorKind;
 use crate::error::{Error, multi};
 use crate::field::{Field, Fields, Kind};
-use crate::mount::Mount;
+use crate::mount::{Mount, MountRecord};
 use crate::pattern::{self, Captures};
 use crate::policy::acl::Acl;
 use crate::policy::parameters::Taken;
@@ -19,6 +19,8 @@ use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::store::Store;
 use crate::token::Token;
+use crate::token::lifetime::Bounds;
+use crate::token::record::TokenRecord;
 
 /// What kind of mount an engine makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +149,59 @@ pub struct Engine {
     pub paths: &'static [&'static [Path]],
     /// Answers a path that none matches, instead of "unsupported path".
     pub fallback: Option<Handler>,
+    /// Whether each namespace has exactly one mount of it, which users neither make nor remove.
+    pub is_single: bool,
+    /// What happens to its mounts without a request.
+    pub life: Life,
+}
+
+/// What happens to a mount without a request. Each hook is pure, as a handler is, and may come late or twice.
+#[derive(Clone, Copy)]
+#[expect(clippy::type_complexity, reason = "each of these types stands once, and a name would hide what a hook takes")]
+pub struct Life {
+    /// The mount was just made, by the same batch.
+    pub mounted: Option<fn(&mut Work<'_, '_>) -> Result<(), Error>>,
+    /// The mount's options or settings were changed, by the same batch, and were the given ones before. What the client
+    /// should know is answered.
+    pub tuned: Option<fn(&mut Work<'_, '_>, &MountRecord) -> Result<Vec<String>, Error>>,
+    /// A time is past that the engine wanted to be reminded of, under this name ([`Work::remind`]).
+    pub due: Option<fn(&mut Work<'_, '_>, &str) -> Result<(), Error>>,
+    /// Does up to a number of pieces of long work of this name ([`Work::add_chore`]); fewer mean that nothing is left.
+    pub chore: Option<fn(&mut Work<'_, '_>, &str, usize) -> Result<usize, Error>>,
+    /// What bounds a token that the mount made, on top of the mount's own bounds; `None` if what made it is gone.
+    pub renewal: Option<fn(&mut Work<'_, '_>, &TokenRecord, Bounds) -> Result<Option<Bounds>, Error>>,
+    /// A token of this hash is gone: deletes up to a number of records that belonged to it; fewer mean that none is left.
+    pub token_ended: Option<fn(&mut Work<'_, '_>, &str, usize) -> Result<usize, Error>>,
+}
+
+impl Life {
+    /// An engine that only answers requests; the other fields by struct update.
+    pub const NONE: Self =
+        Self { mounted: None, tuned: None, due: None, chore: None, renewal: None, token_ended: None };
+}
+
+impl Engine {
+    /// The usual engine; the other fields by struct update.
+    pub const DEFAULT: Self = Self {
+        kind: "",
+        aliases: &[],
+        class: Class::Secret,
+        help: "",
+        paths: &[],
+        fallback: None,
+        is_single: false,
+        life: Life::NONE,
+    };
+}
+
+/// A mount at work: what its handlers and the hooks of its life may touch.
+pub struct Work<'w, 's> {
+    /// Time and randomness.
+    pub context: &'w mut Context<'s>,
+    /// The window on the store.
+    pub store: &'w mut Store<'s>,
+    /// The mount.
+    pub mount: Arc<Mount>,
 }
 
 /// What a handler works with.
@@ -171,7 +226,17 @@ pub struct Call<'c, 's> {
     pub has_sudo: bool,
 }
 
-impl Call<'_, '_> {
+impl<'s> Call<'_, 's> {
+    /// The mount at work, without the request.
+    pub fn work(&mut self) -> Work<'_, 's> {
+        Work { context: self.context, store: self.store, mount: self.mount.clone() }
+    }
+
+    /// Another mount at work.
+    pub fn work_on(&mut self, mount: Mount) -> Work<'_, 's> {
+        Work { context: self.context, store: self.store, mount: Arc::new(mount) }
+    }
+
     /// The caller's token, which every path has that asks for one.
     pub fn caller(&self) -> Result<Arc<Token>, Error> {
         self.token.clone().ok_or_else(Error::bad_token)

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::engine::{Class, Engine};
+use crate::error::Error;
 
 pub mod kv1;
 pub mod kv2;
@@ -40,6 +41,34 @@ pub fn find(kind: &str, options: &Map<String, Value>, is_auth: bool) -> Option<&
     let class = if is_auth { Class::Auth } else { Class::Secret };
     let is_meant = |engine: &&&Engine| engine.class == class && (engine.kind == kind || engine.aliases.contains(&kind));
     ENGINES.iter().find(is_meant).copied()
+}
+
+/// The kind and the options under which a mount is stored: `kv-v2` is `kv` with an option.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Invalid`] for options that contradict the kind.
+pub fn spelled(kind: &str, mut options: Map<String, Value>) -> Result<(&str, Map<String, Value>), Error> {
+    if !matches!(kind, "kv" | "kv-v1" | "kv-v2") {
+        return Ok((kind, options));
+    }
+    let named = kind.strip_prefix("kv-v");
+    let version = options.get("version").and_then(Value::as_str).unwrap_or_default().to_owned();
+    match (named, version.as_str()) {
+        (None, "" | "1" | "2") => {}
+        (Some(named), "") => _ = options.insert("version".into(), named.into()),
+        (Some(named), version) if named == version => {}
+        _ => {
+            return Err(Error::invalid(format!(
+                "the version {version:?} does not fit the type {kind}; kv has version 1 or 2"
+            )));
+        }
+    }
+    Ok(("kv", options))
+}
+
+/// Whether a kind is one that users cannot mount.
+pub fn is_single(kind: &str) -> bool {
+    ENGINES.iter().any(|engine| engine.is_single && (engine.kind == kind || engine.aliases.contains(&kind)))
 }
 
 /// Whether a mount of kind `kv` is asked to keep versions.

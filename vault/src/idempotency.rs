@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::reply::{Raw, Reply};
 use crate::request::Request;
 use crate::store::Store;
-use crate::task;
+use crate::task::calendar::{self, Reminder};
 use crate::time::Time;
 use crate::token;
 
@@ -57,6 +57,19 @@ fn name(store: &Store<'_>, request: &Request) -> Option<String> {
     let joined = Zeroizing::new([token.as_bytes(), b"\0", key.as_bytes()].concat());
     Some(hex::encode(store.barrier().system_index("idempotency", &joined)))
 }
+
+/// The record of an idempotency key is no longer kept, by its name.
+pub static EXPIRY: Reminder = Reminder {
+    word: "idempotency",
+    due: |store, context, name| {
+        let system = store.system();
+        let record: Option<IdempotencyRecord> = store.get(&system, &["idempotency", name])?;
+        if record.is_some_and(|record| record.expires_secs <= context.now.secs()) {
+            store.delete(&system, &["idempotency", name]);
+        }
+        Ok(())
+    },
+};
 
 fn digest_of(request: &Request) -> Vec<u8> {
     let data = Value::Object(request.data.clone()).to_string();
@@ -108,5 +121,5 @@ pub fn record(call: &mut Call<'_, '_>, reply: &Reply) -> Result<(), Error> {
     };
     let system = call.store.system();
     call.store.put(&system, &["idempotency", &name], &record)?;
-    task::schedule(call.store, expires, task::Expiring::Idempotency, &name)
+    calendar::schedule(call.store, expires, &EXPIRY, &name)
 }

@@ -12,8 +12,18 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::context::Context;
 use crate::error::Error;
 use crate::store::Store;
-use crate::task;
+use crate::task::calendar::{self, Reminder};
 use crate::time::Time;
+
+/// A token with which a node may join is void, by its id. It is never prolonged, so its entry tells the truth.
+pub static EXPIRY: Reminder = Reminder {
+    word: "join",
+    due: |store, _, name| {
+        let system = store.system();
+        store.delete(&system, &["join", name]);
+        Ok(())
+    },
+};
 
 /// Where the record lies in the system area.
 const MEMBERS: &[&str] = &["core", "members"];
@@ -126,7 +136,7 @@ pub fn issue_token(store: &mut Store<'_>, context: &mut Context<'_>, ttl_secs: u
         &["join", &name],
         &TokenRecord { secret: token.secret.to_vec(), expires_secs: expires.secs() },
     )?;
-    task::schedule(store, expires, task::Expiring::JoinToken, &name)?;
+    calendar::schedule(store, expires, &EXPIRY, &name)?;
     Ok(token)
 }
 

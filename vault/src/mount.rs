@@ -3,6 +3,8 @@
 //! One record per namespace holds all mounts. It is read by every request and so guarded by every write: unmounting is
 //! one edit of this record, and no write of an engine can slip in behind it.
 
+pub mod upkeep;
+
 use std::sync::Arc;
 
 use prost::Message;
@@ -82,6 +84,13 @@ pub struct MountTableRecord {
     pub mounts: Vec<MountRecord>,
 }
 
+impl MountRecord {
+    /// The options.
+    pub fn options(&self) -> Map<String, Value> {
+        serde_json::from_str(&self.options_json).unwrap_or_default()
+    }
+}
+
 /// A mount, ready for use.
 pub struct Mount {
     /// As stored, but for the keys, which are in locked memory.
@@ -95,7 +104,8 @@ pub struct Mount {
 }
 
 impl Mount {
-    fn new(mut record: MountRecord) -> Result<Self, Error> {
+    /// A mount out of its record.
+    pub fn new(mut record: MountRecord) -> Result<Self, Error> {
         let id: MountId =
             record.id.as_slice().try_into().map_err(|_| Error::internal("a mount's id is not 16 bytes"))?;
         let keys = MountKeys::from_bytes(&record.keys).map_err(|error| Error::internal(error.to_string()))?;
@@ -109,7 +119,7 @@ impl Mount {
 
     /// The mount's options.
     pub fn options(&self) -> Map<String, Value> {
-        serde_json::from_str(&self.record.options_json).unwrap_or_default()
+        self.record.options()
     }
 
     /// The mount's further configuration.

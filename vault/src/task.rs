@@ -8,45 +8,35 @@
 //! What surprises: an error in one piece of work is reported only by a run that found nothing else to do, so that one
 //! damaged record cannot stop the rest.
 
-mod cleanup;
-mod expiry;
+mod budget;
+pub mod calendar;
+pub mod chore;
 pub mod tree;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::cleanup::{Task, TaskRecord, add, is_ending, schedule_drop};
-pub use self::expiry::{Expiring, ExpiryRecord, schedule, unschedule};
-
+use self::budget::Budget;
+use self::calendar::Reminder;
+use self::chore::Chore;
 use crate::batch::Proposal;
 use crate::context::Context;
 use crate::core::Core;
 use crate::error::Error;
-use crate::store::Store;
+use crate::mount::upkeep;
+use crate::token::revoke;
 use crate::view::View;
+use crate::{idempotency, members};
 
 /// Most pieces of work in one run: tokens ended, records deleted. Each takes at most six operations of the batch.
 const MAX_ITEMS: usize = 512;
 
-/// One run: what it may still do, and what went wrong.
-struct Run {
-    left: usize,
-    error: Option<Error>,
-}
+/// Every kind of entry that the calendar knows.
+static REMINDERS: [&Reminder; 4] = [&revoke::EXPIRY, &idempotency::EXPIRY, &members::EXPIRY, &upkeep::REMINDER];
 
-impl Run {
-    /// Does one piece of work that may use up to the rest; if it fails, nothing of it remains.
-    fn attempt(&mut self, store: &mut Store<'_>, work: impl FnOnce(&mut Store<'_>) -> Result<usize, Error>) {
-        let mark = store.mark();
-        match work(store) {
-            Ok(items) => self.left = self.left.saturating_sub(items),
-            Err(error) => {
-                store.discard_since(mark);
-                self.error.get_or_insert(error);
-            }
-        }
-    }
-}
+/// Every kind of chore. What engines do is behind the last one.
+static CHORES: [&Chore; 5] =
+    [&revoke::END_TOKEN, &revoke::ORPHAN_CHILDREN, &upkeep::DROP_MOUNT, &upkeep::DROP_FOLDER, &upkeep::CHORE];
 
 /// One bounded chunk of what is due, as a batch to commit; `None` if nothing is. A batch that conflicts is forgotten:
 /// the next run sees what came between.
@@ -55,11 +45,11 @@ impl Run {
 /// What stopped a piece of work, if no other was left to do.
 pub fn run<'a>(core: &'a Core, context: &mut Context<'a>, view: &'a dyn View) -> Result<Option<Proposal>, Error> {
     let mut store = core.store(view);
-    let mut run = Run { left: MAX_ITEMS, error: None };
-    expiry::run(&mut store, context, &mut run)?;
-    cleanup::run(&mut store, context, &mut run)?;
+    let mut budget = Budget { left: MAX_ITEMS, error: None };
+    calendar::run(&mut store, context, &mut budget, &REMINDERS)?;
+    chore::run(&mut store, context, &mut budget, &CHORES)?;
     if !store.has_writes()
-        && let Some(error) = run.error
+        && let Some(error) = budget.error
     {
         return Err(error);
     }

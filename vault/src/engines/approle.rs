@@ -16,9 +16,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::login::renewal;
-pub(crate) use self::secret::expire;
-use crate::engine::{Access, Call, Class, Effect, Engine, Path};
+use crate::engine::{Access, Call, Class, Effect, Engine, Life, Path};
 use crate::engines::{listing, terms};
 use crate::error::Error;
 use crate::reply::{Reply, Status};
@@ -121,7 +119,8 @@ pub static ENGINE: Engine = Engine {
     class: Class::Auth,
     help: "Logins of machines, by role id and secret id.",
     paths: &[PATHS, setting::PATHS],
-    fallback: None,
+    life: Life { due: Some(secret::expire), renewal: Some(login::renewal), ..Life::NONE },
+    ..Engine::DEFAULT
 };
 
 /// What expires is refused at use and removed in the background without being asked, so this only says so, as clients

@@ -2,12 +2,13 @@
 //!
 //! They lie below the hash of the token, so no token, not even root, can name another's.
 
-use crate::engine::{Call, Class, Engine, Path};
+use crate::engine::{Call, Class, Engine, Life, Path, Work};
 use crate::engines::documents::Documents;
 use crate::engines::listing;
 use crate::error::{Error, multi};
 use crate::reply::Reply;
 use crate::request::Operation;
+use crate::task::tree;
 
 const PATHS: &[Path] = &[Path {
     pattern: "{path..?}",
@@ -31,8 +32,15 @@ pub static ENGINE: Engine = Engine {
     class: Class::Secret,
     help: "Private storage of one token.",
     paths: &[PATHS],
-    fallback: None,
+    is_single: true,
+    life: Life { token_ended: Some(forget), ..Life::NONE },
+    ..Engine::DEFAULT
 };
+
+/// Deletes some of what belonged to a token that is gone.
+fn forget(work: &mut Work<'_, '_>, hash: &str, limit: usize) -> Result<usize, Error> {
+    tree::delete_below(work.store, &work.mount.area, &[hash], limit)
+}
 
 /// The name of the calling token's tree.
 fn root(call: &Call<'_, '_>) -> Result<String, Error> {

@@ -7,4 +7,4 @@ use crate::engine::{Class, Engine};
 
 /// The engine.
 pub static ENGINE: Engine =
-    Engine { kind: "identity", aliases: &[], class: Class::Secret, help: "Identity store", paths: &[], fallback: None };
+    Engine { kind: "identity", class: Class::Secret, help: "Identity store", is_single: true, ..Engine::DEFAULT };

@@ -1,12 +1,14 @@
 //! KV version 1: one document per path, replaced as a whole, without history.
 
-use crate::engine::{Call, Class, Engine, Path};
+use crate::engine::{Call, Class, Engine, Life, Path, Work};
 use crate::engines::documents::Documents;
-use crate::engines::listing;
+use crate::engines::{is_second, listing};
 use crate::error::Error;
 use crate::field::{Field, Kind, duration, field};
+use crate::mount::MountRecord;
 use crate::reply::Reply;
 use crate::request::Operation;
+use serde_json::Value;
 
 /// Root of the documents in the mount's area. Version 2 reads it too, for mounts that were upgraded.
 pub const ROOT: &str = "v1";
@@ -35,8 +37,28 @@ pub static ENGINE: Engine = Engine {
     class: Class::Secret,
     help: "Key and value storage without versions.",
     paths: &[PATHS],
-    fallback: None,
+    life: Life { tuned: Some(tuned), ..Life::NONE },
+    ..Engine::DEFAULT
 };
+
+/// Tuning may turn version 1 into version 2, and not back.
+pub(super) fn tuned(work: &mut Work<'_, '_>, before: &MountRecord) -> Result<Vec<String>, Error> {
+    let (before, after) = (before.options(), work.mount.options());
+    if before.get("version") == after.get("version") {
+        return Ok(Vec::new());
+    }
+    let version = after.get("version").and_then(Value::as_str).unwrap_or_default();
+    match (is_second(&before), version) {
+        (false, "1") => Ok(Vec::new()),
+        (true, "1") => Err(Error::invalid("cannot downgrade mount from version 2")),
+        (false, "2") => {
+            let text =
+                "The mount was upgraded from version 1 to version 2: each old value is now version 1 of its key.";
+            Ok(vec![text.to_owned()])
+        }
+        _ => Err(Error::invalid(format!("the version {version:?} is none; kv has version 1 or 2"))),
+    }
+}
 
 fn documents(call: &Call<'_, '_>) -> Documents<'static> {
     Documents::new(call.mount.area.clone(), ROOT)

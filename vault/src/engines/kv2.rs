@@ -18,8 +18,8 @@ mod tests;
 
 use serde_json::Value;
 
-use crate::engine::{Call, Class, Engine, Path};
-use crate::engines::listing;
+use crate::engine::{Call, Class, Engine, Life, Path};
+use crate::engines::{kv1, listing};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::reply::{Reply, Status};
@@ -108,6 +108,8 @@ pub static ENGINE: Engine = Engine {
     help: "Key and value storage with versions.",
     paths: &[PATHS],
     fallback: Some(misdirected),
+    life: Life { tuned: Some(kv1::tuned), ..Life::NONE },
+    ..Engine::DEFAULT
 };
 
 /// Answers a path that lacks its prefix, as a client makes it that takes the mount for version 1.

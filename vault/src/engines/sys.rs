@@ -52,7 +52,8 @@ pub static ENGINE: Engine = Engine {
     class: Class::Secret,
     help: "System endpoints used for control, policy and debugging",
     paths: FAMILIES,
-    fallback: None,
+    is_single: true,
+    ..Engine::DEFAULT
 };
 
 #[cfg(test)]

@@ -167,7 +167,8 @@ pub static ENGINE: Engine = Engine {
     class: Class::Auth,
     help: "Token based credentials.",
     paths: &[PATHS],
-    fallback: None,
+    is_single: true,
+    ..Engine::DEFAULT
 };
 
 /// A token that a request names, and the id under which the reply may show it.

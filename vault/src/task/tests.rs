@@ -1,8 +1,9 @@
 use serde_json::{Value, json};
 
 use crate::store::{Store, decode};
-use crate::task::{self, Expiring, tree};
+use crate::task::{self, calendar, tree};
 use crate::testing::{Harness, context};
+use crate::token::revoke::EXPIRY;
 
 /// Runs background work once; its batch.
 fn run_once(harness: &mut Harness) -> Option<crate::batch::Proposal> {
@@ -68,7 +69,7 @@ fn an_entry_for_what_lasts_longer_is_only_dropped() {
     let token = harness.token(json!({ "ttl": "1h", "policies": ["default"] }));
     let hash = crate::token::hash_of(harness.core.barrier(), &token);
     let early = harness.now;
-    change(&mut harness, |store| task::schedule(store, early, Expiring::Token, &hash).unwrap());
+    change(&mut harness, |store| calendar::schedule(store, early, &EXPIRY, &hash).unwrap());
     harness.advance(120);
     assert_eq!(harness.run_tasks(), 1);
     assert_eq!(harness.request_as(&token, "GET", "auth/token/lookup-self", Value::Null).0, 200);

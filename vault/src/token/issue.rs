@@ -12,10 +12,11 @@ use crate::error::{Error, ErrorKind};
 use crate::policy::name;
 use crate::reply::Auth;
 use crate::store::Store;
-use crate::task::{self, Expiring};
+use crate::task::calendar;
 use crate::time::Time;
 use crate::token::lifetime::secs_until;
 use crate::token::record::{self, AccessorRecord, ChildRecord, TokenRecord};
+use crate::token::revoke;
 use crate::token::{BATCH_PREFIX, MAX_DEPTH, MAX_TOKEN_BYTES, SERVICE_PREFIX, hash_of};
 
 /// Random symbols of an id and of an accessor: 24 of 62 are 142 bits.
@@ -59,7 +60,7 @@ pub fn issue(
             return Err(Error::invalid("cannot create a token with a duplicate ID"));
         }
         // Children and private store of a token that ended would become those of the new one until they are removed.
-        if task::is_ending(store, &hash)? {
+        if revoke::is_ending(store, &hash)? {
             return Err(Error::invalid(
                 "a token with this ID was revoked, and what it left is still being removed; use another ID, or try again",
             ));
@@ -72,7 +73,7 @@ pub fn issue(
         store.put(&system, &record::child_path(&record.parent, &hash), &ChildRecord {})?;
     }
     if record.expires_nanos != 0 {
-        task::schedule(store, Time::from_nanos(record.expires_nanos), Expiring::Token, &hash)?;
+        calendar::schedule(store, Time::from_nanos(record.expires_nanos), &revoke::EXPIRY, &hash)?;
     }
     Ok(Issued { id, record, is_batch: false })
 }

@@ -7,16 +7,14 @@ use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
-use crate::engine::Call;
+use crate::engine::{Call, Work};
 use crate::engines::approle::role::{self, RoleRecord};
 use crate::engines::approle::role_id;
 use crate::engines::approle::secret::{self, Place, SecretRecord};
 use crate::engines::login::{Login, log_in};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
-use crate::mount::Mount;
 use crate::reply::Reply;
-use crate::store::Store;
 use crate::token::cidr::Cidr;
 use crate::token::lifetime::Bounds;
 use crate::token::record::TokenRecord;
@@ -83,13 +81,8 @@ fn permits(ranges: &[String], remote: Option<IpAddr>) -> bool {
 
 /// What bounds a token's renewal: the role as it is now. `None` if the role that made the token is gone, also if another
 /// has its name by now.
-pub(crate) fn renewal(
-    store: &mut Store<'_>,
-    mount: &Mount,
-    token: &TokenRecord,
-    bounds: Bounds,
-) -> Result<Option<Bounds>, Error> {
-    let role = role::find(store, mount, &token.method_role)?;
+pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Bounds) -> Result<Option<Bounds>, Error> {
+    let role = role::find(work.store, &work.mount, &token.method_role)?;
     Ok(role.filter(|role| role.entity_id == token.entity_id).map(|role| Bounds {
         role_max_secs: role.terms.max_ttl_secs,
         period_secs: role.terms.period_secs,

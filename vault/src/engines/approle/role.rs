@@ -17,7 +17,6 @@ use crate::field::{Field, Fields, Kind, field};
 use crate::mount::Mount;
 use crate::reply::Reply;
 use crate::store::Store;
-use crate::task::{self, Task};
 
 /// Directory of the roles in the mount's area.
 const FOLDER: &str = "role";
@@ -200,8 +199,6 @@ pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let Some(role) = find(call.store, &mount, &name)? else { return Ok(Reply::empty()) };
     role_id::release(call, &role.role_id);
     call.store.delete(&mount.area, &[FOLDER, &name]);
-    let path = secret::folder_of(&role.id).map(str::to_owned).to_vec();
-    let (id, keys) = (mount.record.id.clone(), mount.keys.to_bytes());
-    task::add(call.store, call.context.now, &Task::DropFolder { id, keys, path })?;
+    call.work().drop_folder(&secret::folder_of(&role.id))?;
     Ok(Reply::empty())
 }

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-use crate::engine::Call;
+use crate::engine::{Call, Work};
 use crate::error::Error;
-use crate::mount::{Mount, MountTable};
+use crate::mount::Mount;
 use crate::store::{Area, MAX_SEGMENT_BYTES, Store};
-use crate::task::{self, Expiring};
 use crate::time::Time;
 
 /// Directory of the roles' folders in the mount's area.
@@ -103,8 +102,8 @@ impl Place {
     }
 
     /// The name of its entry in the calendar of what expires.
-    fn calendar_name(&self, mount: &Mount) -> String {
-        format!("{}.{}.{}", hex::encode(&mount.record.id), self.role, self.hash)
+    fn calendar_name(&self) -> String {
+        format!("{}.{}", self.role, self.hash)
     }
 }
 
@@ -135,7 +134,7 @@ pub(super) fn create(call: &mut Call<'_, '_>, place: &Place, record: &SecretReco
     let accessor = AccessorRecord { hash: place.hash.clone() };
     call.store.put(&mount.area, &accessor_path(&place.role, &record.accessor), &accessor)?;
     match record.expires() {
-        Some(expires) => task::schedule(call.store, expires, Expiring::SecretId, &place.calendar_name(&mount)),
+        Some(expires) => call.work().remind(expires, &place.calendar_name()),
         None => Ok(()),
     }
 }
@@ -163,7 +162,7 @@ pub(super) fn destroy(call: &mut Call<'_, '_>, place: &Place, record: &SecretRec
     let mount = call.mount.clone();
     delete(call.store, &mount.area, place, record);
     if let Some(expires) = record.expires() {
-        task::unschedule(call.store, expires, Expiring::SecretId, &place.calendar_name(&mount));
+        call.work().forget_reminder(expires, &place.calendar_name());
     }
 }
 
@@ -173,20 +172,13 @@ fn delete(store: &mut Store<'_>, area: &Area, place: &Place, record: &SecretReco
 }
 
 /// Removes the record of a secret id if it expired; `name` is that of its entry in the calendar.
-pub(crate) fn expire(store: &mut Store<'_>, now: Time, name: &str) -> Result<(), Error> {
-    let mut parts = name.splitn(3, '.');
-    let (Some(mount), Some(role), Some(hash)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(Error::internal("an entry of the expiry calendar names no secret id"));
-    };
-    let mounts = MountTable::load(store)?;
-    // The records of a mount that is gone go with it.
-    let Some(mount) = mounts.iter().find(|candidate| hex::encode(&candidate.record.id) == mount) else {
-        return Ok(());
-    };
+pub(super) fn expire(work: &mut Work<'_, '_>, name: &str) -> Result<(), Error> {
+    let (role, hash) =
+        name.split_once('.').ok_or_else(|| Error::internal("an entry of the calendar names no secret id"))?;
     let place = Place { role: role.to_owned(), hash: hash.to_owned() };
-    let record = store.get::<SecretRecord>(&mount.area, &place.path())?;
-    if let Some(record) = record.filter(|record| record.is_expired(now)) {
-        delete(store, &mount.area, &place, &record);
+    let record = work.store.get::<SecretRecord>(&work.mount.area, &place.path())?;
+    if let Some(record) = record.filter(|record| record.is_expired(work.context.now)) {
+        delete(work.store, &work.mount.area, &place, &record);
     }
     Ok(())
 }

@@ -12,11 +12,10 @@ use crate::engine::{Call, Class, Handler, Path};
 use crate::engines;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
-use crate::mount::{self, MountRecord, MountTable, MountTableRecord};
+use crate::mount::{self, Mount, MountRecord, MountTable, MountTableRecord, upkeep};
 use crate::printable;
 use crate::reply::Reply;
 use crate::request::Operation;
-use crate::task;
 
 /// Most mounts of a namespace.
 pub(super) const MAX_MOUNTS: usize = 2_000;
@@ -26,9 +25,6 @@ pub(super) const MAX_PATH_BYTES: usize = 500;
 const MAX_RECORD_BYTES: usize = 16 * 1024;
 /// Paths below which nothing can be mounted by users.
 const RESERVED: [&str; 5] = ["audit/", "auth/", "cubbyhole/", "identity/", "sys/"];
-/// Kinds of which each namespace has exactly one.
-const SINGLETONS: [&str; 5] = ["cubbyhole", "identity", "sys", "system", "token"];
-
 /// What enabling takes.
 pub(super) const ENABLE_FIELDS: &[Field] = &[
     field("path", Kind::MountPath, "Path of the mount"),
@@ -137,9 +133,9 @@ pub(super) fn enable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Err
     if kind.is_empty() {
         return Err(Error::invalid("backend type must be specified as a string"));
     }
-    let (kind, options) = kind_and_options(kind, call.fields.map("options").cloned().unwrap_or_default())?;
+    let (kind, options) = engines::spelled(kind, call.fields.map("options").cloned().unwrap_or_default())?;
     check_place(&path, class)?;
-    if SINGLETONS.contains(&kind) {
+    if engines::is_single(kind) {
         return Err(Error::invalid(format!("mount type of {kind:?} is not mountable")));
     }
     if engines::find(kind, &options, class == Class::Auth).is_none() {
@@ -159,8 +155,12 @@ pub(super) fn enable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Err
     let config = call.fields.map("config").cloned().unwrap_or_default();
     settings::apply(&mut record, &config, call.context.system_ttl)?;
     let mut records = table.records();
-    records.push(record);
+    records.push(record.clone());
     save(call, records)?;
+    let mount = Mount::new(record)?;
+    if let Some(mounted) = mount.engine.life.mounted {
+        mounted(&mut call.work_on(mount))?;
+    }
     let reply = Reply::empty().announce(format!("{kind} is enabled at {path}"));
     let unknown = settings::unknown(&config);
     if unknown.is_empty() {
@@ -182,26 +182,6 @@ fn check_place(path: &str, class: Class) -> Result<(), Error> {
         return Err(Error::invalid(format!("the path is too long: a mount's path has at most {MAX_PATH_BYTES} bytes")));
     }
     Ok(())
-}
-
-/// The kind under which a mount is stored; `kv-v2` is `kv` with an option.
-fn kind_and_options(kind: &str, mut options: Map<String, Value>) -> Result<(&str, Map<String, Value>), Error> {
-    if !matches!(kind, "kv" | "kv-v1" | "kv-v2") {
-        return Ok((kind, options));
-    }
-    let named = kind.strip_prefix("kv-v");
-    let version = options.get("version").and_then(Value::as_str).unwrap_or_default().to_owned();
-    match (named, version.as_str()) {
-        (None, "" | "1" | "2") => {}
-        (Some(named), "") => _ = options.insert("version".into(), named.into()),
-        (Some(named), version) if named == version => {}
-        _ => {
-            return Err(Error::invalid(format!(
-                "the version {version:?} does not fit the type {kind}; kv has version 1 or 2"
-            )));
-        }
-    }
-    Ok(("kv", options))
 }
 
 /// Writes the table, within its limits.
@@ -236,7 +216,7 @@ pub(super) fn disable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Er
     let Some(mount) = table.at(&path).filter(|_| mount::class_of(&path) == class) else { return Ok(Reply::empty()) };
     let others = table.records().into_iter().filter(|record| record.path != path).collect();
     save(call, others)?;
-    task::schedule_drop(call.store, call.context, mount)?;
+    upkeep::drop_mount(call.store, call.context, mount)?;
     Ok(Reply::empty().announce(format!("{} is disabled at {path}", mount.record.kind)))
 }
 
@@ -264,33 +244,17 @@ pub(super) fn tune(call: &mut Call<'_, '_>, prefix: &str) -> Result<Reply, Error
         record.description = description.to_owned();
     }
     settings::apply(record, &call.request.data, call.context.system_ttl)?;
-    let warning = match call.fields.map("options") {
-        Some(options) => set_options(record, options)?,
-        None => None,
-    };
-    save(call, records)?;
-    Ok(Reply { warnings: warning.into_iter().collect(), ..Reply::default() })
-}
-
-/// Changes options; only a switch of `kv` to versions says more.
-fn set_options(record: &mut MountRecord, sent: &Map<String, Value>) -> Result<Option<String>, Error> {
-    let mut options: Map<String, Value> = serde_json::from_str(&record.options_json).unwrap_or_default();
-    let mut warning = None;
-    if record.kind == "kv"
-        && let Some(version) = sent.get("version").and_then(Value::as_str)
-    {
-        match (engines::is_second(&options), version) {
-            (false, "1") | (true, "2") => {}
-            (true, "1") => return Err(Error::invalid("cannot downgrade mount from version 2")),
-            (false, "2") => {
-                let text =
-                    "The mount was upgraded from version 1 to version 2: each old value is now version 1 of its key.";
-                warning = Some(text.to_owned());
-            }
-            _ => return Err(Error::invalid(format!("the version {version:?} is none; kv has version 1 or 2"))),
-        }
+    if let Some(sent) = call.fields.map("options") {
+        let mut options: Map<String, Value> = serde_json::from_str(&record.options_json).unwrap_or_default();
+        options.extend(sent.clone());
+        record.options_json = Value::Object(options).to_string();
     }
-    options.extend(sent.clone());
-    record.options_json = Value::Object(options).to_string();
-    Ok(warning)
+    let (before, after) = (table.at(&path), Mount::new(record.clone())?);
+    save(call, records)?;
+    let tuned = before.and_then(|before| Some((&before.record, before.engine.life.tuned?)));
+    let warnings = match tuned {
+        Some((before, tuned)) => tuned(&mut call.work_on(after), before)?,
+        None => Vec::new(),
+    };
+    Ok(Reply { warnings, ..Reply::default() })
 }

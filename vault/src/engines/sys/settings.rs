@@ -159,7 +159,8 @@ fn token_type(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<
             TOKEN_TYPES.join(", ")
         )));
     }
-    if record.kind == "token" {
+    // The mount whose tokens do not come from logins.
+    if mount::is_fixed(&record.path) {
         return Err(Error::invalid("'token_type' cannot be set for 'token' or 'ns_token' auth mounts"));
     }
     set_text(config, "token_type", word);

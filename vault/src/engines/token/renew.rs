@@ -1,17 +1,16 @@
 //! Renewing tokens, by the limits that are in force now.
 
-use crate::engine::Call;
-use crate::engines::approle;
+use crate::engine::{Call, Work};
 use crate::engines::token::{Target, accessed, invalid_accessor, named, own as calling, role, sent_id};
 use crate::error::Error;
 use crate::mount::MountTable;
 use crate::reply::Reply;
-use crate::task::{self, Expiring};
+use crate::task::calendar;
 use crate::time::Time;
 use crate::token::issue::auth_of;
 use crate::token::lifetime::{Bounds, smallest};
 use crate::token::record::{TokenRecord, token_path};
-use crate::token::{self};
+use crate::token::{self, revoke::EXPIRY};
 
 /// `renew`: a token by its id.
 pub(super) fn by_id(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
@@ -49,8 +48,8 @@ fn renew(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
     let now = call.context.now;
     let life = bounds.lifetime(Time::from_nanos(record.issued_nanos), now, wanted_secs);
     let life = life.map_err(|error| Error::invalid(error.to_string()))?;
-    task::unschedule(call.store, Time::from_nanos(record.expires_nanos), Expiring::Token, &hash);
-    task::schedule(call.store, life.expires, Expiring::Token, &hash)?;
+    calendar::unschedule(call.store, Time::from_nanos(record.expires_nanos), &EXPIRY, &hash);
+    calendar::schedule(call.store, life.expires, &EXPIRY, &hash)?;
     record.expires_nanos = life.expires.nanos();
     record.renewed_nanos = now.nanos();
     record.renewal_secs = wanted_secs;
@@ -91,9 +90,11 @@ fn method_bounds(
     mounts: &MountTable,
     bounds: Bounds,
 ) -> Result<Bounds, Error> {
-    let mount = mounts.route(&record.path).filter(|mount| mount.engine.kind == approle::ENGINE.kind);
-    let renewed = match mount {
-        Some(mount) => approle::renewal(call.store, mount, record, bounds)?,
+    let renewal = mounts.route(&record.path).and_then(|mount| Some((mount.clone(), mount.engine.life.renewal?)));
+    let renewed = match renewal {
+        Some((mount, renewal)) => {
+            renewal(&mut Work { context: call.context, store: call.store, mount }, record, bounds)?
+        }
         None => None,
     };
     renewed.ok_or_else(|| {
