@@ -9,6 +9,7 @@ pub(crate) mod unseal;
 
 use std::sync::Arc;
 
+use conclave_vault::request::Operation;
 use serde_json::Value;
 
 use crate::app::App;
@@ -16,6 +17,10 @@ use crate::gateway::{Incoming, Outgoing};
 
 /// Answers the paths that need no core; `None` for all others.
 pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Option<Outgoing> {
+    // A question about a path is answered from the table of all paths, which needs a core.
+    if incoming.request.operation == Operation::Help && !app.shared.is_sealed() {
+        return None;
+    }
     Some(match incoming.request.path.as_str() {
         "sys/health" => health::answer(app, incoming),
         "sys/seal-status" => seal_status::answer(app, incoming),
@@ -34,4 +39,52 @@ pub(crate) fn plain(status: u16, body: &Value) -> Outgoing {
     let mut text = body.to_string();
     text.push('\n');
     Outgoing { status, content_type: "application/json".into(), headers: Vec::new(), body: text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use conclave_vault::path::CanonicalPath;
+    use conclave_vault::request::Request;
+    use serde_json::Map;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::gateway::Consistency;
+
+    fn read(path: &str) -> Incoming {
+        let request = Request {
+            id: "1".into(),
+            operation: Operation::Read,
+            path: CanonicalPath::new(path).unwrap(),
+            namespace: String::new(),
+            data: Map::new(),
+            has_body: false,
+            token: None,
+            wrap_ttl: None,
+            idempotency_key: None,
+            remote_address: None,
+        };
+        Incoming {
+            request,
+            method: "GET".into(),
+            query: Vec::new(),
+            consistency: Consistency::Linearizable,
+            wanted_indexes: Vec::new(),
+            deadline: Instant::now() + Duration::from_secs(1),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_node_answers_what_the_table_says_that_it_answers_and_no_more() {
+        let (app, _) = App::start_dev(Config::memory("127.0.0.1:0"), Some("root-of-test")).await.unwrap();
+        let paths: Vec<String> = conclave_vault::engines::before_unseal().collect();
+        assert_eq!(paths.len(), 6);
+        for path in &paths {
+            assert!(answer(&app, &read(path)).await.is_some(), "{path}");
+        }
+        assert!(answer(&app, &read("sys/mounts")).await.is_none());
+    }
 }

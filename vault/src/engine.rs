@@ -8,6 +8,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::context::Context;
+use crate::describe;
 use crate::error::ErrorKind;
 use crate::error::{Error, multi};
 use crate::field::{Field, Fields, Kind};
@@ -265,6 +266,9 @@ impl Engine {
 
 /// Runs the handler of a matched path.
 pub fn dispatch(call: &mut Call<'_, '_>, matched: Option<Matched<'_>>, operation: Operation) -> Result<Reply, Error> {
+    if operation == Operation::Help {
+        return Ok(describe::help(call, matched.as_ref()));
+    }
     let Some((path, captures)) = matched else {
         return match call.mount.engine.fallback {
             Some(handler) => handler(call),

@@ -66,6 +66,11 @@ pub fn spelled(kind: &str, mut options: Map<String, Value>) -> Result<(&str, Map
     Ok(("kv", options))
 }
 
+/// Paths, in full, that a node answers itself because they need no keys.
+pub fn before_unseal() -> impl Iterator<Item = String> {
+    sys::before_unseal().iter().map(|path| format!("sys/{}", path.pattern))
+}
+
 /// Whether a kind is one that users cannot mount.
 pub fn is_single(kind: &str) -> bool {
     ENGINES.iter().any(|engine| engine.is_single && (engine.kind == kind || engine.aliases.contains(&kind)))

@@ -59,11 +59,17 @@ pub struct Field {
     pub help: &'static str,
     /// The present name of what this field sets, if this name is an old one: a limit on one name holds for the other.
     pub renamed: Option<&'static str>,
+    /// Whether a request without it is refused. Told to clients; the handler refuses.
+    pub is_required: bool,
+    /// What counts if it is not sent, as text. Told to clients.
+    pub default: Option<&'static str>,
+    /// The only values that it takes; none is any. Told to clients; the handler refuses others.
+    pub choices: &'static [&'static str],
 }
 
 /// Declares a field; keeps the tables of engines short.
 pub const fn field(name: &'static str, kind: Kind, help: &'static str) -> Field {
-    Field { name, kind, help, renamed: None }
+    Field { name, kind, help, renamed: None, is_required: false, default: None, choices: &[] }
 }
 
 impl Field {
@@ -73,9 +79,54 @@ impl Field {
         self.renamed = Some(name);
         self
     }
+
+    /// The same field, without which a request is refused.
+    #[must_use]
+    pub const fn required(mut self) -> Self {
+        self.is_required = true;
+        self
+    }
+
+    /// The same field, with what counts if it is not sent.
+    #[must_use]
+    pub const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    /// The same field, with the only values that it takes.
+    #[must_use]
+    pub const fn one_of(mut self, choices: &'static [&'static str]) -> Self {
+        self.choices = choices;
+        self
+    }
+
+    /// Whether it is kept for old clients only.
+    pub fn is_deprecated(&self) -> bool {
+        self.renamed.is_some()
+    }
 }
 
 impl Kind {
+    /// Its name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::LowerText | Self::PolicyName => "text, lowered",
+            Self::MountPath => "path of a mount",
+            Self::Int => "whole number",
+            Self::Bool => "truth value",
+            Self::Duration => "duration",
+            Self::List => "list",
+            Self::CommaList => "list, or comma text",
+            Self::Names => "list of names",
+            Self::CommaNames => "list of names, or comma text",
+            Self::Map => "map",
+            Self::KeyValues => "map of texts",
+            Self::Any => "any JSON",
+        }
+    }
+
     /// The one spelling of a value that a path captured. The path is spelled so before policies are asked about it, so
     /// that what they see is what the handler uses.
     pub fn captured(self, value: &str) -> Cow<'_, str> {

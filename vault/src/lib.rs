@@ -21,6 +21,7 @@ pub mod cache;
 pub mod store;
 
 pub mod bootstrap;
+mod describe;
 pub mod engine;
 pub mod engines;
 pub mod field;

@@ -18,6 +18,7 @@ const PATHS: &[Path] = &[Path {
         (Operation::Update, write),
         (Operation::Delete, delete),
         (Operation::List, list),
+        (Operation::Scan, scan),
     ],
     exists: Some(exists),
     takes_any_field: true,
@@ -81,4 +82,10 @@ fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let root = root(call)?;
     let names = Documents::new(call.mount.area.clone(), &root).list(call.store, call.rest)?;
     listing::page(listing::keys(&names), &call.fields)
+}
+
+fn scan(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let root = root(call)?;
+    let names = Documents::new(call.mount.area.clone(), &root).below(call.store, call.rest)?;
+    listing::page(names, &call.fields)
 }

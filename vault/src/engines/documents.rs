@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::engines::listing;
 use crate::error::Error;
 use crate::store::{Area, Name, Store};
 
@@ -54,6 +55,11 @@ impl<'r> Documents<'r> {
             store.delete(&self.area, &self.path(path));
         }
         Ok(())
+    }
+
+    /// The names of all documents below a folder, relative to it.
+    pub fn below(&self, store: &mut Store<'_>, path: &str) -> Result<Vec<String>, Error> {
+        listing::below(store, &self.area, &self.path(path))
     }
 
     /// The names in a folder.

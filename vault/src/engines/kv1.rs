@@ -23,6 +23,7 @@ const PATHS: &[Path] = &[Path {
         (Operation::Update, write),
         (Operation::Delete, delete),
         (Operation::List, list),
+        (Operation::Scan, scan),
     ],
     exists: Some(exists),
     takes_any_field: true,
@@ -95,4 +96,9 @@ fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let names = documents(call).list(call.store, call.rest)?;
     listing::page(listing::keys(&names), &call.fields)
+}
+
+fn scan(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let names = documents(call).below(call.store, call.rest)?;
+    listing::page(names, &call.fields)
 }

@@ -8,6 +8,7 @@
 mod config;
 mod data;
 mod metadata;
+mod names;
 mod record;
 mod secret;
 mod subkeys;
@@ -85,10 +86,18 @@ const PATHS: &[Path] = &[
             (Operation::Update, metadata::write),
             (Operation::Patch, metadata::patch),
             (Operation::Delete, metadata::delete),
-            (Operation::List, metadata::list),
+            (Operation::List, names::list),
+            (Operation::Scan, names::scan),
         ],
         exists: Some(secret::exists),
         help: "Read, change, list and remove secrets as a whole.",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "detailed-metadata/{path..?}",
+        fields: &[&[PATH], listing::FIELDS],
+        operations: &[(Operation::List, names::list_detailed), (Operation::Scan, names::scan_detailed)],
+        help: "List secrets with what is known of each.",
         ..Path::DEFAULT
     },
     Path {

@@ -3,7 +3,10 @@
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::reply::Reply;
-use crate::store::Name;
+use crate::store::{Area, Name, Store};
+
+/// Most names that one scan looks at.
+pub const MAX_BELOW: usize = 20_000;
 
 /// The fields of every list: the last name of the page before, and how many names to return.
 pub const FIELDS: &[Field] = &[
@@ -24,6 +27,33 @@ pub fn keys(names: &[Name]) -> Vec<String> {
     }
     keys.sort_unstable();
     keys
+}
+
+/// The names of all records below a path, at any depth and relative to it, sorted.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Invalid`] if there are more than [`MAX_BELOW`].
+pub fn below(store: &mut Store<'_>, area: &Area, path: &[&str]) -> Result<Vec<String>, Error> {
+    let (mut keys, mut folders, mut seen) = (Vec::new(), vec![String::new()], 0);
+    while let Some(folder) = folders.pop() {
+        let inner = path.iter().copied().chain(folder.split('/').filter(|segment| !segment.is_empty()));
+        for name in store.list(area, &inner.collect::<Vec<_>>())?.iter() {
+            seen += 1;
+            if name.has_value {
+                keys.push(format!("{folder}{}", name.name));
+            }
+            if name.has_children {
+                folders.push(format!("{folder}{}/", name.name));
+            }
+        }
+        if seen > MAX_BELOW {
+            return Err(Error::invalid(format!(
+                "more than {MAX_BELOW} names lie below the path, the most that one scan looks at; scan its folders one by one"
+            )));
+        }
+    }
+    keys.sort_unstable();
+    Ok(keys)
 }
 
 /// One page of a sorted list as a reply; "not found" if the page is empty.

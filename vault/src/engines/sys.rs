@@ -1,8 +1,8 @@
 //! The system engine: mounts, policies, leases, keys, tools, and what only the node can do.
 //!
-//! Each file below answers one family of paths and lists them; this one joins the lists. What a sealed or uninitialised
-//! node answers (`health`, `seal-status`, `init`, `unseal`, `leader`, `storage/raft/join`) is not here: the node answers
-//! it before the core is asked. A path about the process or the cluster only decides whether the caller may, and hands an
+//! Each file below answers one family of paths and lists them. What a sealed or uninitialised node answers (`health`,
+//! `seal-status`, `init`, `unseal`, `leader`, `storage/raft/join`) is only listed: the node answers it before the core is
+//! asked. A path about the process or the cluster only decides whether the caller may, and hands an
 //! [`crate::action::Action`] to the node.
 
 use crate::engine::{Class, Engine, Path};
@@ -16,7 +16,9 @@ mod policies;
 
 mod capabilities;
 mod interface;
+mod specs;
 
+mod before_unseal;
 mod keys;
 mod leases;
 mod tools;
@@ -36,10 +38,12 @@ const FAMILIES: &[&[Path]] = &[
     policies::PATHS,
     capabilities::PATHS,
     interface::PATHS,
+    specs::PATHS,
     wrapping::PATHS,
     keys::PATHS,
     leases::PATHS,
     tools::PATHS,
+    before_unseal::PATHS,
     cluster::PATHS,
     process::PATHS,
     unconfigured::PATHS,
@@ -55,6 +59,11 @@ pub static ENGINE: Engine = Engine {
     is_single: true,
     ..Engine::DEFAULT
 };
+
+/// What a node answers itself.
+pub(super) const fn before_unseal() -> &'static [Path] {
+    before_unseal::PATHS
+}
 
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,6 @@ use super::config::{format_after, nanos_of};
 use super::record::SecretRecord;
 use super::secret::{self, Secret};
 use crate::engine::Call;
-use crate::engines::documents::Documents;
-use crate::engines::{kv1, listing};
 use crate::error::{Error, multi};
 use crate::field::{Field, Kind, field, scalar_text};
 use crate::printable::is_printable;
@@ -39,10 +37,15 @@ pub(super) fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         return Ok(super::root());
     }
     let secret = secret::load(call)?.ok_or_else(Error::not_found)?;
+    Ok(Reply::data(describe(&secret)))
+}
+
+/// Everything but the data.
+pub(super) fn describe(secret: &Secret) -> Value {
     let record = &secret.record;
     let versions: Map<String, Value> =
         record.versions.iter().map(|version| (version.number.to_string(), version.describe())).collect();
-    Ok(Reply::data(json!({
+    json!({
         "cas_required": record.cas_required,
         "created_time": Time::from_nanos(record.created_nanos).to_string(),
         "current_metadata_version": record.metadata_version,
@@ -54,7 +57,7 @@ pub(super) fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         "oldest_version": record.oldest,
         "updated_time": Time::from_nanos(record.updated_nanos).to_string(),
         "versions": versions,
-    })))
+    })
 }
 
 /// Changes settings; custom metadata is replaced as a whole. Makes the secret if there is none.
@@ -91,20 +94,6 @@ pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         secret.remove(call)?;
     }
     Ok(Reply::empty())
-}
-
-/// Lists names. Documents of version 1 that were not written since an upgrade are there too.
-pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let path = secret::path_of(call);
-    let names = call.store.list(&call.mount.area, &secret::segments(secret::METADATA, path))?;
-    let mut keys = listing::keys(&names);
-    let old = Documents::new(call.mount.area.clone(), kv1::ROOT).list(call.store, path)?;
-    if !old.is_empty() {
-        keys.append(&mut listing::keys(&old));
-        keys.sort_unstable();
-        keys.dedup();
-    }
-    listing::page(keys, &call.fields)
 }
 
 fn save(call: &mut Call<'_, '_>, secret: &mut Secret) -> Result<(), Error> {

@@ -57,7 +57,11 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Result<ConfigRecord, Error> {
 
 /// The secret that the request names.
 pub(super) fn load(call: &mut Call<'_, '_>) -> Result<Option<Secret>, Error> {
-    let path = path_of(call);
+    load_at(call, path_of(call))
+}
+
+/// The secret at a path.
+pub(super) fn load_at(call: &mut Call<'_, '_>, path: &str) -> Result<Option<Secret>, Error> {
     if is_folder(path) {
         return Ok(None);
     }

@@ -156,3 +156,32 @@ fn custom_metadata_that_cannot_be_shown_is_refused() {
     assert_eq!(body["data"]["custom_metadata"], Value::Null);
     assert_eq!(harness.request("POST", "secret/metadata/a", json!({"custom_metadata": {"k": "Größe ok"}})).0, 204);
 }
+
+#[test]
+fn a_scan_finds_secrets_at_any_depth_and_a_detailed_list_tells_of_each() {
+    let mut harness = Harness::new();
+    for path in ["a", "f/b", "f/g/c", "f/g/d"] {
+        assert_eq!(harness.request("POST", &format!("secret/data/{path}"), json!({ "data": { "k": 1 } })).0, 200);
+    }
+    let (_, all) = harness.request("SCAN", "secret/metadata/", Value::Null);
+    assert_eq!(all["data"]["keys"], json!(["a", "f/b", "f/g/c", "f/g/d"]));
+    let (_, some) = harness.request("SCAN", "secret/metadata/f/?after=b&limit=1", Value::Null);
+    assert_eq!(some["data"]["keys"], json!(["g/c"]));
+    assert_eq!(harness.request("SCAN", "secret/metadata/none/", Value::Null).0, 404);
+    let (_, detailed) = harness.request("LIST", "secret/detailed-metadata/f/", Value::Null);
+    assert_eq!(detailed["data"]["keys"], json!(["b", "g/"]));
+    assert_eq!(detailed["data"]["key_info"]["b"]["current_version"], 1);
+    assert_eq!(detailed["data"]["key_info"].as_object().map(serde_json::Map::len), Some(1), "folders have no metadata");
+    let (_, detailed) = harness.request("SCAN", "secret/detailed-metadata/f/", Value::Null);
+    assert_eq!(detailed["data"]["key_info"]["g/d"]["current_version"], 1);
+}
+
+#[test]
+fn a_scan_needs_its_own_capability() {
+    let mut harness = Harness::new();
+    harness.request("POST", "secret/data/f/a", json!({ "data": {} }));
+    let lister = harness.token_with(r#"path "secret/metadata/*" { capabilities = ["list"] }"#);
+    let scanner = harness.token_with(r#"path "secret/metadata/*" { capabilities = ["scan"] }"#);
+    assert_eq!(harness.request_as(&lister, "SCAN", "secret/metadata/f/", Value::Null).0, 403);
+    assert_eq!(harness.request_as(&scanner, "SCAN", "secret/metadata/f/", Value::Null).0, 200);
+}

@@ -43,7 +43,7 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "storage/raft/remove-peer",
-        fields: &[&[field("server_id", Kind::Text, "Id of the node, as the configuration lists it")]],
+        fields: &[&[field("server_id", Kind::Text, "Id of the node, as the configuration lists it").required()]],
         operations: &[(Operation::Update, remove_peer)],
         access: Access::Sudo,
         help: "Remove a node from the cluster",

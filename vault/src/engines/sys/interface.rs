@@ -47,7 +47,7 @@ pub(super) const PATHS: &[Path] = &[
     },
 ];
 
-fn is_for_everybody(mount: &Mount) -> bool {
+pub(super) fn is_for_everybody(mount: &Mount) -> bool {
     mount.config().get("listing_visibility").and_then(Value::as_str) == Some("unauth")
 }
 

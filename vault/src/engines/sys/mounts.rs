@@ -28,7 +28,7 @@ const RESERVED: [&str; 5] = ["audit/", "auth/", "cubbyhole/", "identity/", "sys/
 /// What enabling takes.
 pub(super) const ENABLE_FIELDS: &[Field] = &[
     field("path", Kind::MountPath, "Path of the mount"),
-    field("type", Kind::Text, "Kind of engine, such as kv"),
+    field("type", Kind::Text, "Kind of engine, such as kv").required(),
     field("description", Kind::Text, "A note for people"),
     field("config", Kind::Map, "Settings, as its tuning takes them"),
     field("options", Kind::KeyValues, "Options of the engine, such as version of kv"),

@@ -45,8 +45,8 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "remount",
         fields: &[&[
-            field("from", Kind::MountPath, "Path of the mount"),
-            field("to", Kind::MountPath, "Path it moves to"),
+            field("from", Kind::MountPath, "Path of the mount").required(),
+            field("to", Kind::MountPath, "Path it moves to").required(),
         ]],
         operations: &[(Operation::Update, remount)],
         access: Access::Sudo,

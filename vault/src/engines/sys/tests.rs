@@ -242,10 +242,17 @@ fn only_listed_paths_answer_without_a_token() {
         "internal/ui/mounts",
         "internal/ui/mounts/{path..}",
         "internal/ui/namespaces",
+        "internal/specs/openapi",
         "wrapping/unwrap",
         "wrapping/lookup",
         "wrapping/rewrap",
         "wrapping/pubkey",
+        "health",
+        "seal-status",
+        "leader",
+        "init",
+        "unseal",
+        "storage/raft/join",
         "replication/status",
     ];
     assert_eq!(public, expected);

@@ -19,13 +19,13 @@ const MAX_RANDOM_BYTES: i64 = 128 * 1024;
 const DEFAULT_RANDOM_BYTES: i64 = 32;
 
 const RANDOM_FIELDS: &[Field] = &[
-    field("bytes", Kind::Int, "How many bytes; 32 if not said"),
-    field("format", Kind::Text, "\"base64\" (if not said) or \"hex\""),
+    field("bytes", Kind::Int, "How many bytes; 32 if not said").or("32"),
+    field("format", Kind::Text, "\"base64\" (if not said) or \"hex\"").or("base64").one_of(&["base64", "hex"]),
 ];
 const HASH_FIELDS: &[Field] = &[
-    field("input", Kind::Text, "What to hash, base64-encoded"),
+    field("input", Kind::Text, "What to hash, base64-encoded").required(),
     field("algorithm", Kind::Text, "sha2-256 (if not said), sha2-224, sha2-384, sha2-512, or sha3 of the same sizes"),
-    field("format", Kind::Text, "\"hex\" (if not said) or \"base64\""),
+    field("format", Kind::Text, "\"hex\" (if not said) or \"base64\"").or("hex").one_of(&["hex", "base64"]),
 ];
 
 /// The paths.

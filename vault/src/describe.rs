@@ -1,0 +1,51 @@
+//! What the path tables say, for those who ask: help for people, and an OpenAPI document for generators of clients.
+//!
+//! Nothing here is written by hand, so nothing can be left out: a path that answers is a path that is described.
+
+mod openapi;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::openapi::{Mounted, document};
+use crate::engine::{Call, Matched, Path};
+use crate::reply::Reply;
+
+/// Answers `?help=1`: a text, and the part of the OpenAPI document that is about the path. At the root of a mount, and
+/// where no path matches, that is the whole engine.
+pub(crate) fn help(call: &Call<'_, '_>, matched: Option<&Matched<'_>>) -> Reply {
+    let mount = call.mount.record.path.as_str();
+    let engine = call.mount.engine;
+    let paths: Vec<&'static Path> = match matched {
+        Some((path, _)) => vec![*path],
+        None => engine.paths().collect(),
+    };
+    let mut text = format!("{}\n", engine.help);
+    for path in &paths {
+        text.push_str(&of_path(mount, path));
+    }
+    let mounted = Mounted { prefix: mount.to_owned(), parameter: None, paths };
+    let mut reply = Reply::data(serde_json::json!({
+        "help": text,
+        "see_also": null,
+        "openapi": document(&[mounted], call.context.api_version),
+    }));
+    reply.plain = true;
+    reply
+}
+
+/// A path for people.
+fn of_path(mount: &str, path: &Path) -> String {
+    let words: Vec<_> = path.operations.iter().map(|(operation, _)| operation.as_str()).collect();
+    let mut text = format!("\n{mount}{}\n    {}\n    Operations: {}\n", shown(path), path.help, words.join(", "));
+    for field in path.fields() {
+        text.push_str(&format!("    {} ({}): {}\n", field.name, field.kind.as_str(), field.help));
+    }
+    text
+}
+
+/// A pattern with one spelling for every kind of capture, and without the slash that a list may have.
+pub(crate) fn shown(path: &Path) -> String {
+    let pattern = path.pattern.strip_suffix("/?").unwrap_or(path.pattern);
+    pattern.replace("..?}", "}").replace("..}", "}")
+}
