@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod listener;
 
 pub mod body;
+pub mod certificate;
 pub mod forwarded;
 pub mod header;
 pub mod query;

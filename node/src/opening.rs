@@ -1,6 +1,7 @@
 //! Opening what the configuration names: identity, log, table, and consensus over them.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +22,21 @@ const PROMOTE_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The log does not open.
-    #[error("the Raft log does not open")]
-    Log(#[from] LogError),
+    #[error("the Raft log in {path} does not open")]
+    Log {
+        /// The data folder.
+        path: PathBuf,
+        /// Why.
+        source: LogError,
+    },
     /// The table does not open.
-    #[error("the table does not open")]
-    Table(#[from] TableError),
+    #[error("the table in {path} does not open")]
+    Table {
+        /// The data folder.
+        path: PathBuf,
+        /// Why.
+        source: TableError,
+    },
     /// The node's key does not load.
     #[error("the node's identity does not load: {0}")]
     Identity(String),
@@ -67,8 +78,8 @@ pub(crate) async fn open(
             if path.as_os_str().is_empty() {
                 return Err(StartError::Config("the storage needs a path".into()));
             }
-            let log = DurableLog::open(path)?;
-            let table = DurableTable::open(path)?;
+            let log = DurableLog::open(path).map_err(|source| StartError::Log { path: path.clone(), source })?;
+            let table = DurableTable::open(path).map_err(|source| StartError::Table { path: path.clone(), source })?;
             let identity = Identity::load_or_create(&path.join("node")).map_err(|error| identity_error(&error))?;
             (identity, Arc::new(log), Arc::new(table))
         }

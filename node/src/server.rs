@@ -6,6 +6,8 @@
 
 pub mod flags;
 
+mod verify;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -27,8 +29,8 @@ use crate::http::endpoint::Services;
 use crate::http::listener::{Bound, ListenError};
 use crate::http::tls::Certificates;
 use crate::logging::Logging;
-use crate::server::flags::{FlagError, Flags, HELP};
-use crate::{memory, version};
+use crate::server::flags::Flags;
+use crate::{memory, version, view};
 
 /// How long the log may take to write its last lines.
 const LOG_PATIENCE: Duration = Duration::from_millis(500);
@@ -36,9 +38,6 @@ const LOG_PATIENCE: Duration = Duration::from_millis(500);
 /// Why a server did not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The command line.
-    #[error(transparent)]
-    Flags(#[from] FlagError),
     /// The configuration; one line for each thing that is wrong.
     #[error("the configuration cannot be used:\n{0}")]
     Config(String),
@@ -46,11 +45,21 @@ pub enum ServerError {
     #[error(transparent)]
     Dev(#[from] DevError),
     /// The log file.
-    #[error("the log file cannot be opened")]
-    Log(#[source] io::Error),
+    #[error("the log_file {path} cannot be opened")]
+    Log {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The process id file.
-    #[error("the pid_file cannot be written")]
-    PidFile(#[source] io::Error),
+    #[error("the pid_file {path} cannot be written")]
+    PidFile {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The runtime or the signals.
     #[error("the system refuses what a server needs")]
     System(#[from] io::Error),
@@ -79,7 +88,15 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Runs a server with the arguments behind `server`.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    match start(arguments) {
+    let flags = match Flags::parse(arguments) {
+        Ok(flags) => flags,
+        Err(error) => {
+            // The message itself says what was wrong or asked for; if it cannot be printed there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    match start(flags) {
         Ok(code) => code,
         Err(error) => {
             // Whoever does not read this has the exit code.
@@ -90,20 +107,17 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 /// Errors are those that no log has taken.
-fn start(arguments: Vec<OsString>) -> Result<ExitCode, ServerError> {
-    let mut flags = Flags::parse(arguments)?;
-    if flags.wants_help {
-        io::stdout().write_all(HELP.as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
-    }
+fn start(mut flags: Flags) -> Result<ExitCode, ServerError> {
     let variable = |name: &str| std::env::var(name).ok();
     flags.add_environment(&variable);
-    let (config, warnings) = read_config(&flags)?;
+    let (config, mut warnings) = read_config(&flags)?;
+    warnings.extend(verify::warnings(&config, view::now()));
     if flags.only_checks {
-        return Ok(ExitCode::SUCCESS);
+        return check(&config, &warnings);
     }
     let notes = memory::harden();
-    let logging = Logging::start(&config.log, &config.limits).map_err(ServerError::Log)?;
+    let logging = Logging::start(&config.log, &config.limits)
+        .map_err(|source| ServerError::Log { path: config.log.file.clone().unwrap_or_default(), source })?;
     for note in notes.iter().map(String::as_str).chain(memory::swap_warning(config.disable_mlock || flags.is_dev)) {
         tracing::warn!("{note}");
     }
@@ -122,6 +136,20 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, ServerError> {
     Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Says all that is odd or wrong with a configuration, its files and its folders.
+fn check(config: &Config, warnings: &[Problem]) -> Result<ExitCode, ServerError> {
+    let mut said = io::stderr().lock();
+    for warning in warnings {
+        writeln!(said, "Warning: {warning}")?;
+    }
+    let errors = verify::errors(config);
+    if !errors.is_empty() {
+        return Err(ServerError::Config(errors.join("\n")));
+    }
+    writeln!(io::stdout(), "The configuration can be used; nothing was started.")?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn read_config(flags: &Flags) -> Result<(Config, Vec<Problem>), ServerError> {
     let variable = |name: &str| std::env::var(name).ok();
     let base = if flags.is_dev { Some(dev::config(flags)?) } else { None };
@@ -135,13 +163,16 @@ fn read_config(flags: &Flags) -> Result<(Config, Vec<Problem>), ServerError> {
     config.log.level = flags.log_level.unwrap_or(config.log.level);
     config.log.format = flags.log_format.unwrap_or(config.log.format);
     config.log.file = flags.log_file.clone().or(config.log.file);
-    Ok((config, warnings))
+    let ignored = flags.without_effect.iter().map(|name| Problem::of_flag(name, "has no effect here"));
+    Ok((config, ignored.chain(warnings).collect()))
 }
 
 /// Everything between the runtime's start and its end.
 async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), ServerError> {
     let mut signals = Signals::new()?;
-    let _pid_file = PidFile::write(config.pid_file.clone()).map_err(ServerError::PidFile)?;
+    let pid_file = config.pid_file.clone();
+    let _pid_file = PidFile::write(pid_file.clone())
+        .map_err(|source| ServerError::PidFile { path: pid_file.unwrap_or_default(), source })?;
     let (app, secrets) = if flags.is_dev {
         let token = flags.dev_root_token.as_ref().map(|token| token.as_str());
         let (app, secrets) = App::start_dev(config.clone(), token).await?;
@@ -163,7 +194,8 @@ async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), S
     for bound in bound {
         listeners.spawn(bound.serve(stop.clone()));
     }
-    let fatal = wait(&app, &mut signals, || reload(flags, &certificates, logging)).await;
+    let fatal =
+        wait(&app, &mut signals, end_of_input(flags.stops_with_input), || reload(flags, &certificates, logging)).await;
     stop.cancel();
     if let Some(reason) = fatal {
         return Err(ServerError::Fatal(reason));
@@ -238,15 +270,37 @@ fn announce(flags: &Flags, config: &Config, secrets: Option<&DevSecrets>) {
 }
 
 /// Waits for the end. Answers the reason if it is a failure.
-async fn wait(app: &App, signals: &mut Signals, reload: impl Fn()) -> Option<String> {
+async fn wait(
+    app: &App,
+    signals: &mut Signals,
+    end_of_input: impl Future<Output = ()>,
+    reload: impl Fn(),
+) -> Option<String> {
+    let mut end_of_input = std::pin::pin!(end_of_input);
     loop {
         tokio::select! {
             reason = app.fatal() => return Some(reason),
             () = next(&mut signals.terminate) => return None,
             () = next(&mut signals.interrupt) => return None,
+            () = &mut end_of_input => return None,
             () = next(&mut signals.hang_up) => reload(),
         }
     }
+}
+
+/// Resolves at the end of standard input, if that is to stop the server.
+async fn end_of_input(is_wanted: bool) {
+    if !is_wanted {
+        return std::future::pending().await;
+    }
+    let (ended, end) = tokio::sync::oneshot::channel();
+    // Detached on purpose: it may read for ever, and must not keep the process alive.
+    std::thread::spawn(move || {
+        // An error ends it as well: nobody is at the other end any more.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
 }
 
 /// Reads certificates and the log level again. What cannot be read stays as it was, and then nothing claims success.
@@ -260,7 +314,8 @@ fn reload(flags: &Flags, certificates: &[Arc<Certificates>], logging: &Logging) 
         }
     }
     match read_config(flags) {
-        Ok((config, warnings)) => {
+        Ok((config, mut warnings)) => {
+            warnings.extend(verify::warnings(&config, view::now()));
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             logging.set_level(config.log.level);
         }

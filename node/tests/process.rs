@@ -133,9 +133,8 @@ fn a_configuration_that_cannot_be_used_says_where() {
     assert!(said.contains("c.hcl:3: listener \"tcp\": tls_disable must be true or false"), "{said}");
 }
 
-/// A server with TLS from files, whose log goes to a file; and that file.
-fn server_with_files(folder: &Path) -> (Server, std::path::PathBuf) {
-    let port = free_port();
+/// Writes a configuration with TLS from files, whose log goes to a file.
+fn write_configuration(folder: &Path, port: u16) {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(folder.join("cert.pem"), key.cert.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), key.signing_key.serialize_pem()).unwrap();
@@ -148,7 +147,14 @@ fn server_with_files(folder: &Path) -> (Server, std::path::PathBuf) {
         path("key.pem"),
     );
     std::fs::write(folder.join("c.hcl"), text).unwrap();
-    let arguments = ["server", "-config", &path("c.hcl")].map(str::to_owned);
+}
+
+/// A server with TLS from files, and its log's file.
+fn server_with_files(folder: &Path) -> (Server, std::path::PathBuf) {
+    let port = free_port();
+    write_configuration(folder, port);
+    let file = folder.join("c.hcl");
+    let arguments = ["server", "-config", file.to_str().unwrap()];
     let process = command().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     (Server { process, port }, folder.join("log"))
 }
@@ -189,6 +195,64 @@ fn a_reload_that_failed_does_not_claim_success() {
         let log = wait_for_log(&log, "the reload failed", number + 1);
         assert!(log.contains(said), "{log}");
         assert_eq!(log.matches(SUCCESS).count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn verifying_looks_at_names_certificates_keys_and_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    write_configuration(folder.path(), 8200);
+    let file = folder.path().join("c.hcl");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let verify = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let output = output(&["server", "-config", file.to_str().unwrap(), "-test-verify-only", "-dev-ha=false"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // The certificate that the test makes is for localhost and the address is 127.0.0.1.
+    let (code, said) = verify(&good);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Warning: ") && said.contains("is not for 127.0.0.1"), "{said}");
+    assert!(!folder.path().join("log").exists(), "nothing was started");
+    let (code, said) = verify(&format!("{good}max_lease_tll = \"1h\"\nfoo {{}}\n"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("c.hcl:8: max_lease_tll is not known") && said.contains("c.hcl:9: foo is not known"),
+        "{said}"
+    );
+    let cases = [
+        (good.replace("cert.pem", "gone.pem"), "gone.pem cannot be read as PEM"),
+        (good.replace("key.pem", "cert.pem"), "cert.pem"),
+        (good.replace("/log\"", "/nowhere/log\""), "nowhere/log cannot be written"),
+        (
+            good.replace("inmem\" {}", &format!("file\" {{ path = \"{}/cert.pem/data\" }}", folder.path().display())),
+            "cert.pem/data cannot be used",
+        ),
+        (format!("{good}pid_file = \"{}/gone/pid\"\n", folder.path().display()), "gone/pid cannot be written"),
+    ];
+    for (text, expected) in cases {
+        let (code, said) = verify(&text);
+        assert_eq!(code, Some(1), "{expected}: {said}");
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_names_the_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.hcl");
+    for (setting, named) in [
+        ("storage \"file\" { path = \"/proc/no\" }", "/proc/no"),
+        ("storage \"inmem\" {}\nlog_file = \"/proc/no/log\"", "/proc/no/log"),
+        ("storage \"inmem\" {}\npid_file = \"/proc/no/pid\"", "/proc/no/pid"),
+    ] {
+        let port = free_port();
+        let listener = format!("listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_disable = 1\n}}\n");
+        std::fs::write(&file, format!("{setting}\n{listener}")).unwrap();
+        let output = output(&["server", "-config", file.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(named), "{named}: {said}");
     }
 }
 

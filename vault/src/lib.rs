@@ -25,6 +25,7 @@ mod describe;
 pub mod engine;
 pub mod engines;
 pub mod field;
+pub mod hcl;
 pub mod idempotency;
 pub mod json;
 pub mod members;

@@ -14,7 +14,6 @@ pub mod parse;
 pub mod capability;
 pub mod filter;
 pub mod grant;
-pub mod hcl;
 pub mod parameters;
 pub mod pattern;
 pub mod template;

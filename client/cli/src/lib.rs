@@ -14,7 +14,7 @@ mod output;
 mod prompt;
 pub mod quickstart;
 mod session;
-mod spelling;
+pub mod spelling;
 mod table;
 mod token_file;
 

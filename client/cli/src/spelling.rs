@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use clap::{ArgAction, Command};
 
 /// The long names of all switches of a command and its subcommands.
-pub(crate) fn switches(command: &Command) -> BTreeSet<String> {
+pub fn switches(command: &Command) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     collect(command, &mut names);
     names
@@ -23,7 +23,7 @@ fn collect(command: &Command, names: &mut BTreeSet<String>) {
 }
 
 /// Rewrites the arguments up to a lone `--`.
-pub(crate) fn normalise(arguments: Vec<OsString>, switches: &BTreeSet<String>) -> Vec<OsString> {
+pub fn normalise(arguments: Vec<OsString>, switches: &BTreeSet<String>) -> Vec<OsString> {
     let mut is_literal = false;
     let rewrite = |argument: OsString| {
         is_literal = is_literal || argument == "--";

@@ -187,7 +187,12 @@ impl Listener {
             );
         }
         section.without_effect(vocabulary::LISTENER_WITHOUT_EFFECT);
-        section.tolerate(&["purpose", "chroot_namespace", "enable_quit", "http_write_timeout"]);
+        if section.filled("chroot_namespace").is_some() {
+            section.error(
+                section.line_of("chroot_namespace"),
+                "chroot_namespace is not supported, and without it this listener would serve more than you allow",
+            );
+        }
         section.finish();
         Some(listener)
     }
@@ -212,7 +217,7 @@ impl Listener {
     fn read_open_paths(&mut self, section: &Section<'_>) {
         for block in section.blocks("telemetry") {
             self.has_open_metrics = block.boolean("unauthenticated_metrics_access").unwrap_or(false);
-            block.tolerate(&["disallow_metrics", "metrics_only"]);
+            block.without_effect(&["disallow_metrics", "metrics_only"]);
             block.finish();
         }
         for block in section.blocks("inflight_requests_logging") {
@@ -221,8 +226,7 @@ impl Listener {
             block.finish();
         }
         for block in section.blocks("profiling") {
-            block.without_effect(&["unauthenticated_pprof_access"]);
-            block.tolerate(&["unauthenticated_in_flight_request_access"]);
+            block.without_effect(&["unauthenticated_pprof_access", "unauthenticated_in_flight_request_access"]);
             block.finish();
         }
         self.has_open_rekey = !section.boolean("disable_unauthed_rekey_endpoints").unwrap_or(true);
@@ -232,8 +236,6 @@ impl Listener {
 
 impl Tls {
     fn read(section: &Section<'_>) -> Option<Self> {
-        section.without_effect(&["tls_cipher_suites"]);
-        section.tolerate(&["tls_prefer_server_cipher_suites", "tls_acme_domains"]);
         let files = (section.filled("tls_cert_file"), section.filled("tls_key_file"));
         let is_disabled = section.boolean("tls_disable").unwrap_or(false);
         let tls = Self {
@@ -310,7 +312,6 @@ impl Forwarded {
                 ),
             }
         }
-        section.without_effect(&["x_forwarded_for_client_cert_header", "x_forwarded_for_client_cert_header_decoders"]);
         Self {
             authorized,
             hop_skips: usize::try_from(section.whole("x_forwarded_for_hop_skips").unwrap_or(0)).unwrap_or(usize::MAX),

@@ -17,12 +17,21 @@ use crate::config::{
 /// Most files of one configuration.
 const MAX_FILES: usize = 128;
 
-/// A configuration that cannot be used: everything that is wrong with it.
+/// A configuration that cannot be used: everything that is wrong with it, and what is odd, which may be the reason.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+#[error("{}", self.lines().join("\n"))]
 pub struct ConfigError {
     /// What is wrong; at least one.
     pub errors: Vec<Problem>,
+    /// What is odd.
+    pub warnings: Vec<Problem>,
+}
+
+impl ConfigError {
+    fn lines(&self) -> Vec<String> {
+        let warnings = self.warnings.iter().map(|warning| format!("warning: {warning}"));
+        self.errors.iter().map(ToString::to_string).chain(warnings).collect()
+    }
 }
 
 /// What was read so far; the last file that says something counts.
@@ -68,7 +77,7 @@ pub fn load(
     draft.read_environment(variable, &problems);
     let config = draft.finish(base, &problems);
     let Problems { errors, warnings } = problems.take();
-    if errors.is_empty() { Ok((config, warnings)) } else { Err(ConfigError { errors }) }
+    if errors.is_empty() { Ok((config, warnings)) } else { Err(ConfigError { errors, warnings }) }
 }
 
 fn fail(problems: &RefCell<Problems>, file: &str, line: usize, message: &str) {
@@ -120,6 +129,9 @@ fn folder(path: &Path, problems: &RefCell<Problems>) -> Vec<PathBuf> {
         |file: &PathBuf| file.extension().is_some_and(|end| end == "hcl" || end == "json") && file.is_file();
     let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_config).collect();
     files.sort();
+    if files.is_empty() {
+        fail(problems, &path.display().to_string(), 0, "the folder holds no .hcl and no .json file");
+    }
     files
 }
 
@@ -180,7 +192,7 @@ impl Draft {
         }
         set(&mut self.log.file, section.filled("log_file").map(PathBuf::from));
         section.without_effect(vocabulary::TOP_WITHOUT_EFFECT);
-        section.tolerate(vocabulary::TOP_TOLERATED);
+        section.without_effect(&["ui", "raw_storage_endpoint"]);
     }
 
     fn read_telemetry(&mut self, block: Section<'_>) {
@@ -189,7 +201,6 @@ impl Draft {
         }
         self.telemetry.disable_hostname = block.boolean("disable_hostname").unwrap_or(false);
         block.without_effect(vocabulary::TELEMETRY_WITHOUT_EFFECT);
-        block.tolerate(vocabulary::TELEMETRY_TOLERATED);
         block.finish();
     }
 

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +23,18 @@ pub struct Problem {
     pub line: usize,
     /// What is wrong, and what was expected.
     pub message: String,
+}
+
+impl Problem {
+    /// Of a flag of the command line.
+    pub(crate) fn of_flag(name: &str, message: &str) -> Self {
+        Self { file: String::new(), line: 0, message: format!("-{name} {message}") }
+    }
+
+    /// Of a file that the configuration names.
+    pub(crate) fn of_file(path: &Path, message: &str) -> Self {
+        Self { file: path.display().to_string(), line: 0, message: message.to_owned() }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -197,16 +210,18 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    /// Names that Vault knows and that change nothing here.
-    pub(crate) fn tolerate(&self, names: &[&'static str]) {
-        self.known.borrow_mut().extend(names);
-    }
-
-    /// Names that Vault knows and whose meaning is missing here; whoever set one should know.
+    /// Names that Vault knows and that change nothing here. Whoever set one is told, unless he asked for nothing.
     pub(crate) fn without_effect(&self, names: &[&'static str]) {
-        self.tolerate(names);
+        self.known.borrow_mut().extend(names);
         for (name, node) in self.entries.iter().filter(|(name, _)| names.contains(&name.as_str())) {
-            self.warning(node.line, &format!("{name} has no effect here"));
+            let asks_for_nothing = match &node.value {
+                Value::Null | Value::Boolean(false) => true,
+                Value::Text(text) | Value::Number(text) => matches!(text.as_str(), "" | "0" | "false"),
+                _ => false,
+            };
+            if !asks_for_nothing {
+                self.warning(node.line, &format!("{name} has no effect here"));
+            }
         }
     }
 

@@ -105,7 +105,7 @@ impl Eq for Hidden {}
 impl Storage {
     /// Reads a block; `None` if it cannot be used, with the reason among the problems.
     pub(crate) fn read(label: &str, section: Section<'_>) -> Option<Self> {
-        section.tolerate(&["max_parallel"]);
+        section.without_effect(&["max_parallel"]);
         let storage = match label {
             "inmem" | "inmem_ha" | "inmem_transactional" | "inmem_transactional_ha" => Self::Memory,
             "file" => Self::File { path: read_path(&section)? },
@@ -141,7 +141,6 @@ impl Raft {
     fn read(section: &Section<'_>) -> Option<Self> {
         // The path may come from the environment, so its absence is judged when everything is known.
         let path = section.filled("path").unwrap_or_default().into();
-        section.tolerate(vocabulary::RAFT_TOLERATED);
         section.without_effect(vocabulary::RAFT_WITHOUT_EFFECT);
         let timing = match section.filled("timing").as_deref() {
             None | Some("lan") => Timing::Lan,
@@ -172,7 +171,7 @@ impl RetryJoin {
                 .error(section.line_of("auto_join"), "auto_join is not supported; name members with leader_api_addr");
             return None;
         }
-        section.tolerate(&["auto_join_scheme", "auto_join_port"]);
+        section.without_effect(&["auto_join_scheme", "auto_join_port"]);
         let leader_api_addr = section.filled("leader_api_addr").unwrap_or_default();
         if !is_url(&leader_api_addr) {
             section.error(

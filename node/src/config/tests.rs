@@ -65,7 +65,9 @@ fn hcl_and_json_say_the_same() {
     let (hcl, hcl_warnings) = from_text(HCL).unwrap();
     let (json, json_warnings) = from_text(JSON).unwrap();
     assert_eq!(hcl, json);
-    assert_eq!((hcl_warnings, json_warnings), (Vec::new(), Vec::new()));
+    let texts = |warnings: Vec<Problem>| warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>();
+    assert_eq!(texts(hcl_warnings), ["ui has no effect here"]);
+    assert_eq!(texts(json_warnings), ["ui has no effect here"]);
     let Storage::Raft(raft) = &hcl.storage else { panic!("not raft") };
     assert_eq!(raft.retry_join[1].token.as_ref().map(Hidden::reveal), Some("join-secret"));
     assert_eq!(hcl.listeners.len(), 2);
@@ -121,7 +123,7 @@ fn a_wrong_value_names_file_line_and_what_was_expected() {
             "/c.hcl:3: retry_join: leader_api_addr must be a URL",
         ),
         ("seal \"awskms\" {}", "only the shamir seal is supported"),
-        ("ui = ", "/c.hcl:1: expected a value"),
+        ("ui = ", "/c.hcl:1: column 6: expected a value"),
         ("api_addr = \"https://{{ GetPrivateIP }}:8200\"", "api_addr must be a URL"),
         ("default_lease_ttl = \"2h\"\nmax_lease_ttl = \"1h\"", "default_lease_ttl must not be above"),
         ("ui = true", "a storage block is needed"),
@@ -140,6 +142,49 @@ fn an_unknown_name_is_a_warning_with_its_line() {
     assert_eq!(texts.len(), 2, "{texts:?}");
     assert!(texts[0].starts_with("4: listener \"tcp\": adress is not known"), "{texts:?}");
     assert!(texts[1].starts_with("6: wat is not known"), "{texts:?}");
+}
+
+#[test]
+fn what_vault_knows_and_has_no_effect_here_is_said_unless_it_asks_for_nothing() {
+    let text = "storage \"raft\" {\n path = \"/x\"\n performance_multiplier = 1\n}\nlistener \"tcp\" {\n tls_disable = 1\n \
+                enable_quit = true\n}\nintrospection_endpoint = true\nlog_requests_level = \"info\"\n\
+                raw_storage_endpoint = true\nenable_ui = false\nui = false\ndisable_sealwrap = true\n";
+    let (_, warnings) = from_text(text).unwrap();
+    let texts: Vec<String> = warnings.iter().map(|warning| format!("{}: {}", warning.line, warning.message)).collect();
+    let mut expected = [
+        "3: storage \"raft\": performance_multiplier has no effect here",
+        "7: listener \"tcp\": enable_quit has no effect here",
+        "9: introspection_endpoint has no effect here",
+        "10: log_requests_level has no effect here",
+        "11: raw_storage_endpoint has no effect here",
+        "14: disable_sealwrap has no effect here",
+    ]
+    .map(str::to_owned);
+    let mut texts = texts;
+    texts.sort();
+    expected.sort();
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn a_setting_that_would_protect_and_is_not_there_stops_the_start() {
+    let text = "storage \"inmem\" {}\nlistener \"tcp\" {\n tls_disable = 1\n chroot_namespace = \"a\"\n}";
+    assert!(from_text(text).unwrap_err().contains("/c.hcl:4: listener \"tcp\": chroot_namespace is not supported"));
+}
+
+#[test]
+fn an_error_comes_with_the_warnings_that_may_be_its_reason() {
+    let text = "storage \"inmem\" {}\nlistener \"tcp\" {\n tls_cert_fil = \"c\"\n tls_key_file = \"k\"\n}";
+    let error = from_text(text).unwrap_err();
+    assert!(error.contains("tls_cert_file and tls_key_file are needed"), "{error}");
+    assert!(error.contains("warning: /c.hcl:3: listener \"tcp\": tls_cert_fil is not known"), "{error}");
+}
+
+#[test]
+fn a_folder_without_a_configuration_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = load(&[folder.path().to_owned()], &|_| None, None).unwrap_err().to_string();
+    assert!(error.contains("the folder holds no .hcl and no .json file"), "{error}");
 }
 
 #[test]

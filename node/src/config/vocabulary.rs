@@ -1,9 +1,6 @@
-//! Names that configuration files for Vault hold and that mean nothing here.
-//!
-//! Those whose absence an operator would notice are warned about; the others are passed over, so that a working file of
-//! Vault starts without noise.
+//! Names that configuration files for Vault hold and that change nothing here. Whoever sets one is told.
 
-/// Top level, would change something if it were supported.
+/// Top level.
 pub(crate) const TOP_WITHOUT_EFFECT: &[&str] = &[
     "disable_cache",
     "plugin_directory",
@@ -19,10 +16,6 @@ pub(crate) const TOP_WITHOUT_EFFECT: &[&str] = &[
     "log_rotate_max_files",
     "detect_deadlocks",
     "entropy",
-];
-
-/// Top level, nothing here for it to change.
-pub(crate) const TOP_TOLERATED: &[&str] = &[
     "cache_size",
     "disable_performance_standby",
     "disable_sealwrap",
@@ -45,7 +38,7 @@ pub(crate) const TOP_TOLERATED: &[&str] = &[
     "administrative_namespace_path",
 ];
 
-/// `listener "tcp"`, would change something.
+/// `listener "tcp"`.
 pub(crate) const LISTENER_WITHOUT_EFFECT: &[&str] = &[
     "max_request_json_memory",
     "max_request_json_strings",
@@ -55,9 +48,17 @@ pub(crate) const LISTENER_WITHOUT_EFFECT: &[&str] = &[
     "redact_addresses",
     "redact_cluster_name",
     "redact_version",
+    "purpose",
+    "enable_quit",
+    "http_write_timeout",
+    "tls_cipher_suites",
+    "tls_prefer_server_cipher_suites",
+    "tls_acme_domains",
+    "x_forwarded_for_client_cert_header",
+    "x_forwarded_for_client_cert_header_decoders",
 ];
 
-/// `storage "raft"`, would change something.
+/// `storage "raft"`.
 pub(crate) const RAFT_WITHOUT_EFFECT: &[&str] = &[
     "max_entry_size",
     "max_mount_and_namespace_table_entry_size",
@@ -65,10 +66,6 @@ pub(crate) const RAFT_WITHOUT_EFFECT: &[&str] = &[
     "retry_join_as_non_voter",
     "non_voter",
     "max_transaction_size",
-];
-
-/// `storage "raft"`, nothing here for it to change.
-pub(crate) const RAFT_TOLERATED: &[&str] = &[
     "autopilot_reconcile_interval",
     "autopilot_update_interval",
     "performance_multiplier",
@@ -79,7 +76,7 @@ pub(crate) const RAFT_TOLERATED: &[&str] = &[
     "autopilot_upgrade_version",
 ];
 
-/// `telemetry`, would change something.
+/// `telemetry`.
 pub(crate) const TELEMETRY_WITHOUT_EFFECT: &[&str] = &[
     "statsite_address",
     "statsd_address",
@@ -90,10 +87,6 @@ pub(crate) const TELEMETRY_WITHOUT_EFFECT: &[&str] = &[
     "metrics_prefix",
     "prefix_filter",
     "filter_default",
-];
-
-/// `telemetry`, nothing here for it to change.
-pub(crate) const TELEMETRY_TOLERATED: &[&str] = &[
     "enable_hostname_label",
     "usage_gauge_period",
     "maximum_gauge_cardinality",

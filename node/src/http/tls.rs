@@ -7,8 +7,6 @@
 //!
 //! Early data (0-RTT) is never accepted, for it can be replayed (RFC 8446, section 8).
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,6 +66,11 @@ impl Certificates {
         Ok(Arc::new(Self { cert_file: tls.cert_file.clone(), key_file: tls.key_file.clone(), current }))
     }
 
+    /// The certificate itself, without those of its issuers.
+    pub fn end_entity(&self) -> Option<CertificateDer<'static>> {
+        self.current.load().cert.first().cloned()
+    }
+
     /// Reads the files again. If they cannot be used, the old certificate stays.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.current.store(Arc::new(read_pair(&self.cert_file, &self.key_file)?));
@@ -89,14 +92,10 @@ fn read_pair(cert_file: &Path, key_file: &Path) -> Result<CertifiedKey, TlsError
     let chain = read_certificates(cert_file)?;
     let key = PrivateKeyDer::from_pem_file(key_file)
         .map_err(|source| TlsError::File { path: key_file.to_owned(), source })?;
-    let mode = fs::metadata(key_file).map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o077 != 0 {
-        tracing::warn!(path = %key_file.display(), "others may read the TLS key; take the right away with chmod 600");
-    }
     CertifiedKey::from_der(chain, key, &provider()).map_err(TlsError::Unusable)
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |source| TlsError::File { path: path.to_owned(), source };
     let chain = CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     if chain.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(chain) }

@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{Error, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use conclave_cli::spelling;
 use zeroize::Zeroizing;
 
 use crate::config::{Format, Level, named};
@@ -30,105 +33,106 @@ pub struct Flags {
     pub log_format: Option<Format>,
     /// Wins over the configuration.
     pub log_file: Option<PathBuf>,
-    /// Whether help was asked for.
-    pub wants_help: bool,
     /// Whether only the configuration is to be checked.
     pub only_checks: bool,
+    /// Whether the end of standard input stops the server, as a parent process wants that may be killed.
+    pub stops_with_input: bool,
+    /// Flags of Vault that were given and change nothing here.
+    pub without_effect: Vec<&'static str>,
 }
 
-/// A command line that cannot be used.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FlagError {
-    /// Nobody knows it.
-    #[error("-{0} is not a flag of server; see conclave server -help")]
-    Unknown(String),
-    /// It needs a value.
-    #[error("-{0} needs a value, as in -{0}=VALUE")]
-    NoValue(String),
-    /// Its value is not valid.
-    #[error("-{name} must be {expected}")]
-    Wrong {
-        /// Which flag.
-        name: String,
-        /// What it must be.
-        expected: &'static str,
-    },
-    /// It is no flag.
-    #[error("server takes flags only; one argument does not begin with a dash")]
-    Stray,
-    /// The bytes are no text.
-    #[error("an argument is not valid UTF-8")]
-    NoText,
-}
-
-/// What a flag expects behind it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Switch,
-    Value,
-}
-
-/// Every flag, and whether it takes a value. Those that [`Flags::set`] does not name are Vault's and change nothing.
-const KNOWN: [(&str, Kind); 36] = [
-    ("config", Kind::Value),
-    ("dev", Kind::Switch),
-    ("dev-root-token-id", Kind::Value),
-    ("dev-listen-address", Kind::Value),
-    ("dev-no-store-token", Kind::Switch),
-    ("dev-ha", Kind::Switch),
-    ("dev-tls", Kind::Switch),
-    ("dev-tls-cert-dir", Kind::Value),
-    ("dev-tls-san", Kind::Value),
-    ("dev-transactional", Kind::Switch),
-    ("dev-leased-kv", Kind::Switch),
-    ("dev-kv-v1", Kind::Switch),
-    ("dev-latency", Kind::Value),
-    ("dev-latency-jitter", Kind::Value),
-    ("dev-plugin-dir", Kind::Value),
-    ("dev-plugin-init", Kind::Switch),
-    ("dev-consul", Kind::Switch),
-    ("dev-skip-init", Kind::Switch),
-    ("dev-three-node", Kind::Switch),
-    ("dev-cluster-json", Kind::Value),
-    ("log-level", Kind::Value),
-    ("log-format", Kind::Value),
-    ("log-file", Kind::Value),
-    ("log-rotate-bytes", Kind::Value),
-    ("log-rotate-duration", Kind::Value),
-    ("log-rotate-max-files", Kind::Value),
-    ("combine-logs", Kind::Switch),
-    ("disable-gated-logging", Kind::Switch),
-    ("exit-on-core-shutdown", Kind::Switch),
-    ("experiment", Kind::Value),
-    ("recovery", Kind::Switch),
-    ("test-verify-only", Kind::Switch),
-    ("test-server-config", Kind::Switch),
-    ("non-interactive", Kind::Switch),
-    ("help", Kind::Switch),
-    ("h", Kind::Switch),
+/// Switches of Vault that change nothing here.
+const SWITCHES_WITHOUT_EFFECT: [&str; 12] = [
+    "dev-ha",
+    "dev-transactional",
+    "dev-leased-kv",
+    "dev-kv-v1",
+    "dev-plugin-init",
+    "dev-consul",
+    "dev-skip-init",
+    "dev-three-node",
+    "combine-logs",
+    "disable-gated-logging",
+    "exit-on-core-shutdown",
+    "non-interactive",
 ];
 
+/// Flags of Vault that take a value and change nothing here.
+const VALUES_WITHOUT_EFFECT: [&str; 9] = [
+    "dev-tls-san",
+    "dev-latency",
+    "dev-latency-jitter",
+    "dev-plugin-dir",
+    "dev-cluster-json",
+    "log-rotate-bytes",
+    "log-rotate-duration",
+    "log-rotate-max-files",
+    "experiment",
+];
+
+/// Those among them that ask for a dev server all the same.
+const ASK_FOR_DEV: [&str; 4] = ["dev-ha", "dev-transactional", "dev-kv-v1", "dev-three-node"];
+
+fn command() -> Command {
+    let switch = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    let value = |name: &'static str| Arg::new(name).long(name).value_name("VALUE");
+    let path = |name: &'static str| value(name).value_parser(value_parser!(PathBuf));
+    let level = |text: &str| Level::parse(text).ok_or("it is trace, debug, info, warn or error");
+    let format = |text: &str| Format::parse(text).ok_or("it is standard or json");
+    Command::new("conclave server")
+        .override_usage("conclave server [flags]")
+        .override_help(HELP)
+        .args_override_self(true)
+        .arg(path("config").action(ArgAction::Append))
+        .args(["dev", "dev-no-store-token", "dev-tls", "recovery"].map(switch))
+        .arg(switch("stop-at-end-of-input").hide(true))
+        .arg(switch("test-verify-only").visible_alias("test-server-config"))
+        .args(["dev-root-token-id", "dev-listen-address"].map(value))
+        .args([path("dev-tls-cert-dir"), path("log-file")])
+        .arg(value("log-level").value_parser(level))
+        .arg(value("log-format").value_parser(format))
+        .args(SWITCHES_WITHOUT_EFFECT.map(|name| switch(name).hide(true)))
+        .args(VALUES_WITHOUT_EFFECT.map(|name| value(name).hide(true).action(ArgAction::Append)))
+}
+
 impl Flags {
-    /// Reads the arguments behind `server`.
-    pub fn parse(arguments: Vec<OsString>) -> Result<Self, FlagError> {
-        let mut flags = Self::default();
-        let mut arguments = arguments.into_iter().map(|argument| argument.into_string().map_err(|_| FlagError::NoText));
-        while let Some(argument) = arguments.next().transpose()? {
-            let text = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')).ok_or(FlagError::Stray)?;
-            let (name, value) =
-                text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.to_owned())));
-            let known =
-                KNOWN.iter().find(|(known, _)| *known == name).ok_or_else(|| FlagError::Unknown(name.to_owned()))?;
-            let value = match (known.1, value) {
-                (Kind::Switch, value) => value.unwrap_or_else(|| "true".into()),
-                (Kind::Value, Some(value)) => value,
-                (Kind::Value, None) => {
-                    arguments.next().transpose()?.ok_or_else(|| FlagError::NoValue(name.to_owned()))?
-                }
-            };
-            flags.set(known, value)?;
+    /// Reads the arguments behind `server`. The error knows how it is shown; the wish for help is one too.
+    pub fn parse(arguments: Vec<OsString>) -> Result<Self, Error> {
+        let mut command = command();
+        let arguments = spelling::normalise(arguments, &spelling::switches(&command));
+        let program = OsString::from("conclave server");
+        let mut given = command.try_get_matches_from_mut(std::iter::once(program).chain(arguments))?;
+        if given.get_flag("recovery") {
+            return Err(command.error(ErrorKind::InvalidValue, "there is no recovery mode; leave -recovery out"));
         }
-        Ok(flags)
+        Ok(Self::read(&mut given))
+    }
+
+    fn read(given: &mut ArgMatches) -> Self {
+        let without_effect: Vec<_> = SWITCHES_WITHOUT_EFFECT
+            .into_iter()
+            .filter(|name| given.get_flag(name))
+            .chain(VALUES_WITHOUT_EFFECT.into_iter().filter(|name| given.contains_id(name)))
+            .collect();
+        let dev_tls_folder: Option<PathBuf> = given.remove_one("dev-tls-cert-dir");
+        let dev_tls = given.get_flag("dev-tls") || dev_tls_folder.is_some();
+        let asks_for_dev = without_effect.iter().any(|name| ASK_FOR_DEV.contains(name));
+        let token = given.remove_one::<String>("dev-root-token-id").filter(|token| !token.is_empty());
+        Self {
+            configs: given.remove_many("config").map(Iterator::collect).unwrap_or_default(),
+            is_dev: given.get_flag("dev") || dev_tls || asks_for_dev,
+            dev_root_token: token.map(Zeroizing::new),
+            dev_address: given.remove_one("dev-listen-address"),
+            dev_keeps_token: given.get_flag("dev-no-store-token"),
+            dev_tls,
+            dev_tls_folder,
+            log_level: given.remove_one("log-level"),
+            log_format: given.remove_one("log-format"),
+            log_file: given.remove_one("log-file"),
+            only_checks: given.get_flag("test-verify-only"),
+            stops_with_input: given.get_flag("stop-at-end-of-input"),
+            without_effect,
+        }
     }
 
     /// Takes from the environment what the arguments did not say; only a dev server has such settings.
@@ -139,40 +143,6 @@ impl Flags {
         if self.dev_address.is_none() {
             self.dev_address = named(variable, "DEV_LISTEN_ADDRESS");
         }
-    }
-
-    fn set(&mut self, (name, kind): &(&'static str, Kind), value: String) -> Result<(), FlagError> {
-        let wrong = |expected| FlagError::Wrong { name: (*name).to_owned(), expected };
-        let is_on = match value.as_str() {
-            _ if *kind == Kind::Value => true,
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-            _ => return Err(wrong("true or false")),
-        };
-        match *name {
-            "config" => self.configs.push(value.into()),
-            "dev" => self.is_dev = is_on,
-            "dev-root-token-id" => self.dev_root_token = Some(Zeroizing::new(value)).filter(|token| !token.is_empty()),
-            "dev-listen-address" => self.dev_address = Some(value),
-            "dev-no-store-token" => self.dev_keeps_token = is_on,
-            "dev-tls" => (self.dev_tls, self.is_dev) = (is_on, self.is_dev || is_on),
-            "dev-tls-cert-dir" => {
-                self.dev_tls_folder = Some(value.into());
-                self.dev_tls = true;
-                self.is_dev = true;
-            }
-            "dev-ha" | "dev-kv-v1" | "dev-three-node" | "dev-transactional" => self.is_dev |= is_on,
-            "log-level" => {
-                self.log_level = Some(Level::parse(&value).ok_or_else(|| wrong("trace, debug, info, warn or error"))?)
-            }
-            "log-format" => self.log_format = Some(Format::parse(&value).ok_or_else(|| wrong("standard or json"))?),
-            "log-file" => self.log_file = Some(value.into()),
-            "recovery" if is_on => return Err(wrong("left out: there is no recovery mode")),
-            "test-verify-only" | "test-server-config" => self.only_checks = is_on,
-            "help" | "h" => self.wants_help = is_on,
-            _ => {}
-        }
-        Ok(())
     }
 }
 
@@ -195,6 +165,8 @@ Flags:
   -log-format=FORMAT        standard or json.
   -log-file=PATH            Also write the log to this file.
 
+  -test-verify-only         Check the configuration, its certificates, keys and paths; start nothing.
+
   -dev                      Start a dev server.
   -dev-root-token-id=TOKEN  Its root token. Also VAULT_DEV_ROOT_TOKEN_ID.
   -dev-listen-address=ADDR  Where it listens; 127.0.0.1:8200. Also VAULT_DEV_LISTEN_ADDRESS.
@@ -209,7 +181,7 @@ Signals: TERM and INT stop it gracefully; HUP reads certificates and the log lev
 mod tests {
     use super::*;
 
-    fn parse(arguments: &[&str]) -> Result<Flags, FlagError> {
+    fn parse(arguments: &[&str]) -> Result<Flags, Error> {
         Flags::parse(arguments.iter().map(OsString::from).collect())
     }
 
@@ -221,22 +193,43 @@ mod tests {
             &["--dev-listen-address=a:1"],
             &["--dev-listen-address", "a:1"],
         ] {
-            assert_eq!(parse(form).unwrap_or_default().dev_address.as_deref(), Some("a:1"), "{form:?}");
+            assert_eq!(parse(form).unwrap().dev_address.as_deref(), Some("a:1"), "{form:?}");
         }
-        let flags = parse(&["-config=a", "-config", "b", "-dev", "-dev-no-store-token=true", "-exit-on-core-shutdown"])
-            .unwrap_or_default();
+        let flags = parse(&["-config=a", "-config", "b", "-dev", "-dev-no-store-token=true"]).unwrap();
         assert_eq!(flags.configs, [PathBuf::from("a"), PathBuf::from("b")]);
-        assert!(flags.is_dev && flags.dev_keeps_token);
-        assert!(!parse(&["-dev=false"]).unwrap_or_default().is_dev);
+        assert!(flags.is_dev && flags.dev_keeps_token && flags.without_effect.is_empty());
+        assert!(!parse(&["-dev=false"]).unwrap().is_dev);
+        assert_eq!(parse(&["-log-level=info", "-log-level=debug"]).unwrap().log_level, Some(Level::Debug));
+        assert!(parse(&["-test-server-config"]).unwrap().only_checks);
     }
 
     #[test]
-    fn what_is_no_flag_is_said() {
-        let error = |arguments: &[&str]| parse(arguments).err();
-        assert_eq!(error(&["-wat"]), Some(FlagError::Unknown("wat".into())));
-        assert_eq!(error(&["-config"]), Some(FlagError::NoValue("config".into())));
-        assert_eq!(error(&["x"]), Some(FlagError::Stray));
-        assert!(matches!(error(&["-log-level=loud"]), Some(FlagError::Wrong { .. })));
-        assert!(matches!(error(&["-dev=maybe"]), Some(FlagError::Wrong { .. })));
+    fn a_flag_of_vault_that_changes_nothing_is_remembered() {
+        let flags = parse(&["-dev-kv-v1", "-exit-on-core-shutdown", "-experiment=x"]).unwrap();
+        assert_eq!(flags.without_effect, ["dev-kv-v1", "exit-on-core-shutdown", "experiment"]);
+        assert!(flags.is_dev);
+        assert!(parse(&["-dev-kv-v1=false"]).unwrap().without_effect.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_flag_is_said_with_what_was_meant() {
+        let error = |arguments: &[&str]| parse(arguments).err().unwrap();
+        assert!(error(&["-confg=x"]).to_string().contains("config"), "{}", error(&["-confg=x"]));
+        assert_eq!(error(&["-config"]).kind(), ErrorKind::InvalidValue);
+        assert_eq!(error(&["x"]).kind(), ErrorKind::UnknownArgument);
+        assert!(error(&["-log-level=loud"]).to_string().contains("trace, debug, info, warn or error"));
+        assert!(parse(&["-dev=maybe"]).is_err());
+        assert!(error(&["-recovery"]).to_string().contains("no recovery mode"));
+        for help in ["-help", "--help", "-h"] {
+            assert_eq!(error(&[help]).kind(), ErrorKind::DisplayHelp);
+        }
+    }
+
+    #[test]
+    fn every_flag_that_does_something_is_in_the_help() {
+        for argument in command().get_arguments().filter(|argument| !argument.is_hide_set()) {
+            let name = argument.get_long().unwrap();
+            assert!(name == "recovery" || HELP.contains(&format!("  -{name}")), "{name}");
+        }
     }
 }

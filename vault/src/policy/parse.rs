@@ -6,7 +6,7 @@
 
 mod block;
 
-use crate::policy::hcl::{self, Member, SyntaxError, Value};
+use crate::hcl::{self, Member, SyntaxError, Value};
 use crate::policy::pattern::PatternError;
 use crate::policy::template::TemplateError;
 use crate::policy::{PathRule, Policy, capability, filter};

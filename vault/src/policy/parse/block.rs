@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::field;
+use crate::hcl::{Member, Value};
 use crate::policy::capability::Capabilities;
 use crate::policy::filter::KeyFilter;
 use crate::policy::grant::Grant;
-use crate::policy::hcl::{Member, Value};
 use crate::policy::parameters::Parameters;
 use crate::policy::parse::{Problem, excerpt};
 use crate::policy::pattern::Pattern;

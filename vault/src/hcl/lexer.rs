@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use crate::policy::hcl::SyntaxError;
+use crate::hcl::SyntaxError;
 
 /// Longest excerpt of the text in a message, in characters.
 const EXCERPT_CHARS: usize = 24;

@@ -1,4 +1,4 @@
-//! The documents that policies are written in: HCL in its first version, and JSON.
+//! The documents that policies and configurations are written in: HCL in its first version, and JSON.
 //!
 //! It is not HCL 2, which other tools speak today: there are no expressions, so `${` and `%{` are plain text, a newline
 //! is only a space, and a key may be quoted. What keys mean is for the caller. JSON is a document that begins with
@@ -10,7 +10,7 @@ mod lexer;
 
 use serde_json::Number;
 
-use crate::policy::hcl::lexer::{Lexer, Token, TokenKind};
+use crate::hcl::lexer::{Lexer, Token, TokenKind};
 
 /// Deepest nesting of objects and lists.
 pub const MAX_DEPTH: usize = 32;
