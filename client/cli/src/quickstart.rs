@@ -56,6 +56,11 @@ impl Node {
     }
 }
 
+/// The nodes, by name and port.
+fn nodes(count: u16, port: u16) -> Vec<Node> {
+    (0..count).map(|i| Node { name: format!("node{}", i + 1), api_port: port + 10 * i }).collect()
+}
+
 /// Runs the command until it is interrupted.
 pub async fn run(arguments: Vec<OsString>) -> ExitCode {
     let program = OsString::from("conclave quickstart");
@@ -78,9 +83,9 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
 
 async fn start_and_wait(options: &Options) -> Result<(), QuickstartError> {
     let count: u16 = options.nodes.parse().expect("the parser lets only 1, 3 and 5 through");
-    let folder = Folder::open(&options.dir, count, options.port)?;
-    let nodes = folder.nodes();
+    let nodes = nodes(count, options.port);
     ports::check(&nodes)?;
+    let folder = Folder::open(&options.dir, count, options.port)?;
     if folder.is_new() {
         step("Making a certificate authority and a certificate for each node");
         certificates::make(&folder)?;
@@ -93,19 +98,36 @@ async fn start_and_wait(options: &Options) -> Result<(), QuickstartError> {
     let mut processes = Processes::start(&folder, &nodes)?;
     let outcome = tokio::select! {
         outcome = bring_up(&folder, &nodes) => outcome,
-        error = processes.any_ended() => Err(error),
-        () = interrupted() => Ok(()),
+        ended = processes.next_ended() => Err(ended.into_error()),
+        () = interrupted() => return stop(&mut processes).await,
     };
     let outcome = match outcome {
-        Ok(()) => tokio::select! {
-            error = processes.any_ended() => Err(error),
-            () = interrupted() => Ok(()),
-        },
+        Ok(()) => watch(&folder, &mut processes).await,
         failed => failed,
     };
+    stop(&mut processes).await?;
+    outcome
+}
+
+/// Waits for the interrupt. A node that ends by itself is said, and the others go on.
+async fn watch(folder: &Folder, processes: &mut Processes) -> Result<(), QuickstartError> {
+    let mut interrupted = std::pin::pin!(interrupted());
+    loop {
+        let ended = tokio::select! {
+            ended = processes.next_ended() => ended,
+            () = &mut interrupted => return Ok(()),
+        };
+        if processes.is_empty() {
+            return Err(ended.into_error());
+        }
+        report::node_ended(folder, &ended, processes.len());
+    }
+}
+
+async fn stop(processes: &mut Processes) -> Result<(), QuickstartError> {
     println!("\nStopping the nodes. Run the command again to resume this cluster.");
     processes.stop().await;
-    outcome
+    Ok(())
 }
 
 async fn bring_up(folder: &Folder, nodes: &[Node]) -> Result<(), QuickstartError> {

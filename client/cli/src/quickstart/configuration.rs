@@ -18,7 +18,8 @@ api_addr     = "{address}"
 cluster_addr = "https://127.0.0.1:{cluster_port}"
 
 storage "raft" {{
-  path = "{data}"
+  path    = "{data}"
+  node_id = "{name}"
 }}
 
 listener "tcp" {{

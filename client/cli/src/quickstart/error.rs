@@ -7,20 +7,20 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum QuickstartError {
     /// Somebody listens there.
-    #[error("port {port} is in use; stop what listens there, or choose others with --port")]
+    #[error("port {port} is in use; stop what listens there, or choose others with -port")]
     PortInUse {
         /// The port.
         port: u16,
     },
     /// The folder is not ours.
-    #[error("{path} exists and is no quickstart cluster; choose another folder with --dir, or remove it")]
+    #[error("{path} exists and is no quickstart cluster; choose another folder with -dir, or remove it")]
     ForeignFolder {
         /// The folder.
         path: PathBuf,
     },
     /// The folder holds a cluster with other settings.
     #[error(
-        "{path} holds a cluster of {nodes} nodes from port {port}; run with --nodes {nodes} --port {port}, or choose another folder with --dir"
+        "{path} holds a cluster of {nodes} nodes from port {port}; run with -nodes {nodes} -port {port}, or choose another folder with -dir"
     )]
     OtherSettings {
         /// The folder.
@@ -31,7 +31,7 @@ pub enum QuickstartError {
         port: u16,
     },
     /// A file could not be written or read.
-    #[error("{path}: {source}; check the permissions and the space left, or choose another folder with --dir")]
+    #[error("{path}: {source}; check the permissions and the space left, or choose another folder with -dir")]
     File {
         /// The file.
         path: PathBuf,
@@ -42,10 +42,12 @@ pub enum QuickstartError {
     #[error("the certificates could not be made: {0}")]
     Certificates(String),
     /// A node did not start or stopped by itself.
-    #[error("{name} stopped by itself; the end of {log} says:\n{tail}")]
+    #[error("{name} stopped by itself ({how}); the end of {log} says:\n{tail}")]
     NodeStopped {
         /// Which node.
         name: String,
+        /// How it ended, as the system says it.
+        how: String,
         /// Its log file.
         log: PathBuf,
         /// The last lines.

@@ -18,6 +18,8 @@ struct Marker {
     format: u32,
     nodes: u16,
     port: u16,
+    /// Whether everything is there that a node needs. Before, none has started, so that all may be made again.
+    is_complete: bool,
 }
 
 /// The folder.
@@ -43,6 +45,9 @@ impl Folder {
         let path = absolute(path)?;
         let marker: Marker =
             serde_json::from_slice(text).map_err(|_| QuickstartError::ForeignFolder { path: path.clone() })?;
+        if !marker.is_complete {
+            return Self::fill(path, nodes, port);
+        }
         if (marker.nodes, marker.port) != (nodes, port) {
             return Err(QuickstartError::OtherSettings { path, nodes: marker.nodes, port: marker.port });
         }
@@ -55,7 +60,13 @@ impl Folder {
             return Err(QuickstartError::ForeignFolder { path: path.to_owned() });
         }
         make_private_folder(path)?;
-        let folder = Self { path: absolute(path)?, nodes, port, is_new: true };
+        Self::fill(absolute(path)?, nodes, port)
+    }
+
+    /// Makes what a folder holds, from the beginning.
+    fn fill(path: PathBuf, nodes: u16, port: u16) -> Result<Self, QuickstartError> {
+        let folder = Self { path, nodes, port, is_new: true };
+        folder.mark(false)?;
         for part in ["tls", "shares"] {
             make_private_folder(&folder.path.join(part))?;
         }
@@ -75,7 +86,7 @@ impl Folder {
 
     /// The nodes, by name and port.
     pub(super) fn nodes(&self) -> Vec<Node> {
-        (0..self.nodes).map(|i| Node { name: format!("node{}", i + 1), api_port: self.port + 10 * i }).collect()
+        super::nodes(self.nodes, self.port)
     }
 
     pub(super) fn ca(&self) -> PathBuf {
@@ -116,7 +127,11 @@ impl Folder {
 
     /// Writes the marker: from now on the folder is resumed, not made again.
     pub(super) fn mark_complete(&self) -> Result<(), QuickstartError> {
-        let marker = Marker { format: 1, nodes: self.nodes, port: self.port };
+        self.mark(true)
+    }
+
+    fn mark(&self, is_complete: bool) -> Result<(), QuickstartError> {
+        let marker = Marker { format: 1, nodes: self.nodes, port: self.port, is_complete };
         let text = serde_json::to_string(&marker).expect("numbers always serialise");
         write_private(&self.path.join(MARKER), text.as_bytes())
     }
@@ -152,6 +167,17 @@ mod tests {
         let refused = Folder::open(folder.path(), 3, 8200);
         assert!(matches!(refused, Err(QuickstartError::ForeignFolder { .. })));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_was_left_half_made_is_made_again_with_any_settings() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("cluster");
+        assert!(Folder::open(&path, 3, 8200).unwrap().is_new());
+        let again = Folder::open(&path, 5, 9200).unwrap();
+        assert!(again.is_new());
+        again.mark_complete().unwrap();
+        assert!(!Folder::open(&path, 5, 9200).unwrap().is_new());
     }
 
     #[test]

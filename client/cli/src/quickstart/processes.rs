@@ -1,5 +1,6 @@
 //! The node processes: started in groups of their own, so that an interrupt reaches only this command, which then stops
-//! them in good order.
+//! them in good order. Each reads its end of a pipe whose other end this command holds: should it be killed, the pipe
+//! ends and they stop by themselves.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -17,6 +18,21 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How many lines of a log an error shows.
 const TAIL_LINES: usize = 15;
 
+/// A node that ended by itself.
+pub(super) struct Ended {
+    pub(super) name: String,
+    pub(super) log: PathBuf,
+    /// How, as the system says it.
+    pub(super) how: String,
+}
+
+impl Ended {
+    /// As an error that shows the end of the node's log.
+    pub(super) fn into_error(self) -> QuickstartError {
+        QuickstartError::NodeStopped { tail: tail(&self.log), name: self.name, how: self.how, log: self.log }
+    }
+}
+
 struct Process {
     name: String,
     log: PathBuf,
@@ -32,17 +48,30 @@ impl Processes {
         nodes.iter().map(|node| start(folder, node)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Resolves when a node ended by itself.
-    pub(super) async fn any_ended(&mut self) -> QuickstartError {
+    /// Resolves when a node ended by itself, which then is none of these any more.
+    pub(super) async fn next_ended(&mut self) -> Ended {
         loop {
-            for process in &mut self.0 {
-                if !matches!(process.child.try_wait(), Ok(None)) {
-                    let (name, log) = (process.name.clone(), process.log.clone());
-                    return QuickstartError::NodeStopped { name, tail: tail(&log), log };
-                }
+            for index in 0..self.0.len() {
+                let how = match self.0[index].child.try_wait() {
+                    Ok(None) => continue,
+                    Ok(Some(status)) => status.to_string(),
+                    Err(error) => error.to_string(),
+                };
+                let Process { name, log, .. } = self.0.remove(index);
+                return Ended { name, log, how };
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// How many run.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none runs any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Stops all nodes, and kills those that do not.
@@ -69,9 +98,9 @@ fn start(folder: &Folder, node: &Node) -> Result<Process, QuickstartError> {
     let errors = output.try_clone().map_err(failed(log.clone()))?;
     let program = std::env::current_exe().map_err(failed("the running program".into()))?;
     let child = Command::new(&program)
-        .arg("server")
+        .args(["server", "-stop-at-end-of-input"])
         .arg(format!("-config={}", folder.configuration(node).display()))
-        .stdin(std::process::Stdio::null())
+        .stdin(std::process::Stdio::piped())
         .stdout(output)
         .stderr(errors)
         .process_group(0)

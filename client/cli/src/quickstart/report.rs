@@ -3,6 +3,7 @@
 use super::ceremony::Ceremony;
 use super::error::QuickstartError;
 use super::folder::Folder;
+use super::processes::Ended;
 
 /// Prints the nodes, how to reach them, what to try, and what a real cluster does differently.
 pub(super) async fn print(ceremony: &Ceremony<'_>, folder: &Folder) -> Result<(), QuickstartError> {
@@ -29,4 +30,14 @@ pub(super) async fn print(ceremony: &Ceremony<'_>, folder: &Folder) -> Result<()
     println!("from your own authority; and the root token revoked once your own policies and logins work.");
     println!("\nCtrl-C stops all nodes; the same command resumes them.");
     Ok(())
+}
+
+/// Says that a node ended by itself, and how it comes back.
+pub(super) fn node_ended(folder: &Folder, ended: &Ended, left: usize) {
+    let configuration = folder.path().join(format!("{}/{}.hcl", ended.name, ended.name));
+    println!("\n==> {} stopped by itself ({}). Its log is {}.", ended.name, ended.how, ended.log.display());
+    println!("    {left} of the nodes go on; the cluster works as long as they are a majority.");
+    println!("    To bring it back, press Ctrl-C and run the same command again; or start it in another terminal,");
+    println!("      conclave server -config={}", configuration.display());
+    println!("    and unseal it with the shares in {}.", folder.share(1).parent().unwrap_or(folder.path()).display());
 }
