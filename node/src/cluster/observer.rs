@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::App;
 use crate::config::limits::LOG_REMINDER_INTERVAL;
+use crate::contact::Contact;
 use crate::reminder::Reminder;
 
 /// How often it looks.
@@ -31,7 +32,11 @@ pub(crate) async fn run(app: Arc<App>) {
             () = app.stopping() => return,
             _ = ticks.tick() => {}
         }
-        let status = app.raft.status();
+        let mut status = app.status();
+        if app.contact() == Contact::Removed {
+            // No peer answers a node that is no member, and that is said already.
+            status.peers.clear();
+        }
         for change in observer.look(&status, Instant::now()) {
             say(&app, &status, &change);
         }
@@ -168,7 +173,8 @@ fn say(app: &App, status: &Status, change: &Change) {
             tracing::info!(node = node(id), address = address(id), is_voter, "a node joined the cluster");
         }
         Change::Promoted { id } => tracing::info!(node = node(id), address = address(id), "a node votes from now on"),
-        Change::Removed { id } if *id == status.id => tracing::warn!("this node was removed from the cluster"),
+        // `contact.rs` says it, also to a node that does not get the entry any more.
+        Change::Removed { id } if *id == status.id => {}
         Change::Removed { id } => tracing::info!(node = node(id), "a node was removed from the cluster"),
         Change::Leads { id, term } if *id == status.id => tracing::info!(term, "this node leads"),
         Change::Leads { id, term } => tracing::info!(node = node(id), address = address(id), term, "a node leads"),
