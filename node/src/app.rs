@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use conclave_batch::Outcome;
 use conclave_raft::{Identity, Raft, Role, Stop};
-use conclave_storage::batch::Outcome;
 use conclave_storage::log::Log;
 use conclave_storage::table::Table;
 use conclave_vault::context::{Context, SystemTtl};
@@ -37,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::opening::{self, Opened};
 use crate::shared::Shared;
 use crate::turns::Turns;
-use crate::view::{SystemRandomness, TableView};
+use crate::view::SystemRandomness;
 use crate::{brake, endpoint, view};
 
 pub use crate::opening::StartError;
@@ -192,7 +192,7 @@ impl App {
         core: &Core,
         change: impl Fn(&mut Store<'_>, &mut Context<'_>) -> Result<T, Error>,
     ) -> Result<(T, Option<conclave_vault::batch::Proposal>), Error> {
-        let view = TableView(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
+        let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
         let mut random = SystemRandomness::default();
         let mut context = self.context(&mut random);
         let mut store = core.store(&view);

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use conclave_batch::Outcome;
 use conclave_raft::{ProposeError, ReadError, Role};
-use conclave_storage::batch::Outcome;
 use conclave_storage::table::Table;
 use conclave_vault::batch::Proposal;
 use conclave_vault::context::Context;
@@ -20,7 +20,7 @@ use crate::contact::Contact;
 use crate::gateway::{Consistency, Incoming, Outgoing};
 use crate::http::error;
 use crate::index::Position;
-use crate::view::{SystemRandomness, TableView};
+use crate::view::SystemRandomness;
 use crate::{actions, forward, view};
 
 /// Lost races after which a request runs on the leader, first come first served.
@@ -119,7 +119,7 @@ impl App {
     }
 
     fn plan(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Plan, Error> {
-        let view = TableView(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
+        let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
         Ok(core.plan(&view, &incoming.request))
     }
 
@@ -130,7 +130,7 @@ impl App {
     }
 
     pub(crate) fn run_core(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Done, Error> {
-        let view = TableView(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
+        let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
         let mut random = SystemRandomness::default();
         let mut context = self.context(&mut random);
         Ok(core.handle(&mut context, &view, &incoming.request))

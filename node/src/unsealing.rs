@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use conclave_batch::Outcome;
 use conclave_raft::Role;
-use conclave_storage::batch::Outcome;
 use conclave_storage::table::Table;
 use conclave_vault::barrier::Barrier;
 use conclave_vault::core::Core;
@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::cluster::table_check::{self, Verdict};
 use crate::cluster::upkeep;
 use crate::serve::unavailable;
-use crate::view::{SystemRandomness, TableView};
+use crate::view::SystemRandomness;
 
 /// How long unsealing waits until the node can write; a cluster without a quorum unseals all the same.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -157,7 +157,7 @@ impl App {
             return Ok(());
         }
         let (proposal, reservation) = {
-            let view = TableView(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
+            let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
             let mut random = SystemRandomness::default();
             let mut context = self.context(&mut random);
             core.reserve_uses(&mut context, &view)?

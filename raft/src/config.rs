@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use conclave_storage::batch::MAX_BATCH_BYTES;
+use conclave_batch::MAX_BATCH_BYTES;
 
 use crate::processes::PROCESS_BYTES;
 

@@ -12,9 +12,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use conclave_storage::batch::{Batch, Guard, Outcome, SignedBatch};
-use conclave_storage::key;
-use conclave_storage::table::{Evidence, Judgement, Table, TableError, View, judge};
+use conclave_batch::View;
+use conclave_batch::key;
+use conclave_batch::{Batch, Guard, Outcome, SignedBatch};
+use conclave_storage::table::{Evidence, Judgement, Table, TableError, judge};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use prost::Message;

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use conclave_storage::batch::{Batch, Outcome, SignedBatch};
+use conclave_batch::{Batch, Outcome, SignedBatch};
 use conclave_storage::log as disk;
 use conclave_storage::table::{Applied, Export, Import, Table, TableError};
 use futures::{FutureExt, Stream, StreamExt};

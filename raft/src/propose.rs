@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use conclave_storage::batch::Outcome;
+use conclave_batch::Outcome;
 use futures::future::BoxFuture;
 use openraft::ServerState;
 use openraft::errors::ClientWriteError;

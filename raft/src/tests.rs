@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use conclave_storage::batch::Outcome;
+use conclave_batch::Outcome;
+use conclave_batch::View;
 use conclave_storage::log::{DurableLog, Entry, Log, LogError, LogId, LogState, MemoryLog, Payload, Synced};
-use conclave_storage::table::{Applied, DurableTable, Export, Import, MemoryTable, Table, TableError, View};
+use conclave_storage::table::{Applied, DurableTable, Export, Import, MemoryTable, Table, TableError};
 use futures::future::BoxFuture;
 use openraft::testing::log::{StoreBuilder, Suite};
 

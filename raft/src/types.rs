@@ -6,7 +6,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use conclave_storage::batch::Outcome;
+use conclave_batch::Outcome;
 
 /// The payload of an entry: an encoded signed batch. Its contents never show in a log line.
 #[derive(Clone, PartialEq, Eq)]

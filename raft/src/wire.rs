@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use conclave_storage::batch::Outcome;
+use conclave_batch::Outcome;
 use conclave_storage::log as disk;
 use openraft::vote::RaftLeaderId;
 use prost::Message;

@@ -3,9 +3,7 @@
 //! Knows no consensus and no secrets. What it stores is ciphertext that was made elsewhere; what it
 //! guarantees is that nothing is lost, torn, rolled back or damaged without a word.
 
-pub mod batch;
 pub mod disk;
-pub mod key;
 pub mod layout;
 pub mod log;
 pub mod table;

@@ -34,7 +34,7 @@ pub struct LogId {
 pub enum Payload {
     /// Nothing: a new leader's first entry.
     Blank,
-    /// An encoded [`crate::batch::SignedBatch`].
+    /// An encoded [`conclave_batch::SignedBatch`].
     Batch(Bytes),
     /// An encoded membership, opaque here.
     Membership(Bytes),

@@ -26,38 +26,9 @@ pub use revisioned::RevisionedTable;
 use std::path::Path;
 
 use bytes::Bytes;
+use conclave_batch::{Outcome, View, ViewError};
 
-use crate::batch::Outcome;
 use crate::log::{Entry, LogId};
-
-/// A value and the log index of its last change.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Log index of the entry that wrote it.
-    pub revision: u64,
-    /// The value.
-    pub value: Bytes,
-}
-
-/// A directory: how many names it holds, and when one was last added or removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Directory {
-    /// Log index at which a name was last added or removed, or got or lost a value or children; 0 if it is empty.
-    pub revision: u64,
-    /// Names in it now.
-    pub count: u64,
-}
-
-/// One name in a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
-    /// The segment.
-    pub segment: Bytes,
-    /// Whether a value lies under it.
-    pub has_value: bool,
-    /// Whether it is a directory with names in it.
-    pub has_children: bool,
-}
 
 /// The digest of a table without rows, which is where a log begins.
 pub fn empty_digest() -> [u8; 32] {
@@ -101,16 +72,16 @@ pub enum TableError {
     Misuse(String),
 }
 
-/// A point in time of the table.
-pub trait View: Send + Sync {
-    /// Applied index of this point in time; 0 if nothing was applied.
-    fn index(&self) -> u64;
-    /// The value under a key.
-    fn get(&self, key: &[u8]) -> Result<Option<Record>, TableError>;
-    /// A directory's revision and count; the root directory is empty bytes.
-    fn directory(&self, key: &[u8]) -> Result<Directory, TableError>;
-    /// Up to `limit` names of a directory in the order of their bytes, behind `after`.
-    fn names(&self, key: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Name>, TableError>;
+impl From<TableError> for ViewError {
+    fn from(error: TableError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<ViewError> for TableError {
+    fn from(ViewError(what): ViewError) -> Self {
+        Self::Engine(what)
+    }
 }
 
 /// A table being read out, as chunks for [`Import`].

@@ -2,6 +2,7 @@
 //!
 //! It guards that none of the open records was there, so two nodes that are initialised at once cannot both win.
 
+use conclave_batch::View;
 use serde_json::json;
 
 use crate::batch::Proposal;
@@ -11,7 +12,6 @@ use crate::error::{Error, ErrorKind};
 use crate::mount::{self, MountTable};
 use crate::policy::records;
 use crate::token;
-use crate::view::View;
 
 /// Makes the first batch and the root token.
 ///
@@ -50,10 +50,11 @@ pub fn first_batch<'a>(
 
 #[cfg(test)]
 mod tests {
+    use conclave_batch::Outcome;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{Harness, MemoryTable, Outcome, Seeded, context};
+    use crate::testing::{Harness, Seeded, TestTable, context};
 
     #[test]
     fn a_new_cluster_has_its_mounts_and_a_root_token() {
@@ -72,7 +73,7 @@ mod tests {
         for (key, value) in harness.table.rows() {
             for words in [&b"canary"[..], b"secret", b"auth", b"policies"] {
                 let is_in = |bytes: &[u8]| bytes.windows(words.len()).any(|window| window == words);
-                assert!(!is_in(key) && !is_in(value), "{:?} is readable", String::from_utf8_lossy(words));
+                assert!(!is_in(&key) && !is_in(&value), "{:?} is readable", String::from_utf8_lossy(words));
             }
         }
     }
@@ -83,12 +84,12 @@ mod tests {
         let mut random = Seeded::new(2);
         let mut context = context(&mut random, harness.now);
         let records = || vec![("cluster", vec![1])];
-        let empty = MemoryTable::default();
+        let empty = TestTable::new();
         let (first, _) = first_batch(&harness.core, &mut context, &empty, records(), None, false).unwrap();
         let (second, _) = first_batch(&harness.core, &mut context, &empty, records(), None, false).unwrap();
-        let mut table = MemoryTable::default();
-        assert!(matches!(table.apply(&first), Outcome::Applied(_)));
-        assert_eq!(table.apply(&second), Outcome::Conflict);
+        let mut table = TestTable::new();
+        assert!(matches!(table.apply(&first), Outcome::Applied { .. }));
+        assert!(matches!(table.apply(&second), Outcome::Conflict { .. }));
         assert!(first_batch(&harness.core, &mut context, &table, records(), None, false).is_err());
         let (status, _) = harness.request("POST", "secret/data/a", json!({ "data": { "a": 1 } }));
         assert_eq!(status, 200);

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use conclave_batch::View;
+use conclave_batch::{Batch, Checkpoint, SignedBatch};
 use parking_lot::RwLock;
 use prost::Message;
 
@@ -17,7 +19,7 @@ use crate::barrier::Barrier;
 use crate::barrier::error::BarrierError;
 use crate::barrier::tag::Era;
 use crate::barrier::uses::{NodeUses, Reservation};
-use crate::batch::{Batch, Checkpoint, Proposal, SignedBatch};
+use crate::batch::{self, Proposal};
 use crate::cache::Cache;
 use crate::context::{Context, Random};
 use crate::engine::{self, Access, Call, Cost, Matched, Path};
@@ -30,7 +32,6 @@ use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::store::Store;
 use crate::token::{self, Token};
-use crate::view::View;
 use crate::wrapping;
 
 /// How a request ended in the core. A reply with a batch leaves only after the batch was committed; one without needs a
@@ -205,7 +206,7 @@ impl Core {
             ops: Vec::new(),
             checkpoint: Some(checkpoint),
         };
-        batch.sign(&self.barrier)
+        batch::sign(&batch, &self.barrier)
     }
 }
 

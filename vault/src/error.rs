@@ -3,7 +3,7 @@
 //! [`Error::messages`] is for the client and holds no secret, path of a file or address; [`Error::detail`] is for the
 //! server's log. The node maps [`ErrorKind`] to a status code in one place.
 
-use crate::view::ViewError;
+use conclave_batch::ViewError;
 
 /// Who is at fault, and so which status the client sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

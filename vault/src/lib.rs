@@ -2,7 +2,7 @@
 //! reply and a guarded batch.
 //!
 //! Knows keys and plaintext. Does no IO, reads no clock, draws no randomness of its own and runs no task: time and
-//! randomness come with each call's [`context::Context`], the store through [`view::View`], and what must happen
+//! randomness come with each call's [`context::Context`], the store through [`conclave_batch::View`], and what must happen
 //! outside is handed back as an [`action::Action`].
 
 pub mod core;
@@ -14,7 +14,6 @@ pub mod path;
 pub mod reply;
 pub mod request;
 pub mod time;
-pub mod view;
 
 pub mod batch;
 pub mod cache;

@@ -8,18 +8,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use conclave_batch::View;
+use conclave_batch::key::push_segment;
+use conclave_batch::{Batch, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Op};
 use parking_lot::RwLockReadGuard;
 use prost::Message;
 use zeroize::Zeroizing;
 
 use crate::barrier::Barrier;
+use crate::barrier::cipher::VALUE_OVERHEAD_BYTES;
 use crate::barrier::name::NameCipher;
-use crate::batch::{Batch, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Op, Proposal};
+use crate::batch::{self, Proposal};
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::seal::record::KEYRING;
-use crate::view::View;
 
 /// Identifies a namespace: 16 random bytes; all zero is the root namespace.
 pub type NamespaceId = [u8; 16];
@@ -36,6 +39,8 @@ const OPEN: &[u8] = b"open";
 const DECODED_FACTOR: usize = 4;
 /// Names read from a directory at once.
 const NAMES_PAGE: usize = 1024;
+/// Longest plaintext of a record, in bytes: what encryption adds counts as well.
+pub const MAX_PLAINTEXT_BYTES: usize = MAX_VALUE_BYTES - VALUE_OVERHEAD_BYTES;
 /// Longest segment of a path, in bytes, before encryption.
 pub const MAX_SEGMENT_BYTES: usize = 1024;
 
@@ -73,13 +78,6 @@ pub fn open_key(name: &str) -> Bytes {
     push_segment(&mut key, OPEN);
     push_segment(&mut key, name.as_bytes());
     key.into()
-}
-
-/// Appends a segment to an encoded key: a big-endian length and the bytes (`docs/internals/table.md`).
-fn push_segment(key: &mut Vec<u8>, segment: &[u8]) {
-    let length = u16::try_from(segment.len()).expect("segments are bounded by MAX_SEGMENT_BYTES");
-    key.extend_from_slice(&length.to_be_bytes());
-    key.extend_from_slice(segment);
 }
 
 /// One name of a listing.
@@ -238,9 +236,9 @@ impl<'a> Store<'a> {
 
     /// Writes a record's plaintext.
     pub fn put_bytes(&mut self, area: &Area, path: &[&str], plaintext: Zeroizing<Vec<u8>>) -> Result<(), Error> {
-        if plaintext.len() > MAX_VALUE_BYTES {
+        if plaintext.len() > MAX_PLAINTEXT_BYTES {
             let message = format!(
-                "the value is too large: {} bytes, at most {MAX_VALUE_BYTES} are stored in one record",
+                "the value is too large: {} bytes, at most {MAX_PLAINTEXT_BYTES} are stored in one record",
                 plaintext.len()
             );
             return Err(Error::new(ErrorKind::TooLarge, message));
@@ -321,7 +319,7 @@ impl<'a> Store<'a> {
         page.iter().map(|name| self.open_name(area, &key, name)).collect()
     }
 
-    fn open_name(&self, area: &Area, parent: &[u8], name: &crate::view::Name) -> Result<Name, Error> {
+    fn open_name(&self, area: &Area, parent: &[u8], name: &conclave_batch::Name) -> Result<Name, Error> {
         let text = area
             .names
             .decrypt(&name.segment, parent)
@@ -370,7 +368,7 @@ impl<'a> Store<'a> {
             ops,
             checkpoint: None,
         };
-        let proposal = batch.sign(self.barrier);
+        let proposal = batch::sign(&batch, self.barrier);
         if proposal.bytes.len() > MAX_BATCH_BYTES {
             let message =
                 format!("the request's changes take {} bytes, at most {MAX_BATCH_BYTES} at once", proposal.bytes.len());

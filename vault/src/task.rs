@@ -16,6 +16,8 @@ pub mod tree;
 #[cfg(test)]
 mod tests;
 
+use conclave_batch::View;
+
 use self::budget::Budget;
 use self::calendar::Reminder;
 use self::chore::Chore;
@@ -25,7 +27,6 @@ use crate::core::Core;
 use crate::error::Error;
 use crate::mount::upkeep;
 use crate::token::revoke;
-use crate::view::View;
 use crate::{idempotency, members};
 
 /// Most pieces of work in one run: tokens ended, records deleted. Each takes at most six operations of the batch.

@@ -1,19 +1,18 @@
-//! What tests run requests with: a table in memory, seeded randomness, and an unsealed core between them.
-//!
-//! The table keeps values, directories and revisions as the storage crate's apply does, guards included, so a test that
-//! passes here met the same rules. It is no storage engine: no window of ids, no digest, no undo.
-
-use std::collections::BTreeMap;
+//! What tests run requests with: the storage crate's table in memory, seeded randomness, and an unsealed core between
+//! them.
 
 use bytes::Bytes;
-use prost::Message;
+use conclave_batch::key::push_segment;
+use conclave_batch::{Directory, Name, Outcome, Record, View, ViewError};
+use conclave_storage::log::{Entry, LogId, Payload};
+use conclave_storage::table::{MemoryTable, Table};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::action::Action;
-use crate::batch::{Batch, Proposal, SignedBatch};
+use crate::batch::Proposal;
 use crate::bootstrap;
 use crate::context::{Context, Random, SystemTtl};
 use crate::core::Core;
@@ -25,12 +24,11 @@ use crate::seal::record::KEYRING;
 use crate::store::open_key;
 use crate::task;
 use crate::time::Time;
-use crate::view::{Directory, Name, Record, View, ViewError};
 
 /// The root token of every [`Harness`].
 pub(crate) const ROOT: &str = "root";
-/// Epoch of every [`Harness`].
-const EPOCH: u64 = 1;
+/// Epoch of every [`Harness`]: that of a table which nobody recovered.
+const EPOCH: u64 = 0;
 /// Version that clients of every [`Harness`] are told.
 const API_VERSION: &str = "1.17.6";
 /// Most times that a conflicting request, or a task, is run again.
@@ -52,143 +50,76 @@ impl Random for Seeded {
     }
 }
 
-/// What apply did with a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// All guards held; the effects have this index.
-    Applied(u64),
-    /// A guard did not hold.
-    Conflict,
+/// The table of the storage crate, in memory, and its newest view: requests meet the rules that they meet on a node.
+pub(crate) struct TestTable {
+    table: MemoryTable,
+    view: Box<dyn View>,
 }
 
-/// Whether a value lies under a name, and whether names lie below it.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Flags {
-    has_value: bool,
-    has_children: bool,
-}
+impl TestTable {
+    /// One behind the first entry of a log, which holds no batch.
+    pub(crate) fn new() -> Self {
+        let table = MemoryTable::new();
+        let first = Entry { id: LogId { term: 0, leader: 1, index: 0 }, payload: Payload::Blank };
+        table.apply(&[first]).expect("memory can be written");
+        let view = table.view().expect("memory can be read");
+        Self { table, view }
+    }
 
-/// A revisioned table in memory.
-#[derive(Clone, Default)]
-pub(crate) struct MemoryTable {
-    index: u64,
-    values: BTreeMap<Bytes, Record>,
-    directories: BTreeMap<Bytes, Directory>,
-    names: BTreeMap<(Bytes, Bytes), Flags>,
-}
+    /// The present point in time, which later batches do not change.
+    pub(crate) fn snapshot(&self) -> Box<dyn View> {
+        self.table.view().expect("memory can be read")
+    }
 
-impl MemoryTable {
     /// Number of values.
     pub(crate) fn len(&self) -> usize {
-        self.values.len()
+        self.rows().len()
     }
 
     /// Every key and ciphertext, for tests that look for plaintext.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        self.values.iter().map(|(key, record)| (key, &record.value))
+    pub(crate) fn rows(&self) -> Vec<(Bytes, Bytes)> {
+        let (mut rows, mut folders) = (Vec::new(), vec![Vec::new()]);
+        while let Some(folder) = folders.pop() {
+            for name in self.names(&folder, None, usize::MAX).expect("memory can be read") {
+                let mut key = folder.clone();
+                push_segment(&mut key, &name.segment);
+                if let Some(record) = self.get(&key).expect("memory can be read") {
+                    rows.push((Bytes::from(key.clone()), record.value));
+                }
+                if name.has_children {
+                    folders.push(key);
+                }
+            }
+        }
+        rows
     }
 
     /// Applies a batch at the next index.
     pub(crate) fn apply(&mut self, proposal: &Proposal) -> Outcome {
-        let signed = SignedBatch::decode(proposal.bytes.clone()).expect("the core encodes what it decodes");
-        let batch = Batch::decode(signed.body).expect("the core encodes what it decodes");
-        self.index += 1;
-        assert!(batch.base < self.index, "a batch's base lies below its entry");
-        for guard in &batch.guards {
-            let revision = if guard.is_directory {
-                self.directories.get(&guard.key).map_or(0, |directory| directory.revision)
-            } else {
-                self.values.get(&guard.key).map_or(0, |record| record.revision)
-            };
-            if revision != guard.revision {
-                return Outcome::Conflict;
-            }
-        }
-        for op in batch.ops {
-            self.change(op.key, op.value);
-        }
-        Outcome::Applied(self.index)
-    }
-
-    fn change(&mut self, key: Bytes, value: Option<Bytes>) {
-        let existed = self.values.contains_key(&key);
-        match value {
-            Some(value) => {
-                if !existed {
-                    self.flag(&key, &|flags: &mut Flags| flags.has_value = true);
-                }
-                self.values.insert(key, Record { revision: self.index, value });
-            }
-            None if existed => {
-                self.flag(&key, &|flags: &mut Flags| flags.has_value = false);
-                self.values.remove(&key);
-            }
-            None => {}
-        }
-    }
-
-    /// Changes the flags of a key's name; a name without flags is none, and an empty directory is no child of its own.
-    fn flag(&mut self, key: &Bytes, edit: &dyn Fn(&mut Flags)) {
-        let Some((parent, segment)) = split_last(key) else { return };
-        let place = (parent.clone(), segment);
-        let before = self.names.get(&place).copied().unwrap_or_default();
-        let mut after = before;
-        edit(&mut after);
-        let was_name = before != Flags::default();
-        let is_name = after != Flags::default();
-        if is_name {
-            self.names.insert(place, after);
-        } else {
-            self.names.remove(&place);
-        }
-        let count_before = self.directories.get(&parent).map_or(0, |directory| directory.count);
-        let count = count_before + u64::from(is_name && !was_name) - u64::from(was_name && !is_name);
-        if count > 0 {
-            self.directories.insert(parent.clone(), Directory { revision: self.index, count });
-        } else {
-            self.directories.remove(&parent);
-        }
-        if (count > 0) != (count_before > 0) {
-            self.flag(&parent, &|flags: &mut Flags| flags.has_children = count > 0);
-        }
+        let id = LogId { term: 1, leader: 1, index: self.index() + 1 };
+        let entry = Entry { id, payload: Payload::Batch(proposal.bytes.clone()) };
+        let outcomes = self.table.apply(&[entry]).expect("memory can be written");
+        self.view = self.snapshot();
+        outcomes[0].expect("a batch has an outcome")
     }
 }
 
-impl View for MemoryTable {
+impl View for TestTable {
     fn index(&self) -> u64 {
-        self.index
+        self.view.index()
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {
-        Ok(self.values.get(key).cloned())
+        self.view.get(key)
     }
 
     fn directory(&self, key: &[u8]) -> Result<Directory, ViewError> {
-        Ok(self.directories.get(key).copied().unwrap_or_default())
+        self.view.directory(key)
     }
 
     fn names(&self, key: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Name>, ViewError> {
-        let directory = Bytes::copy_from_slice(key);
-        let first = (directory.clone(), Bytes::copy_from_slice(after.unwrap_or_default()));
-        let below = self.names.range(first..).take_while(|((parent, _), _)| *parent == directory);
-        let behind = below.filter(|((_, segment), _)| after.is_none_or(|after| segment[..] > *after));
-        let name = |((_, segment), flags): (&(Bytes, Bytes), &Flags)| Name {
-            segment: segment.clone(),
-            has_value: flags.has_value,
-            has_children: flags.has_children,
-        };
-        Ok(behind.take(limit).map(name).collect())
+        self.view.names(key, after, limit)
     }
-}
-
-/// A key's directory and last segment; `None` for the root.
-fn split_last(key: &Bytes) -> Option<(Bytes, Bytes)> {
-    let (mut at, mut last) = (0, None);
-    while at < key.len() {
-        last = Some(at);
-        at += 2 + usize::from(u16::from_be_bytes([key[at], key[at + 1]]));
-    }
-    last.map(|last| (key.slice(..last), key.slice(last + 2..)))
 }
 
 /// What a client would get.
@@ -208,7 +139,7 @@ pub(crate) struct Harness {
     /// The core.
     pub(crate) core: Core,
     /// The table.
-    pub(crate) table: MemoryTable,
+    pub(crate) table: TestTable,
     /// Where all randomness comes from.
     pub(crate) random: Seeded,
     /// The time of the next request.
@@ -231,12 +162,12 @@ impl Harness {
         let parameters = init::Parameters { shares: 1, threshold: 1 };
         let initialized = init::initialize(parameters, &mut random, now, [7; 16]).expect("one share is a valid choice");
         let core = Core::new(initialized.barrier);
-        let mut table = MemoryTable::default();
+        let mut table = TestTable::new();
         let mut context = context(&mut random, now);
         let (proposal, _) =
-            bootstrap::first_batch(&core, &mut context, &table.clone(), initialized.records, Some(ROOT), true)
+            bootstrap::first_batch(&core, &mut context, &table.snapshot(), initialized.records, Some(ROOT), true)
                 .expect("the first batch fits an empty table");
-        assert_eq!(table.apply(&proposal), Outcome::Applied(1));
+        assert_eq!(table.apply(&proposal), Outcome::Applied { index: 1 });
         let mut harness = Self { core, table, random, now, remote_address: None, requests: 0 };
         harness.follow_keyring();
         harness
@@ -334,15 +265,15 @@ impl Harness {
 
     /// Checks a batch's tag and applies it; false on a conflict.
     pub(crate) fn commit(&mut self, batch: &Proposal) -> bool {
-        self.core.verify_batch(&batch.bytes, self.table.index + 1).expect("a batch is tagged as it is checked");
-        let is_done = self.table.apply(batch) != Outcome::Conflict;
+        self.core.verify_batch(&batch.bytes, self.table.index() + 1).expect("a batch is tagged as it is checked");
+        let is_done = matches!(self.table.apply(batch), Outcome::Applied { .. });
         self.follow_keyring();
         is_done
     }
 
     /// Does what a node does after apply: loads a rotated keyring, and reserves encryptions before they run out.
     fn follow_keyring(&mut self) {
-        let (barrier, index) = (self.core.barrier(), self.table.index);
+        let (barrier, index) = (self.core.barrier(), self.table.index());
         let keyring = self.table.get(&open_key(KEYRING)).expect("a table in memory answers");
         if let Some(keyring) = keyring.filter(|keyring| keyring.revision == index) {
             barrier.load_keyring(&keyring.value, index).expect("the core makes keyrings that it can load");
@@ -420,66 +351,4 @@ fn body_of(error: &Error) -> Value {
         body.insert("detail".into(), json!(detail));
     }
     Value::Object(body)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An encoded key of segments.
-    fn key(segments: &[&str]) -> Bytes {
-        let mut key = Vec::new();
-        for segment in segments {
-            key.extend_from_slice(&u16::try_from(segment.len()).unwrap().to_be_bytes());
-            key.extend_from_slice(segment.as_bytes());
-        }
-        key.into()
-    }
-
-    fn put(table: &mut MemoryTable, segments: &[&str]) {
-        table.index += 1;
-        table.change(key(segments), Some(Bytes::from_static(b"x")));
-    }
-
-    fn delete(table: &mut MemoryTable, segments: &[&str]) {
-        table.index += 1;
-        table.change(key(segments), None);
-    }
-
-    #[test]
-    fn a_directory_counts_its_names_and_knows_when_they_changed() {
-        let mut table = MemoryTable::default();
-        put(&mut table, &["a", "b"]);
-        put(&mut table, &["a", "b", "c"]);
-        put(&mut table, &["a", "d"]);
-        put(&mut table, &["a", "d"]);
-        let directory = |table: &MemoryTable, segments: &[&str]| table.directory(&key(segments)).unwrap();
-        assert_eq!(directory(&table, &["a"]), Directory { revision: 3, count: 2 });
-        assert_eq!(directory(&table, &["a", "b"]), Directory { revision: 2, count: 1 });
-        assert_eq!(directory(&table, &[]), Directory { revision: 1, count: 1 });
-        delete(&mut table, &["a", "b"]);
-        assert_eq!(directory(&table, &["a"]), Directory { revision: 5, count: 2 });
-        delete(&mut table, &["a", "b", "c"]);
-        assert_eq!(directory(&table, &["a"]), Directory { revision: 6, count: 1 });
-        assert_eq!(directory(&table, &["a", "b"]), Directory::default());
-        delete(&mut table, &["a", "d"]);
-        assert_eq!(directory(&table, &[]), Directory::default());
-        assert!(table.names.is_empty() && table.directories.is_empty());
-    }
-
-    #[test]
-    fn names_come_in_pages() {
-        let mut table = MemoryTable::default();
-        for name in ["b", "a", "c"] {
-            put(&mut table, &["x", name]);
-        }
-        put(&mut table, &["y", "z"]);
-        let page = |after: Option<&[u8]>, limit| {
-            let names = table.names(&key(&["x"]), after, limit).unwrap();
-            names.iter().map(|name| String::from_utf8_lossy(&name.segment).into_owned()).collect::<String>()
-        };
-        assert_eq!(page(None, 2), "ab");
-        assert_eq!(page(Some(b"b"), 2), "c");
-        assert_eq!(page(Some(b"c"), 2), "");
-    }
 }

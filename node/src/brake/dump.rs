@@ -20,8 +20,6 @@ use conclave_vault::store::open_key;
 use prost::Message;
 use serde_json::json;
 
-use crate::view::TableView;
-
 /// Shares that unseal.
 const THRESHOLD: usize = 3;
 /// Bytes of a key that count as a part of it. Fewer would be found by chance.
@@ -56,8 +54,8 @@ fn open_keyring(outside: &Outside, root_key: &[u8; 32]) -> KeyringRecord {
 /// Every key of the cluster under a name, from a node's data and the shares.
 fn all_keys(data: &Path, shares: &[String]) -> Vec<(String, Vec<u8>)> {
     let table = DurableTable::open(data).unwrap();
-    let view = TableView(table.view().unwrap());
-    let open = |name| conclave_vault::view::View::get(&view, &open_key(name)).unwrap().unwrap().value;
+    let view = table.view().unwrap();
+    let open = |name| conclave_batch::View::get(&view, &open_key(name)).unwrap().unwrap().value;
     let outside = Outside::decode(&open(record::CLUSTER), &open(record::SEAL), &open(record::KEYRING)).unwrap();
     let shares: Vec<Share> = shares.iter().map(|share| parse(share)).collect();
     let unseal_key = shamir::combine(&shares.iter().collect::<Vec<_>>()).unwrap();

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use conclave_storage::batch::Outcome;
+use conclave_batch::Outcome;
+use conclave_batch::View;
 use conclave_storage::log::Entry;
-use conclave_storage::table::{Applied, Export, Import, Table, TableError, View};
+use conclave_storage::table::{Applied, Export, Import, Table, TableError};
 use parking_lot::Mutex;
 
 use crate::shared::Shared;

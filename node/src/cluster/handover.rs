@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use self::testimony::Testimonies;
 use crate::app::App;
-use crate::view::{SystemRandomness, TableView};
+use crate::view::SystemRandomness;
 
 /// Asks a sealed member for its offer.
 pub(crate) const OFFER_METHOD: &str = "handover-offer";
@@ -115,7 +115,7 @@ pub(crate) async fn to_confirmed(
 
 /// The members as the cluster's keys vouch for them.
 fn locate(app: &App, core: &Core) -> Result<Located, String> {
-    let view = TableView(app.table.view().map_err(|error| error.to_string())?);
+    let view = app.table.view().map_err(|error| error.to_string())?;
     members::locate(&mut core.store(&view)).map_err(|error| error.messages.join("; "))
 }
 

@@ -6,7 +6,7 @@
 //! it is added up too, and waits for the next one.
 
 use bytes::Bytes;
-use conclave_storage::batch::{Batch, SignedBatch};
+use conclave_batch::{Batch, SignedBatch};
 use conclave_storage::log::{Entry, Log, Payload};
 use conclave_storage::table::{Applied, Table, empty_digest};
 use conclave_vault::barrier::tag::Era;
@@ -147,7 +147,7 @@ fn first_untagged(log: &dyn Log, core: &Core, era: Option<Era>, from: u64, to: u
 
 /// The terms that count for the next entry: those of the table's keyring. `None` if it does not open, so that none does.
 fn era_of(table: &dyn Table, core: &Core) -> Result<Option<Era>, CheckError> {
-    let record = table.view().and_then(|view| view.get(&open_key(KEYRING))).map_err(storage)?;
+    let record = table.view().and_then(|view| Ok(view.get(&open_key(KEYRING))?)).map_err(storage)?;
     Ok(match record {
         Some(record) => core.barrier().era_of(&record.value, record.revision).ok(),
         None => Some(core.barrier().first_era()),

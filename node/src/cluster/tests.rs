@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use conclave_batch::{Batch, Op, Outcome, SignedBatch};
 use conclave_raft::Hooks;
-use conclave_storage::batch::{Batch, Op, Outcome, SignedBatch};
 use conclave_storage::log::{Entry, Log, LogId, MemoryLog, Payload};
 use conclave_storage::table::{Applied, MemoryTable, Table};
 use conclave_vault::batch::Proposal;
@@ -21,7 +21,7 @@ use super::gated::GatedTable;
 use super::hooks::NodeHooks;
 use super::table_check::{CheckError, Verdict, check, is_right};
 use crate::shared::Shared;
-use crate::view::{SystemRandomness, TableView};
+use crate::view::SystemRandomness;
 
 /// One node's storage and the keys of its cluster.
 struct Scene {
@@ -54,7 +54,7 @@ impl Scene {
         };
         scene.append(Payload::Blank);
         let first = {
-            let view = TableView(scene.table.view().unwrap());
+            let view = scene.table.view().unwrap();
             let mut context = context(&mut random);
             bootstrap::first_batch(&scene.core, &mut context, &view, made.records, Some("root"), true).unwrap().0
         };
@@ -83,7 +83,7 @@ impl Scene {
 
     /// An honest write of a record in the system's area.
     fn honest(&self, name: &str, value: &[u8]) -> Proposal {
-        let view = TableView(self.table.view().unwrap());
+        let view = self.table.view().unwrap();
         let mut random = SystemRandomness::default();
         let mut context = context(&mut random);
         let mut store = self.core.store(&view);
@@ -93,7 +93,7 @@ impl Scene {
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
-        let view = TableView(self.table.view().unwrap());
+        let view = self.table.view().unwrap();
         let mut store = self.core.store(&view);
         let system = store.system();
         store.get_bytes(&system, &["test", name]).unwrap().map(|bytes| bytes.to_vec())
@@ -102,7 +102,7 @@ impl Scene {
     /// Rotates the key term and loads it, as an unsealed node does.
     fn rotate(&self) {
         let batch = {
-            let view = TableView(self.table.view().unwrap());
+            let view = self.table.view().unwrap();
             let mut random = SystemRandomness::default();
             let mut context = context(&mut random);
             let mut store = self.core.store(&view);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use conclave_batch::Outcome;
 use conclave_raft::{CallError, Peer, Role};
-use conclave_storage::batch::Outcome;
 use conclave_storage::table::Table;
 use conclave_vault::core::Core;
 use conclave_vault::error::Error;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::config::limits::LOG_REMINDER_INTERVAL;
 use crate::reminder::Reminder;
-use crate::view::{SystemRandomness, TableView};
+use crate::view::SystemRandomness;
 
 /// A peer asks the leader for a checkpoint.
 pub(crate) const CHECKPOINT_METHOD: &str = "checkpoint";
@@ -77,7 +77,6 @@ pub(crate) async fn run(app: Arc<App>) {
 async fn rotate_if_due(app: &App, core: &Core) -> Result<(), String> {
     let proposal = {
         let Ok(view) = app.table.view() else { return Ok(()) };
-        let view = TableView(view);
         let mut random = SystemRandomness::default();
         let mut context = app.context(&mut random);
         rotation::rotate_if_due(core, &mut context, &view)
@@ -97,7 +96,6 @@ async fn work(app: &App, core: &Core) -> Result<(), String> {
     for _ in 0..CHUNKS {
         let proposal = {
             let Ok(view) = app.table.view() else { return Ok(()) };
-            let view = TableView(view);
             let mut random = SystemRandomness::default();
             let mut context = app.context(&mut random);
             task::run(core, &mut context, &view)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use conclave_batch::Outcome;
 use conclave_raft::ChangeError;
-use conclave_storage::batch::Outcome;
 use conclave_storage::table::Table;
 use conclave_vault::bootstrap;
 use conclave_vault::context::Random as _;
@@ -21,7 +21,7 @@ use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::serve::unavailable;
-use crate::view::{self, SystemRandomness, TableView};
+use crate::view::{self, SystemRandomness};
 
 /// How long the first election and the first batch may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -138,7 +138,7 @@ async fn write_first_batches(
     let deadline = Instant::now() + TIMEOUT;
     lead(app, cluster_id, deadline).await?;
     let (proposal, token) = {
-        let view = TableView(app.table.view().map_err(|error| Error::internal(error.to_string()))?);
+        let view = app.table.view().map_err(|error| Error::internal(error.to_string()))?;
         let mut random = SystemRandomness::default();
         let mut context = app.context(&mut random);
         bootstrap::first_batch(core, &mut context, &view, records, root_token, dev_kv)?

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use conclave_storage::batch::{Guard, Op, WINDOW};
+use conclave_batch::{Guard, Op, WINDOW};
 use conclave_storage::log::{Entry, LogId, Payload};
 use conclave_storage::table::MemoryTable;
 use tokio::sync::Notify;

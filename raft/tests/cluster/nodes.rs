@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use conclave_batch::key::push_segment;
+use conclave_batch::{Batch, Checkpoint, Guard, Op, Outcome, SignedBatch};
 use conclave_raft::{CallError, Config, Hooks, Identity, Member, Peer, ProposeError, Raft, Role};
-use conclave_storage::batch::{Batch, Checkpoint, Guard, Op, Outcome, SignedBatch};
-use conclave_storage::key::push_segment;
 use conclave_storage::log::MemoryLog;
 use conclave_storage::table::{MemoryTable, Table};
 use futures::future::BoxFuture;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use conclave_batch::Outcome;
 use conclave_raft::{ChangeError, Config, Identity, ProposeError, Raft, ReadError, Stop};
-use conclave_storage::batch::Outcome;
 use conclave_storage::log::DurableLog;
 use conclave_storage::table::DurableTable;
 

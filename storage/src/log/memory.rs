@@ -9,13 +9,13 @@ use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
+use conclave_batch::MAX_BATCH_BYTES;
 use parking_lot::Mutex;
 
 use super::chain::{Walk, collect, decode_at};
 use super::record::{self, Chain, chain_start};
 use super::tail::{self, Found, Reach, Tail, TailBytes};
 use super::{Entry, Log, LogError, LogId, LogState, Synced, check_next, end_of, misuse};
-use crate::batch::MAX_BATCH_BYTES;
 use crate::disk::Disk;
 use crate::encoding::{Fields, put_log_id, put_optional_log_id};
 

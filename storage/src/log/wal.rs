@@ -7,10 +7,10 @@ use std::io::{self, Read, Write};
 use std::sync::mpsc::SyncSender;
 
 use bytes::Bytes;
+use conclave_batch::MAX_BATCH_BYTES;
 use raft_log::codeq::{Decode, Encode};
 
 use super::LogId;
-use crate::batch::MAX_BATCH_BYTES;
 use crate::encoding::{Fields, LOG_ID_BYTES, put_log_id, put_optional_log_id};
 
 /// Longest block of bytes in a record.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use conclave_batch::{Batch, Checkpoint, Guard, MAX_BATCH_BYTES, Outcome, SignedBatch};
 use prost::Message;
 
 use super::digest::LtHash;
@@ -15,7 +16,6 @@ use super::rows::{Change, Partition, RowView};
 use super::transaction::Transaction;
 use super::window::{Draft, Window, slot_key};
 use super::{Applied, TableError};
-use crate::batch::{Batch, Checkpoint, Guard, MAX_BATCH_BYTES, Outcome, SignedBatch};
 use crate::log::{Entry, Payload};
 
 /// Everything about the table that is not a row of the digest.

@@ -5,10 +5,11 @@
 //! file has one for all of them.
 
 use bytes::Bytes;
+use conclave_batch::Outcome;
+use conclave_batch::{Directory, Record};
 
+use super::TableError;
 use super::rows::Partition;
-use super::{Directory, Record, TableError};
-use crate::batch::Outcome;
 use crate::encoding::{Fields, put_bytes, put_log_id, put_optional_log_id};
 use crate::log::LogId;
 

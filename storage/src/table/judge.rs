@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use conclave_batch::key::segments;
+use conclave_batch::{Batch, Guard, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Outcome, WINDOW};
 
 use super::TableError;
-use crate::batch::{Batch, Guard, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Outcome, WINDOW};
-use crate::key::segments;
 
 /// What the table knows that decides about a batch.
 pub trait Evidence {

@@ -6,11 +6,12 @@
 //! vanishes undoes it.
 
 use bytes::Bytes;
+use conclave_batch::Directory;
 
+use super::TableError;
 use super::format::{HAS_CHILDREN, HAS_VALUE, directory_row, malformed, name_key, name_row, read_directory, read_name};
 use super::rows::{Partition, RowView};
 use super::transaction::Transaction;
-use super::{Directory, TableError};
 
 /// A key got its first value at `index`.
 pub(crate) fn value_appeared<V: RowView>(

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use conclave_batch::Outcome;
+use conclave_batch::{Directory, Name, Record, View, ViewError};
 use parking_lot::{Mutex, RwLock};
 
 use super::apply::{Application, State};
@@ -20,8 +22,7 @@ use super::format::{
 use super::rows::{Change, Home, Partition, RowView, Rows};
 use super::snapshot::{Reading, Receiver};
 use super::window::Window;
-use super::{Applied, Directory, Export, Import, Name, Record, Table, TableError, View};
-use crate::batch::Outcome;
+use super::{Applied, Export, Import, Table, TableError};
 use crate::log::Entry;
 
 /// Undo rows below the rewind point that each call of apply removes at least, if there are any.
@@ -238,18 +239,18 @@ impl<V: RowView> View for TableView<V> {
         index_of(&self.published.applied)
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Record>, TableError> {
-        self.published.view.get(Partition::Values, key)?.map(|row| read_value(&row)).transpose()
+    fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {
+        Ok(self.published.view.get(Partition::Values, key)?.map(|row| read_value(&row)).transpose()?)
     }
 
-    fn directory(&self, key: &[u8]) -> Result<Directory, TableError> {
+    fn directory(&self, key: &[u8]) -> Result<Directory, ViewError> {
         let row = self.published.view.get(Partition::Directories, key)?;
-        row.map_or(Ok(Directory::default()), |row| read_directory(&row))
+        Ok(row.map_or(Ok(Directory::default()), |row| read_directory(&row))?)
     }
 
-    fn names(&self, key: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Name>, TableError> {
+    fn names(&self, key: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Name>, ViewError> {
         let mut names = Vec::new();
-        if limit == 0 || key.len() > crate::key::MAX_KEY_BYTES {
+        if limit == 0 || key.len() > conclave_batch::key::MAX_KEY_BYTES {
             return Ok(names);
         }
         let prefix = name_key(key, &[]);

@@ -10,6 +10,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use conclave_batch::key::{MAX_KEY_BYTES, segments};
+use conclave_batch::{MAX_VALUE_BYTES, WINDOW};
 
 use super::digest::LtHash;
 use super::format::{
@@ -19,9 +21,7 @@ use super::format::{
 use super::revisioned::{Inner, Published, bookkeeping, index_of};
 use super::rows::{Change, Home, Partition, RowView, Rows};
 use super::{Applied, Export, Import, TableError};
-use crate::batch::{MAX_VALUE_BYTES, WINDOW};
 use crate::encoding::Fields;
-use crate::key::{MAX_KEY_BYTES, segments};
 
 const VERSION: u8 = 1;
 const KIND_HEADER: u8 = 1;

@@ -8,13 +8,14 @@ mod snapshot;
 
 use std::path::PathBuf;
 
+use conclave_batch::key::push_segment;
+use conclave_batch::{
+    Batch, Checkpoint, Directory, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Name, Op, SignedBatch,
+    WINDOW,
+};
 use prost::Message;
 
 use super::*;
-use crate::batch::{
-    Batch, Checkpoint, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Op, SignedBatch, WINDOW,
-};
-use crate::key::push_segment;
 use crate::log::Payload;
 
 /// A folder for a durable table.

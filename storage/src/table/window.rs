@@ -8,11 +8,11 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
+use conclave_batch::{Outcome, WINDOW};
 
 use super::TableError;
 use super::format::{Identity, identity_row, malformed, read_identity};
 use super::rows::{Partition, RowView};
-use crate::batch::{Outcome, WINDOW};
 
 /// The window in memory.
 #[derive(Default)]

@@ -298,6 +298,6 @@ mod tests {
             keyring.rotate(Time::from_secs(1), &mut random),
             Err(BarrierError::TooManyTerms { terms: MAX_TERMS })
         );
-        assert!(keyring.seal(&root, &CLUSTER, &mut random).len() < crate::batch::MAX_VALUE_BYTES);
+        assert!(keyring.seal(&root, &CLUSTER, &mut random).len() < conclave_batch::MAX_VALUE_BYTES);
     }
 }

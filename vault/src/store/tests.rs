@@ -1,10 +1,12 @@
 //! Limits of one request's window on the store.
 
+use conclave_batch::MAX_GUARDS;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
-use crate::batch::MAX_GUARDS;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::members::MemberRecord;
+use crate::store::MAX_PLAINTEXT_BYTES;
 use crate::testing::{Harness, context};
 
 #[test]
@@ -20,6 +22,20 @@ fn a_change_that_depends_on_too_much_is_refused_before_it_is_proposed() {
         let end = store.finish(&mut context(&mut harness.random, harness.now));
         assert_eq!(end.err().map(|error| error.kind), is_refused.then_some(ErrorKind::TooLarge), "{reads}");
     }
+}
+
+#[test]
+fn the_longest_value_is_stored_and_a_longer_one_is_refused_before_it_is_proposed() {
+    let mut harness = Harness::new();
+    let mut put = |length: usize| {
+        let mut store = harness.core.store(&harness.table);
+        let system = store.system();
+        store.put_bytes(&system, &["long"], Zeroizing::new(vec![7; length]))?;
+        let batch = store.finish(&mut context(&mut harness.random, harness.now))?;
+        Ok::<_, Error>(harness.commit(&batch.unwrap()))
+    };
+    assert!(put(MAX_PLAINTEXT_BYTES).unwrap(), "the table took it");
+    assert_eq!(put(MAX_PLAINTEXT_BYTES + 1).unwrap_err().kind, ErrorKind::TooLarge);
 }
 
 #[test]

@@ -86,8 +86,8 @@ fn much_work_comes_in_chunks_and_ends() {
     }
     assert_eq!(harness.request("POST", "auth/token/revoke", json!({ "token": parent })).0, 204);
     let batch = run_once(&mut harness).unwrap();
-    let signed: crate::batch::SignedBatch = decode(&batch.bytes).unwrap();
-    let ops = decode::<crate::batch::Batch>(&signed.body).unwrap().ops.len();
+    let signed: conclave_batch::SignedBatch = decode(&batch.bytes).unwrap();
+    let ops = decode::<conclave_batch::Batch>(&signed.body).unwrap().ops.len();
     assert!(ops < 4096 / 2, "{ops}");
     assert!(harness.run_tasks() > 4);
     assert_eq!(

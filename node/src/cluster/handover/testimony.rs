@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use conclave_batch::{Batch, SignedBatch};
 use conclave_raft::{CallError, Peer};
-use conclave_storage::batch::{Batch, SignedBatch};
 use conclave_storage::log::{Log, Payload};
 use conclave_storage::table::Table;
 use conclave_vault::members::Located;
@@ -189,7 +189,7 @@ fn changes(payload: &Payload, key: &Bytes) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use conclave_storage::batch::Op;
+    use conclave_batch::Op;
     use conclave_storage::log::{Entry, LogId, MemoryLog};
 
     use super::*;

@@ -54,14 +54,14 @@ fn finds_damage(folder: &Folder) -> bool {
     for number in 0..COUNT {
         match view.get(&key(&path(number))) {
             Ok(record) => assert_eq!(record.unwrap().value, expected(number).as_bytes(), "value {number}"),
-            Err(TableError::Damaged(_)) => found = true,
+            Err(error) if error.0.contains("damaged") => found = true,
             Err(other) => panic!("a damage is no {other}"),
         }
     }
     for number in 0..5 {
         match view.names(&key(&format!("d{number}")), None, usize::MAX) {
             Ok(names) => assert_eq!(names.len(), COUNT / 5),
-            Err(TableError::Damaged(_)) => found = true,
+            Err(error) if error.0.contains("damaged") => found = true,
             Err(other) => panic!("a damage is no {other}"),
         }
     }

@@ -7,7 +7,6 @@ use prost::Message;
 use serde_json::{Map, Value};
 
 use super::{description, settings};
-use crate::batch::MAX_VALUE_BYTES;
 use crate::engine::{Call, Class, Handler, Path};
 use crate::engines;
 use crate::error::Error;
@@ -16,6 +15,7 @@ use crate::mount::{self, Mount, MountRecord, MountTable, MountTableRecord, upkee
 use crate::printable;
 use crate::reply::Reply;
 use crate::request::Operation;
+use crate::store::MAX_PLAINTEXT_BYTES;
 
 /// Most mounts of a namespace.
 pub(super) const MAX_MOUNTS: usize = 2_000;
@@ -197,7 +197,7 @@ pub(super) fn save(call: &mut Call<'_, '_>, mounts: Vec<MountRecord>) -> Result<
         )));
     }
     let table = MountTableRecord { mounts };
-    if table.encoded_len() > MAX_VALUE_BYTES {
+    if table.encoded_len() > MAX_PLAINTEXT_BYTES {
         return Err(Error::invalid("the mount table is full; disable mounts, or shorten descriptions and settings"));
     }
     MountTable::save(call.store, table.mounts)

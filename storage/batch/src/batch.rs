@@ -4,6 +4,7 @@
 //! computed by somebody who has keys, over the bytes of `body`; apply never looks at it. Field numbers are
 //! part of the disk format (`docs/internals/batch.md`).
 
+use bytes::Bytes;
 use prost::Message;
 
 /// Entries that a batch id is remembered for, and that a batch's base may lie behind its entry.
@@ -22,13 +23,13 @@ pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 pub struct SignedBatch {
     /// An encoded [`Batch`].
     #[prost(bytes = "bytes", tag = "1")]
-    pub body: prost::bytes::Bytes,
+    pub body: Bytes,
     /// The key term under which the tag was made.
     #[prost(uint32, tag = "2")]
     pub term: u32,
     /// MAC over `term` and `body`, 32 bytes.
     #[prost(bytes = "bytes", tag = "3")]
-    pub tag: prost::bytes::Bytes,
+    pub tag: Bytes,
 }
 
 /// Effects on the table, and the conditions under which they happen.
@@ -36,7 +37,7 @@ pub struct SignedBatch {
 pub struct Batch {
     /// Unique, 16 bytes. A batch whose id was applied before does nothing and answers what it answered then.
     #[prost(bytes = "bytes", tag = "1")]
-    pub id: prost::bytes::Bytes,
+    pub id: Bytes,
     /// Must equal the table's epoch.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
@@ -62,7 +63,7 @@ pub struct Batch {
 pub struct Guard {
     /// Encoded key; the root directory is empty.
     #[prost(bytes = "bytes", tag = "1")]
-    pub key: prost::bytes::Bytes,
+    pub key: Bytes,
     /// Whether the revision of the directory is meant, not of the value.
     #[prost(bool, tag = "2")]
     pub is_directory: bool,
@@ -76,10 +77,10 @@ pub struct Guard {
 pub struct Op {
     /// Encoded key.
     #[prost(bytes = "bytes", tag = "1")]
-    pub key: prost::bytes::Bytes,
+    pub key: Bytes,
     /// The new value; absent means delete.
     #[prost(bytes = "bytes", optional, tag = "2")]
-    pub value: Option<prost::bytes::Bytes>,
+    pub value: Option<Bytes>,
 }
 
 /// Says what the table digest was at an index. Only a holder of keys can make one that verifies.
@@ -90,7 +91,7 @@ pub struct Checkpoint {
     pub index: u64,
     /// BLAKE3 of the table's LtHash state after that index was applied, 32 bytes.
     #[prost(bytes = "bytes", tag = "2")]
-    pub digest: prost::bytes::Bytes,
+    pub digest: Bytes,
 }
 
 /// What apply answered.

@@ -1,9 +1,9 @@
-//! The store as the core sees it: one point in time of the revisioned table, ciphertext in and out.
+//! The table as it is read: one point in time, ciphertext in and out.
 
 use bytes::Bytes;
 
 /// A stored value and the log index of its last change.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Log index of the entry that wrote it.
     pub revision: u64,
@@ -11,17 +11,17 @@ pub struct Record {
     pub value: Bytes,
 }
 
-/// A directory's revision (0 if it never held a name) and its number of names.
+/// A directory: how many names it holds, and when one was last added or removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Directory {
-    /// Log index at which a name was last added or removed.
+    /// Log index at which a name was last added or removed, or got or lost a value or children; 0 if it is empty.
     pub revision: u64,
-    /// Names in it.
+    /// Names in it now.
     pub count: u64,
 }
 
 /// One encrypted name in a directory.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// The segment, as it lies in the table.
     pub segment: Bytes,
@@ -38,12 +38,30 @@ pub struct ViewError(pub String);
 
 /// One point in time of the table. Keys are encoded segments (`docs/internals/table.md`).
 pub trait View: Send + Sync {
-    /// Log index of this point in time.
+    /// Applied index of this point in time; 0 if nothing was applied.
     fn index(&self) -> u64;
     /// The value under a key.
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError>;
-    /// A directory's revision and count.
+    /// A directory's revision and count; the root directory is empty bytes.
     fn directory(&self, key: &[u8]) -> Result<Directory, ViewError>;
     /// Up to `limit` names of a directory, in the order of their bytes, behind `after`.
     fn names(&self, key: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Name>, ViewError>;
+}
+
+impl<V: View + ?Sized> View for Box<V> {
+    fn index(&self) -> u64 {
+        (**self).index()
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {
+        (**self).get(key)
+    }
+
+    fn directory(&self, key: &[u8]) -> Result<Directory, ViewError> {
+        (**self).directory(key)
+    }
+
+    fn names(&self, key: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Name>, ViewError> {
+        (**self).names(key, after, limit)
+    }
 }

@@ -1,0 +1,11 @@
+//! The words between the core, which makes batches, and the table, which carries them out: batches and their outcomes,
+//! keys, views, and the limits of each. Knows neither side.
+
+mod batch;
+pub mod key;
+mod view;
+
+pub use batch::{
+    Batch, Checkpoint, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Op, Outcome, SignedBatch, WINDOW,
+};
+pub use view::{Directory, Name, Record, View, ViewError};
