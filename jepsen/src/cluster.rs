@@ -83,6 +83,7 @@ pub struct Cluster {
     shares: Vec<Secret>,
     root_token: Secret,
     client: Client,
+    options: Options,
     /// Last, so that the processes are gone before their folder is.
     folder: Folder,
 }
@@ -124,7 +125,7 @@ impl Cluster {
             .addresses(nodes.iter().map(Node::address))
             .build()
             .map_err(ClusterError::request("setting up a client"))?;
-        let cluster = Self { nodes, shares: Vec::new(), root_token: Secret::new(""), client, folder };
+        let cluster = Self { nodes, shares: Vec::new(), root_token: Secret::new(""), client, options, folder };
         for node in &cluster.nodes {
             node.spawn()?;
         }
@@ -244,6 +245,28 @@ impl Cluster {
         let running: Vec<_> = self.nodes.iter().filter(|node| node.is_running()).collect();
         running.iter().try_for_each(|node| node.signal_kill())?;
         running.iter().try_for_each(|node| node.kill())
+    }
+
+    /// Stops every node and gives each other addresses, as a moved subnet would; each is told where the others are now.
+    /// Nothing runs afterwards.
+    ///
+    /// # Errors
+    /// Any [`ClusterError`]; only clusters with [`Links::Direct`] can move.
+    pub fn move_all(&mut self) -> Result<(), ClusterError> {
+        self.kill_all()?;
+        let places = address::choose(self.nodes.len())?;
+        let peers: Vec<_> = places.iter().map(|place| format!("\"{}\"", place.cluster)).collect();
+        let storage = format!("{}\n  peers = [{}]", self.options.storage, peers.join(", "));
+        let options = Options { storage, ..self.options.clone() };
+        for (node, place) in self.nodes.iter_mut().zip(places) {
+            node.move_to(place, &options)?;
+        }
+        self.client = Client::builder()
+            .addresses(self.nodes.iter().map(Node::address))
+            .token(self.root_token.clone())
+            .build()
+            .map_err(ClusterError::request("setting up a client"))?;
+        Ok(())
     }
 
     /// Starts every node that does not run, and waits until it listens. It is sealed then.

@@ -4,25 +4,24 @@ use std::sync::Arc;
 
 use conclave_raft::{Member, Role, Status};
 use conclave_vault::action::Action;
+use conclave_vault::core::Core;
 use conclave_vault::error::Error;
-use conclave_vault::members;
 use conclave_vault::reply::{Raw, Reply};
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use crate::app::App;
-use crate::cluster::join;
+use crate::cluster::{join, membership};
 use crate::serve::unavailable;
 use crate::{host, version};
 
 /// Does an action and puts its answer into the reply.
-pub(crate) async fn perform(app: &Arc<App>, action: Action, mut reply: Reply) -> Result<Reply, Error> {
+pub(crate) async fn perform(app: &Arc<App>, core: &Core, action: Action, mut reply: Reply) -> Result<Reply, Error> {
     match action {
         Action::Seal => app.seal().await,
         Action::StepDown => step_down(app).await?,
         Action::HaStatus => reply.data = Some(ha_status(app).await),
         Action::RaftConfiguration => reply.data = Some(raft_configuration(&app.status())),
-        Action::RemovePeer { server_id } => remove_peer(app, &server_id).await?,
+        Action::RemovePeer { server_id } => membership::remove(app, core, &server_id).await?,
         Action::JoinToken { ttl_secs } => {
             let token = join::issue(app, ttl_secs).await?;
             reply.data = object(json!({ "token": token.as_str(), "ttl": ttl_secs }));
@@ -94,18 +93,6 @@ fn raft_configuration(status: &Status) -> Map<String, Value> {
     };
     let servers: Vec<_> = status.members.iter().map(server).collect();
     object(json!({ "config": { "index": status.applied, "servers": servers } })).unwrap_or_default()
-}
-
-async fn remove_peer(app: &App, server_id: &str) -> Result<(), Error> {
-    let id = u64::from_str_radix(server_id, 16)
-        .ok()
-        .filter(|id| app.raft.status().members.iter().any(|member| member.id == *id))
-        .ok_or_else(|| Error::invalid("no node of the cluster has this id; see `operator raft list-peers`"))?;
-    let core = app.shared.serving().ok_or_else(|| unavailable("Vault is sealed"))?;
-    let deadline = Instant::now() + std::time::Duration::from_secs(30);
-    // First nobody gives it keys any more, then it leaves the replication.
-    app.commit(&core, deadline, |store, _| members::remove(store, id)).await?;
-    app.raft.remove(id).await.map_err(|error| unavailable(&error.to_string()))
 }
 
 fn metrics(app: &App, format: &str, mut reply: Reply) -> Result<Reply, Error> {

@@ -27,7 +27,7 @@ use crate::ceremony::Ceremonies;
 use crate::cluster::gated::GatedTable;
 use crate::cluster::handover::candidates::Candidates;
 use crate::cluster::hooks::NodeHooks;
-use crate::cluster::{join, observer, upkeep};
+use crate::cluster::{address, join, membership, observer, upkeep};
 use crate::config::{Config, Storage};
 use crate::contact::{self, Contact};
 use crate::gateway::{Gateway, Incoming, Outgoing};
@@ -66,6 +66,7 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) last_read_point: Mutex<Option<Instant>>,
     wants_upkeep: Notify,
+    wants_membership: Notify,
     wants_checkpoint: AtomicBool,
     active_since: AtomicI64,
     started_at: Time,
@@ -94,6 +95,7 @@ impl App {
             metrics: Arc::new(Metrics::new()),
             last_read_point: Mutex::new(None),
             wants_upkeep: Notify::new(),
+            wants_membership: Notify::new(),
             wants_checkpoint: AtomicBool::new(false),
             active_since: AtomicI64::new(0),
             started_at: view::now(),
@@ -108,6 +110,8 @@ impl App {
         tokio::spawn(upkeep::run(Arc::clone(&app)));
         tokio::spawn(observer::run(Arc::clone(&app)));
         tokio::spawn(contact::run(Arc::clone(&app)));
+        tokio::spawn(membership::run(Arc::clone(&app)));
+        tokio::spawn(address::run(Arc::clone(&app)));
         tokio::spawn(join::join_as_configured(Arc::clone(&app)));
         Ok(app)
     }
@@ -275,6 +279,15 @@ impl App {
 
     pub(crate) fn wake_upkeep(&self) {
         self.wants_upkeep.notify_one();
+    }
+
+    /// Resolves when the members record has changed here.
+    pub(crate) async fn members_changed(&self) {
+        self.wants_membership.notified().await;
+    }
+
+    pub(crate) fn wake_membership(&self) {
+        self.wants_membership.notify_one();
     }
 
     pub(crate) fn request_checkpoint(&self) {

@@ -1,9 +1,11 @@
 //! This node's part in the cluster: what peers ask of it, and what it does when it leads.
 
+pub(crate) mod address;
 pub(crate) mod gated;
 pub(crate) mod handover;
 pub(crate) mod hooks;
 pub(crate) mod join;
+pub(crate) mod membership;
 pub(crate) mod observer;
 pub(crate) mod peer;
 pub(crate) mod table_check;

@@ -91,7 +91,8 @@ impl App {
         loop {
             let confirmed = self.raft.confirmed().map(|known| known.asked_at + limits.consensus_time);
             let until = confirmed.map_or(earliest, |until| until.max(earliest));
-            if Instant::now() >= until || self.raft.is_removed() {
+            let until = if self.raft.is_removed() { earliest } else { until };
+            if Instant::now() >= until {
                 return;
             }
             tokio::time::sleep_until(until.min(Instant::now() + limits.contact_interval)).await;

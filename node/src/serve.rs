@@ -8,6 +8,7 @@ use std::sync::Arc;
 use conclave_batch::Outcome;
 use conclave_raft::{ProposeError, ReadError, Role};
 use conclave_storage::table::Table;
+use conclave_vault::action::Action;
 use conclave_vault::batch::Proposal;
 use conclave_vault::context::Context;
 use conclave_vault::core::{Core, Done, Plan};
@@ -16,6 +17,7 @@ use conclave_vault::reply::Reply;
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::cluster::membership;
 use crate::contact::Contact;
 use crate::gateway::{Consistency, Incoming, Outgoing};
 use crate::http::error;
@@ -213,13 +215,16 @@ impl App {
         written_at: Option<u64>,
     ) -> Result<Outgoing, Error> {
         if let Some(action) = reply.action.take() {
+            if let Action::RemovePeer { server_id } = &action {
+                membership::hand_over_before(self, server_id).await?;
+            }
             if action.is_for_the_leader()
                 && self.raft.status().role != Role::Leader
                 && let Some(outgoing) = forward::to_leader(self, core, incoming).await?
             {
                 return Ok(outgoing);
             }
-            reply = actions::perform(self, action, reply).await?;
+            reply = actions::perform(self, core, action, reply).await?;
         }
         let raw = reply.render(&incoming.request.id);
         let mut headers = Vec::new();

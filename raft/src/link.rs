@@ -46,6 +46,7 @@ pub(crate) struct Link {
 }
 
 struct Slot {
+    address: Mutex<String>,
     /// The connection and how many came before it.
     open: watch::Sender<Option<(u64, Channel)>>,
     broken: Notify,
@@ -66,11 +67,17 @@ impl Link {
         timing: Timing,
         on_open: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let slot = Arc::new(Slot { open: watch::Sender::new(None), broken: Notify::new(), count: Mutex::new(0) });
+        let slot = Arc::new(Slot {
+            address: Mutex::new(address),
+            open: watch::Sender::new(None),
+            broken: Notify::new(),
+            count: Mutex::new(0),
+        });
         let kept = slot.clone();
         let dialler = tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
             loop {
+                let address = kept.address.lock().clone();
                 match open(&address, tls.clone(), timing).await {
                     Ok(channel) => {
                         pause = FIRST_PAUSE;
@@ -86,6 +93,15 @@ impl Link {
             }
         });
         Self { slot, dialler }
+    }
+
+    /// Dials another address from now on.
+    pub(crate) fn redirect(&self, address: &str) {
+        let mut present = self.slot.address.lock();
+        if *present != address {
+            address.clone_into(&mut present);
+            self.slot.broken.notify_one();
+        }
     }
 
     /// The connection, if it is up, and its number for [`Link::report`].

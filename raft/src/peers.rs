@@ -53,6 +53,8 @@ struct Known {
     /// Where the hints come from: a membership with this log id, or a join if `None`.
     hints_id: Option<LogId>,
     keys: HashMap<[u8; 32], u64>,
+    /// `host:port` where a member said that it is, until the membership says the same.
+    places: BTreeMap<u64, String>,
 }
 
 impl Peers {
@@ -133,6 +135,8 @@ impl Peers {
         let had_pins = known.hints_id.is_none() && !known.hints.is_empty();
         known.members = membership.nodes().map(|(id, endpoint)| (*id, endpoint.clone())).collect();
         known.members_id = *membership.log_id();
+        let Known { members, places, .. } = &mut *known;
+        places.retain(|id, place| members.get(id).is_some_and(|endpoint| endpoint.cluster_addr != *place));
         if known.members.contains_key(&self.own_id) && known.members_id >= known.hints_id {
             known.hints.clear();
             known.hints_id = None;
@@ -177,8 +181,24 @@ impl Peers {
         self.link_to(id, &endpoint, lane)
     }
 
-    /// The connection to a node at the place that the caller knows it to be.
+    /// A member says where it is, whatever the membership says: it is dialled there from now on.
+    pub(crate) fn note_place(&self, id: u64, address: &str) {
+        {
+            let mut known = self.known.write();
+            match known.members.get(&id) {
+                None => return,
+                Some(endpoint) if endpoint.cluster_addr == address => known.places.remove(&id),
+                Some(_) => known.places.insert(id, address.to_owned()),
+            };
+        }
+        let links = self.links.lock();
+        links.iter().filter(|((to, _), _)| *to == id).for_each(|(_, (_, link))| link.redirect(address));
+    }
+
+    /// The connection to a node at the place that the caller knows it to be, or where it said since that it is.
     pub(crate) fn link_to(&self, id: u64, endpoint: &Endpoint, lane: Lane) -> Option<Arc<Link>> {
+        // Before the links are locked, because whoever has locked what is known may wait for them.
+        let place = self.known.read().places.get(&id).cloned();
         let mut links = self.links.lock();
         if let Some((present, link)) = links.get(&(id, lane))
             && same_place(present, endpoint)
@@ -193,7 +213,8 @@ impl Peers {
                 let _ = opened.try_send(id);
             }
         };
-        let link = Arc::new(Link::dial(endpoint.cluster_addr.clone(), tls, self.timing, on_open));
+        let link =
+            Arc::new(Link::dial(place.unwrap_or_else(|| endpoint.cluster_addr.clone()), tls, self.timing, on_open));
         links.insert((id, lane), (endpoint.clone(), link.clone()));
         Some(link)
     }

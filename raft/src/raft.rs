@@ -149,6 +149,12 @@ impl Raft {
         self.0.peers.set_pins(members).map_err(|error| ChangeError::Io(error.to_string()))
     }
 
+    /// A member said, over a connection that proved its key, where it is: it is dialled there from now on, until the
+    /// membership says otherwise.
+    pub fn note_address(&self, id: u64, cluster_addr: &str) {
+        self.0.peers.note_place(id, cluster_addr);
+    }
+
     /// This node as others should know it: its id, addresses and key.
     pub fn member(&self) -> Member {
         Member::new(self.0.id, &self.0.own, true)

@@ -122,6 +122,16 @@ pub fn remove(store: &mut Store<'_>, id: u64) -> Result<(), Error> {
     store.put(&system, MEMBERS, &record)
 }
 
+/// Changes a member's addresses; whoever is no member is left out.
+pub fn relocate(store: &mut Store<'_>, id: u64, cluster_addr: &str, api_addr: &str) -> Result<(), Error> {
+    let mut record = load(store)?;
+    let Some(member) = record.members.iter_mut().find(|member| member.id == id) else { return Ok(()) };
+    cluster_addr.clone_into(&mut member.cluster_addr);
+    api_addr.clone_into(&mut member.api_addr);
+    let system = store.system();
+    store.put(&system, MEMBERS, &record)
+}
+
 /// Makes a token that one node may redeem once.
 pub fn issue_token(store: &mut Store<'_>, context: &mut Context<'_>, ttl_secs: u64) -> Result<JoinToken, Error> {
     if !(1..=MAX_TOKEN_SECS).contains(&ttl_secs) {

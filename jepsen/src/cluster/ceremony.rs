@@ -1,6 +1,7 @@
 //! Initialising, growing, sealing and unsealing, through the API.
 
 use conclave_client::{InitRequest, Method, Request, SealStatus};
+use futures::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -25,12 +26,10 @@ impl Cluster {
         self.wait_for_leader().await.map(drop)
     }
 
-    /// Lets the other nodes join, each with a token of its own, unseals them by a second ceremony on the first node, and
+    /// Lets the other nodes join all at the same moment, each with a token of its own, unseals them by a second ceremony on the first node, and
     /// waits until all are voters.
     pub(super) async fn grow(&self) -> Result<(), ClusterError> {
-        for index in 1..self.nodes.len() {
-            self.join(index).await?;
-        }
+        join_all((1..self.nodes.len()).map(|index| self.join(index))).await.into_iter().collect::<Result<(), _>>()?;
         if self.nodes.len() > 1 {
             self.unseal_all().await?;
         }

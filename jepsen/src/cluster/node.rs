@@ -50,10 +50,22 @@ impl Node {
         let (program, environment) = (program.to_owned(), options.environment.clone());
         let (process, proxy) = (Mutex::default(), None);
         let node = Self { name, address, place, folder, program, environment, process, proxy, client };
-        let text = configuration::text(&node.name, place, &node.data_dir(), options);
-        let path = node.configuration_file();
-        fs::write(&path, text).map_err(ClusterError::file(path))?;
+        node.configure(options)?;
         Ok(node)
+    }
+
+    /// Takes another place, from the next start on.
+    pub(super) fn move_to(&mut self, place: Place, options: &Options) -> Result<(), ClusterError> {
+        self.place = place;
+        self.address = format!("http://{}", place.api);
+        self.client = client_at(&self.address, STATUS_DEADLINE);
+        self.configure(options)
+    }
+
+    fn configure(&self, options: &Options) -> Result<(), ClusterError> {
+        let text = configuration::text(&self.name, self.place, &self.data_dir(), options);
+        let path = self.configuration_file();
+        fs::write(&path, text).map_err(ClusterError::file(path))
     }
 
     /// Puts a proxy in front of the cluster port, if there is to be one.

@@ -160,7 +160,7 @@ fn accept(app: &App, answer: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn to_member(record: &MemberRecord) -> Option<Member> {
+pub(crate) fn to_member(record: &MemberRecord) -> Option<Member> {
     Some(Member {
         id: record.id,
         cluster_addr: record.cluster_addr.clone(),
@@ -207,24 +207,17 @@ async fn redeem(app: &Arc<App>, request: JoinRequest, member: MemberRecord) -> R
         .as_slice()
         .try_into()
         .map_err(|_| CallError::Denied("the token's id is not 16 bytes".into()))?;
-    let joiner = to_member(&member).ok_or_else(|| CallError::Denied("the joiner's key is not 32 bytes".into()))?;
+    to_member(&member).ok_or_else(|| CallError::Denied("the joiner's key is not 32 bytes".into()))?;
     let deadline = Instant::now() + TIMEOUT;
     app.commit(&core, deadline, |store, context| {
         members::redeem(store, context.now, &cluster_id, &token_id, &request.proof, member.clone())?;
         members::load(store)
     })
     .await
-    .map(|record| JoinReply { members: record.members })
-    .map_err(|error| CallError::Failed { code: u32::from(error.kind as u8) + 100, message: error.messages.join("; ") })
-    .map(|reply| (reply, joiner))
-    .map(|(reply, joiner)| {
-        let app = Arc::clone(app);
-        // The joiner is reachable only once it has read this answer and knows whom to trust.
-        tokio::spawn(async move {
-            if let Err(error) = app.raft.add_learner(joiner).await {
-                tracing::error!(%error, "a node that joined could not be added to the Raft membership");
-            }
-        });
-        Bytes::from(reply.encode_to_vec())
+    .map(|record| {
+        // The joiner is reachable only once it has read this answer and knows whom to trust; the loop tries until it is.
+        app.wake_membership();
+        Bytes::from(JoinReply { members: record.members }.encode_to_vec())
     })
+    .map_err(|error| CallError::Failed { code: u32::from(error.kind as u8) + 100, message: error.messages.join("; ") })
 }

@@ -5,8 +5,12 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use crate::config::address;
 use crate::config::section::Section;
 use crate::config::vocabulary;
+
+/// Most addresses of other nodes: one for each that a cluster may have.
+const MAX_PEERS: usize = conclave_vault::members::MAX_MEMBERS;
 
 /// Where data lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Raft {
     pub node_id: Option<String>,
     /// Where a new node asks to join, in order.
     pub retry_join: Vec<RetryJoin>,
+    /// `host:port` of other nodes, where a member that reaches nobody looks for them.
+    pub peers: Vec<String>,
     /// Between which places the cluster runs.
     pub timing: Timing,
     /// Applied entries that stay in the log behind a snapshot; `None` is the default.
@@ -153,8 +159,14 @@ impl Raft {
         if section.filled("engine").is_some_and(|engine| engine != "fjall") {
             section.error(section.line_of("engine"), "engine must be \"fjall\", the only one there is");
         }
+        let peers = section.texts("peers").unwrap_or_default();
+        if peers.len() > MAX_PEERS || peers.iter().any(|peer| address::split(peer).is_none()) {
+            let message = "peers must be a list of at most 64 addresses of other nodes, such as [\"10.0.0.2:8201\"]";
+            section.error(section.line_of("peers"), message);
+        }
         Some(Self {
             path,
+            peers,
             node_id: section.filled("node_id"),
             retry_join: section.blocks("retry_join").into_iter().filter_map(RetryJoin::read).collect(),
             timing,

@@ -1,0 +1,144 @@
+//! Where the members are. A node that listens elsewhere than the membership says tells the others, over connections that
+//! prove its key; so a moved node is found again, and all of them are if they moved at once.
+//!
+//! What a member said counts at once for dialling it. The leader then writes it into the members record, and the
+//! membership follows. If nobody can be reached where the membership says, `peers` in the configuration says where else to
+//! look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use conclave_raft::{CallError, Peer, Role};
+use conclave_vault::members;
+use futures::future::join_all;
+use prost::Message;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::config::{Storage, address, storage};
+use crate::contact::Contact;
+
+/// A member says where it is.
+pub(crate) const METHOD: &str = "announce";
+/// How often a node that moved, or that has no leader, says where it is.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long one announcement may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the leader may take to write an address down.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest address, in bytes.
+const MAX_ADDRESS_BYTES: usize = 512;
+
+/// Where the sender is.
+#[derive(Clone, PartialEq, Message)]
+struct Announcement {
+    /// `host:port` for other nodes.
+    #[prost(string, tag = "1")]
+    cluster_addr: String,
+    /// URL of its API.
+    #[prost(string, tag = "2")]
+    api_addr: String,
+}
+
+impl Announcement {
+    fn is_plausible(&self) -> bool {
+        let is_short = self.cluster_addr.len().max(self.api_addr.len()) <= MAX_ADDRESS_BYTES;
+        is_short && address::split(&self.cluster_addr).is_some() && storage::is_url(&self.api_addr)
+    }
+}
+
+/// Runs until the application stops.
+pub(crate) async fn run(app: Arc<App>) {
+    let Storage::Raft(settings) = &app.config.storage else { return };
+    let mut has_said = false;
+    loop {
+        tokio::select! {
+            () = app.stopping() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        let own = app.raft.member();
+        let members = app.raft.status().members;
+        let Some(known) = members.iter().find(|member| member.id == own.id) else { continue };
+        let has_moved = (&known.cluster_addr, &known.api_addr) != (&own.cluster_addr, &own.api_addr);
+        if has_moved && !has_said {
+            let (from, to) = (&known.cluster_addr, &own.cluster_addr);
+            tracing::info!(from, to, api_addr = own.api_addr, "this node moved; it tells the other members");
+        }
+        has_said = has_moved;
+        let is_lost = app.contact() == Contact::Lost;
+        if has_moved || is_lost {
+            let peers = if is_lost { settings.peers.as_slice() } else { &[] };
+            let others = members.iter().map(|member| member.id).filter(|id| *id != own.id);
+            let news = Announcement { cluster_addr: own.cluster_addr, api_addr: own.api_addr };
+            announce(&app, others.collect(), peers, &news).await;
+            if has_moved {
+                note(&app, own.id, news);
+            }
+        }
+    }
+}
+
+/// Tells everybody at once, each where it is believed to be.
+async fn announce(app: &App, members: Vec<u64>, peers: &[String], news: &Announcement) {
+    let body = Bytes::from(news.encode_to_vec());
+    let deadline = Instant::now() + TIMEOUT;
+    let told = members.into_iter().map(|id| app.raft.call(id, METHOD, body.clone(), deadline));
+    // Whoever answers there learns nothing that is secret, and is believed nothing.
+    let elsewhere = peers
+        .iter()
+        .filter(|peer| **peer != news.cluster_addr)
+        .map(|peer| app.raft.call_address(peer, None, METHOD, body.clone(), deadline));
+    // Whoever missed it is told again.
+    tokio::join!(join_all(told), join_all(elsewhere));
+}
+
+/// A member said where it is.
+pub(crate) fn answer(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
+    let denied = |message: &str| CallError::Denied(message.to_owned());
+    let sender = from.id.ok_or_else(|| denied("only members say where they are"))?;
+    let news = Announcement::decode(body).map_err(|_| denied("the announcement does not decode"))?;
+    if !news.is_plausible() {
+        return Err(denied("the announcement holds no address and URL"));
+    }
+    app.raft.note_address(sender, &news.cluster_addr);
+    note(app, sender, news);
+    Ok(Bytes::new())
+}
+
+/// Has the leader write down where a member is, as a task: whoever announced it does so again until it is written.
+fn note(app: &Arc<App>, id: u64, news: Announcement) {
+    let Some(core) = app.shared.serving().filter(|_| app.raft.status().role == Role::Leader) else { return };
+    let known = app.raft.status().members.into_iter().find(|member| member.id == id);
+    if known
+        .is_none_or(|known| (known.cluster_addr, known.api_addr) == (news.cluster_addr.clone(), news.api_addr.clone()))
+    {
+        return;
+    }
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let deadline = Instant::now() + WRITE_TIMEOUT;
+        let change =
+            app.commit(&core, deadline, |store, _| members::relocate(store, id, &news.cluster_addr, &news.api_addr));
+        match change.await {
+            Ok(()) => app.wake_membership(),
+            Err(error) => tracing::debug!(%error, "a member's new address could not be written down yet"),
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_and_a_url_are_believed() {
+        let is_plausible = |cluster_addr: &str, api_addr: &str| {
+            Announcement { cluster_addr: cluster_addr.into(), api_addr: api_addr.into() }.is_plausible()
+        };
+        assert!(is_plausible("10.0.0.1:8201", "https://10.0.0.1:8200"));
+        assert!(!is_plausible("10.0.0.1", "https://10.0.0.1:8200"));
+        assert!(!is_plausible("10.0.0.1:8201", "file:///etc"));
+        assert!(!is_plausible(&format!("{}:8201", "a".repeat(MAX_ADDRESS_BYTES)), "https://10.0.0.1:8200"));
+    }
+}

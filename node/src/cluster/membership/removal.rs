@@ -1,0 +1,142 @@
+//! Removing a member: all or nothing. What would leave the cluster without a leader is refused before anything is
+//! written; what is written is done, by the loop of [`super`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conclave_raft::Role;
+use conclave_vault::core::Core;
+use conclave_vault::error::Error;
+use conclave_vault::members;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::cluster::handover::receiver::sealed_members;
+use crate::serve::unavailable;
+
+/// How long a removal may take before its caller is told to look later.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a caller looks whether it is done.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What decides whether a node may go.
+struct Standing {
+    voters: BTreeSet<u64>,
+    /// Nodes that answer now.
+    answering: BTreeSet<u64>,
+    /// Those of them that are unsealed.
+    unsealed: BTreeSet<u64>,
+}
+
+/// Refuses the removal of a node without which the cluster could not go on.
+fn check_removal(standing: &Standing, id: u64) -> Result<(), Error> {
+    let refused = |why: String| Err(Error::invalid(format!("{why}; nothing was changed")));
+    if !standing.voters.contains(&id) {
+        return Ok(());
+    }
+    let rest: BTreeSet<u64> = standing.voters.iter().copied().filter(|voter| *voter != id).collect();
+    if rest.is_empty() {
+        return refused(format!("node {id:016x} is the last voter, and a cluster cannot be without one"));
+    }
+    if rest.is_disjoint(&standing.unsealed) {
+        return refused(format!(
+            "node {id:016x} is the last voter that is unsealed; unseal another one first (`operator unseal -cluster`)"
+        ));
+    }
+    let answering = rest.intersection(&standing.answering).count();
+    if answering * 2 <= rest.len() {
+        return refused(format!(
+            "without node {id:016x} only {answering} of {} voters would answer, which is no majority; bring another \
+             one back or remove one that is down first",
+            rest.len()
+        ));
+    }
+    Ok(())
+}
+
+/// The member that a text names.
+fn find(app: &App, server_id: &str) -> Result<u64, Error> {
+    u64::from_str_radix(server_id, 16)
+        .ok()
+        .filter(|id| app.raft.status().members.iter().any(|member| member.id == *id))
+        .ok_or_else(|| Error::invalid("no node of the cluster has this id; see `operator raft list-peers`"))
+}
+
+async fn check(app: &Arc<App>, id: u64) -> Result<(), Error> {
+    let sealed = sealed_members(app).await;
+    let status = app.raft.status();
+    let standing = Standing {
+        voters: status.members.iter().filter(|member| member.voter).map(|member| member.id).collect(),
+        answering: sealed.keys().copied().collect(),
+        unsealed: sealed.iter().filter(|(_, is_sealed)| !**is_sealed).map(|(id, _)| *id).collect(),
+    };
+    check_removal(&standing, id)
+}
+
+/// Hands leadership over if the leader is asked to remove itself, so that its successor can do it.
+pub(crate) async fn hand_over_before(app: &Arc<App>, server_id: &str) -> Result<(), Error> {
+    let id = find(app, server_id)?;
+    if id != app.identity.id() || app.raft.status().role != Role::Leader {
+        return Ok(());
+    }
+    check(app, id).await?;
+    let handed = app.raft.transfer_leadership(None).await;
+    handed.map(drop).map_err(|error| unavailable(&format!("leadership could not be handed over first: {error}")))
+}
+
+/// Removes a member, on the leader.
+pub(crate) async fn remove(app: &Arc<App>, core: &Core, server_id: &str) -> Result<(), Error> {
+    let id = find(app, server_id)?;
+    check(app, id).await?;
+    let deadline = Instant::now() + TIMEOUT;
+    // From here on nobody gives it keys any more, and the leader, whoever it is, ends its replication.
+    app.commit(core, deadline, |store, _| members::remove(store, id)).await?;
+    app.wake_membership();
+    while app.raft.status().members.iter().any(|member| member.id == id) {
+        if Instant::now() >= deadline {
+            return Err(unavailable(
+                "the removal is decided and not done yet; it is tried until it is: look at `operator raft list-peers`",
+            ));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(voters: &[u64], answering: &[u64], unsealed: &[u64]) -> Standing {
+        let set = |ids: &[u64]| ids.iter().copied().collect();
+        Standing { voters: set(voters), answering: set(answering), unsealed: set(unsealed) }
+    }
+
+    fn refusal(standing: Standing, id: u64) -> String {
+        check_removal(&standing, id).err().map(|error| error.messages.join("; ")).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_node_that_others_can_do_without_may_go() {
+        assert_eq!(refusal(standing(&[1, 2, 3], &[1, 2, 3], &[1]), 2), "");
+        assert_eq!(refusal(standing(&[1, 2, 3], &[1, 2], &[1]), 3), "", "a dead one above all");
+        assert_eq!(refusal(standing(&[1], &[1], &[1]), 2), "", "a learner counts for nothing");
+    }
+
+    #[test]
+    fn the_last_voter_is_refused_by_name() {
+        assert!(refusal(standing(&[7], &[7], &[7]), 7).contains("node 0000000000000007 is the last voter"));
+    }
+
+    #[test]
+    fn the_last_unsealed_voter_is_refused_by_name() {
+        let found = refusal(standing(&[1, 10], &[1, 10, 11], &[10, 11]), 10);
+        assert!(found.contains("node 000000000000000a is the last voter that is unsealed"), "{found}");
+    }
+
+    #[test]
+    fn what_would_leave_no_majority_is_refused() {
+        assert!(refusal(standing(&[1, 2, 3], &[1, 2], &[1, 2]), 2).contains("only 1 of 2 voters"));
+    }
+}
