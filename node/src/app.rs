@@ -65,6 +65,8 @@ pub struct App {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) last_read_point: Mutex<Option<Instant>>,
+    /// Held by whoever makes this node the first of a cluster, or lets it join one.
+    pub(crate) entering: tokio::sync::Mutex<()>,
     wants_upkeep: Notify,
     wants_membership: Notify,
     wants_checkpoint: AtomicBool,
@@ -94,6 +96,7 @@ impl App {
             in_flight: InFlight::new(&config.limits),
             metrics: Arc::new(Metrics::new()),
             last_read_point: Mutex::new(None),
+            entering: tokio::sync::Mutex::default(),
             wants_upkeep: Notify::new(),
             wants_membership: Notify::new(),
             wants_checkpoint: AtomicBool::new(false),

@@ -101,16 +101,27 @@ impl Peers {
         }
     }
 
-    /// Takes the members learned while joining; they count until this node finds itself in the membership.
-    pub(crate) fn set_pins(&self, members: BTreeMap<u64, Endpoint>) -> io::Result<()> {
+    /// Takes cluster and members from the answer to a join, both or neither; they count until this node finds itself in
+    /// the membership. `false` if it is a member of another cluster.
+    pub(crate) fn enter(&self, id: [u8; 16], members: BTreeMap<u64, Endpoint>) -> io::Result<bool> {
         let mut known = self.known.write();
-        if known.members.contains_key(&self.own_id) {
-            return Ok(());
+        if !known.members.is_empty() && known.cluster_id != Some(id) {
+            return Ok(false);
         }
-        known.hints = members;
-        known.hints_id = None;
-        known.index_keys(&self.own_key);
-        self.save(&known)
+        // What an initialisation that failed has left behind is no cluster.
+        known.cluster_id = Some(id);
+        if !known.members.contains_key(&self.own_id) {
+            known.hints = members;
+            known.hints_id = None;
+            known.index_keys(&self.own_key);
+        }
+        self.save(&known).map(|()| true)
+    }
+
+    /// Whether this node has joined a cluster whose membership has not arrived.
+    pub(crate) fn is_entering(&self) -> bool {
+        let known = self.known.read();
+        !known.hints.is_empty() && !known.members.contains_key(&self.own_id)
     }
 
     /// Takes what a known member says of a membership that is newer than ours. A node that is still joining adds it

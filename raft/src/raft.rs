@@ -133,7 +133,7 @@ impl Raft {
         self.0.peers.cluster_id()
     }
 
-    /// Says which cluster this node is about to join. Kept beside the node's key.
+    /// Says which cluster this node is about to make. Kept beside the node's key.
     pub fn set_cluster_id(&self, id: [u8; 16]) -> Result<(), ChangeError> {
         match self.0.peers.set_cluster_id(id) {
             Ok(true) => Ok(()),
@@ -142,11 +142,26 @@ impl Raft {
         }
     }
 
-    /// Takes the members named in the answer to a join. They may speak to this node until it finds itself in the
-    /// membership that they send. Kept beside the node's key.
-    pub fn set_pins(&self, members: Vec<Member>) -> Result<(), ChangeError> {
+    /// Takes the cluster and the members named in the answer to a join. They may speak to this node until it finds
+    /// itself in the membership that they send. Kept beside the node's key.
+    pub fn enter(&self, cluster: [u8; 16], members: Vec<Member>) -> Result<(), ChangeError> {
         let members = members.into_iter().map(|member| (member.id, member.endpoint())).collect();
-        self.0.peers.set_pins(members).map_err(|error| ChangeError::Io(error.to_string()))
+        match self.0.peers.enter(cluster, members) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ChangeError::AlreadyInitialized),
+            Err(error) => Err(ChangeError::Io(error.to_string())),
+        }
+    }
+
+    /// Whether this node has joined a cluster and waits for its leader to send it the log.
+    pub fn is_entering(&self) -> bool {
+        self.0.peers.is_entering()
+    }
+
+    /// Whether this node is the only member of its cluster.
+    pub fn is_alone(&self) -> bool {
+        let view = self.0.view.borrow();
+        view.membership.voter_ids().eq([self.0.id]) && view.membership.nodes().count() == 1
     }
 
     /// A member said, over a connection that proved its key, where it is: it is dialled there from now on, until the

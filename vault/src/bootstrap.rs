@@ -9,14 +9,24 @@ use crate::batch::Proposal;
 use crate::context::Context;
 use crate::core::Core;
 use crate::error::{Error, ErrorKind};
+use crate::members::{self, MemberRecord};
 use crate::mount::{self, MountTable};
 use crate::policy::records;
 use crate::token;
 
+/// What a new cluster begins with.
+pub struct First<'a> {
+    /// The records outside the barrier, by name.
+    pub open_records: Vec<(&'static str, Vec<u8>)>,
+    /// The node that begins.
+    pub member: MemberRecord,
+    /// The root token's id where the operator chose it; else a fresh one is made.
+    pub root_token: Option<&'a str>,
+    /// Whether KV version 2 is mounted at `secret/`, as a dev server has it.
+    pub dev_kv: bool,
+}
+
 /// Makes the first batch and the root token.
-///
-/// `open_records` are the records outside the barrier, by name. `root_token` is the root token's id where the operator
-/// chose it, else a fresh one is made. `dev_kv` mounts KV version 2 at `secret/`, as a dev server has it.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] if the view already holds one of the open records.
@@ -24,26 +34,25 @@ pub fn first_batch<'a>(
     core: &'a Core,
     context: &mut Context<'a>,
     view: &'a dyn View,
-    open_records: Vec<(&'static str, Vec<u8>)>,
-    root_token: Option<&str>,
-    dev_kv: bool,
+    first: First<'_>,
 ) -> Result<(Proposal, String), Error> {
     let mut store = core.store(view);
-    for (name, bytes) in open_records {
+    for (name, bytes) in first.open_records {
         if store.get_open(name)?.is_some() {
             return Err(Error::new(ErrorKind::Invalid, "Vault is already initialized"));
         }
         store.put_open(name, bytes);
     }
     let mut mounts = mount::initial(context);
-    if dev_kv {
+    if first.dev_kv {
         let mut kv = mount::new_record(context, "secret/", "kv", "key/value secret storage");
         kv.options_json = json!({ "version": "2" }).to_string();
         mounts.push(kv);
     }
     MountTable::save(&mut store, mounts)?;
     records::put_initial(&mut store, context.now)?;
-    let token = token::create_root(&mut store, context, root_token)?;
+    members::add(&mut store, first.member)?;
+    let token = token::create_root(&mut store, context, first.root_token)?;
     let batch = store.finish(context)?.ok_or_else(|| Error::internal("the first batch is empty"))?;
     Ok((batch, token))
 }
@@ -83,14 +92,19 @@ mod tests {
         let mut harness = Harness::new();
         let mut random = Seeded::new(2);
         let mut context = context(&mut random, harness.now);
-        let records = || vec![("cluster", vec![1])];
+        let first = || First {
+            open_records: vec![("cluster", vec![1])],
+            member: MemberRecord::default(),
+            root_token: None,
+            dev_kv: false,
+        };
         let empty = TestTable::new();
-        let (first, _) = first_batch(&harness.core, &mut context, &empty, records(), None, false).unwrap();
-        let (second, _) = first_batch(&harness.core, &mut context, &empty, records(), None, false).unwrap();
+        let (one, _) = first_batch(&harness.core, &mut context, &empty, first()).unwrap();
+        let (two, _) = first_batch(&harness.core, &mut context, &empty, first()).unwrap();
         let mut table = TestTable::new();
-        assert!(matches!(table.apply(&first), Outcome::Applied { .. }));
-        assert!(matches!(table.apply(&second), Outcome::Conflict { .. }));
-        assert!(first_batch(&harness.core, &mut context, &table, records(), None, false).is_err());
+        assert!(matches!(table.apply(&one), Outcome::Applied { .. }));
+        assert!(matches!(table.apply(&two), Outcome::Conflict { .. }));
+        assert!(first_batch(&harness.core, &mut context, &table, first()).is_err());
         let (status, _) = harness.request("POST", "secret/data/a", json!({ "data": { "a": 1 } }));
         assert_eq!(status, 200);
     }

@@ -17,6 +17,7 @@ use crate::bootstrap;
 use crate::context::{Context, Random, SystemTtl};
 use crate::core::Core;
 use crate::error::{Error, ErrorKind};
+use crate::members::MemberRecord;
 use crate::path::CanonicalPath;
 use crate::request::{Operation, Request};
 use crate::seal::init;
@@ -164,9 +165,14 @@ impl Harness {
         let core = Core::new(initialized.barrier);
         let mut table = TestTable::new();
         let mut context = context(&mut random, now);
-        let (proposal, _) =
-            bootstrap::first_batch(&core, &mut context, &table.snapshot(), initialized.records, Some(ROOT), true)
-                .expect("the first batch fits an empty table");
+        let first = bootstrap::First {
+            open_records: initialized.records,
+            member: MemberRecord::default(),
+            root_token: Some(ROOT),
+            dev_kv: true,
+        };
+        let (proposal, _) = bootstrap::first_batch(&core, &mut context, &table.snapshot(), first)
+            .expect("the first batch fits an empty table");
         assert_eq!(table.apply(&proposal), Outcome::Applied { index: 1 });
         let mut harness = Self { core, table, random, now, remote_address: None, requests: 0 };
         harness.follow_keyring();

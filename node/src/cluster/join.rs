@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use conclave_raft::{CallError, Member, Peer, Role};
 use conclave_vault::error::{Error, ErrorKind};
-use conclave_vault::members::{self, MemberRecord};
+use conclave_vault::members::{self, Join, MemberRecord};
 use prost::Message;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -102,29 +102,32 @@ pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
     let token = TokenText::decode(bytes.as_slice()).map_err(|_| malformed())?;
     let cluster_id: [u8; 16] = token.cluster_id.as_slice().try_into().map_err(|_| malformed())?;
     let secret = Zeroizing::new(<[u8; 32]>::try_from(token.secret.as_slice()).map_err(|_| malformed())?);
-    if app.is_initialized() {
+    // One at a time, so that what one found free another does not take.
+    let _entering = app.entering.lock().await;
+    if app.is_initialized() || app.raft.is_initialized() {
         return Err(Error::invalid("this node already belongs to a cluster; a node joins with an empty data folder"));
     }
-    let request = JoinRequest {
-        token_id: token.token_id,
-        proof: members::prove(&secret, &cluster_id, &app.identity.public_key()),
-        member: Some(app.own_record()),
-    };
+    let own = app.own_record();
+    let proof = members::prove(&secret, &cluster_id, &own);
+    let request = JoinRequest { token_id: token.token_id, proof, member: Some(own) };
     let body = Bytes::from(request.encode_to_vec());
-    app.raft.set_cluster_id(cluster_id).map_err(|error| Error::internal(error.to_string()))?;
     let mut last = "the token names no member".to_owned();
     for contact in token.contacts {
-        let key = contact.public_key.as_slice().try_into().ok();
+        // A member is known by its key and by nothing else, so one without a key is none.
+        let key = Some(contact.public_key.as_slice().try_into().map_err(|_| malformed())?);
         let deadline = Instant::now() + TIMEOUT;
         match app.raft.call_address(&contact.cluster_addr, key, METHOD, body.clone(), deadline).await {
-            Ok(answer) => return accept(app, &answer),
+            Ok(answer) => return accept(app, cluster_id, &answer),
             Err(CallError::Failed { code, message }) if code == u32::from(ErrorKind::Invalid as u8) + 100 => {
                 return Err(Error::invalid(message));
             }
             Err(error) => last = error.to_string(),
         }
     }
-    Err(unavailable(&format!("no member of the cluster answered the join: {last}")))
+    // Whoever asks is not known, so it learns nothing of what lies at the addresses that it chose.
+    let mut failed = unavailable("no member of the cluster answered the join; the log of this node says why");
+    failed.detail = Some(last);
+    Err(failed)
 }
 
 /// Joins with the tokens of the configuration until one is accepted, if this node belongs to no cluster yet.
@@ -152,10 +155,12 @@ pub(crate) async fn join_as_configured(app: Arc<App>) {
     }
 }
 
-fn accept(app: &App, answer: &[u8]) -> Result<(), Error> {
+/// Takes cluster and members, now that a member has let this node in. Before, nothing is kept: a join that fails leaves
+/// a node that can still be initialised, or join another cluster.
+fn accept(app: &App, cluster_id: [u8; 16], answer: &[u8]) -> Result<(), Error> {
     let reply = JoinReply::decode(answer).map_err(|_| Error::internal("the answer to the join does not decode"))?;
     let members = reply.members.iter().filter_map(to_member).collect();
-    app.raft.set_pins(members).map_err(|error| Error::internal(error.to_string()))?;
+    app.raft.enter(cluster_id, members).map_err(|error| Error::internal(error.to_string()))?;
     tracing::info!(cluster = app.raft.cluster_id().map(hex::encode), "the cluster lets this node join");
     Ok(())
 }
@@ -208,9 +213,11 @@ async fn redeem(app: &Arc<App>, request: JoinRequest, member: MemberRecord) -> R
         .try_into()
         .map_err(|_| CallError::Denied("the token's id is not 16 bytes".into()))?;
     to_member(&member).ok_or_else(|| CallError::Denied("the joiner's key is not 32 bytes".into()))?;
+    let is_empty = is_empty(app, &member);
     let deadline = Instant::now() + TIMEOUT;
     app.commit(&core, deadline, |store, context| {
-        members::redeem(store, context.now, &cluster_id, &token_id, &request.proof, member.clone())?;
+        let join = Join { token_id: &token_id, proof: &request.proof, member: member.clone(), is_empty };
+        members::redeem(store, context.now, &cluster_id, join)?;
         members::load(store)
     })
     .await
@@ -220,4 +227,21 @@ async fn redeem(app: &Arc<App>, request: JoinRequest, member: MemberRecord) -> R
         Bytes::from(JoinReply { members: record.members }.encode_to_vec())
     })
     .map_err(|error| CallError::Failed { code: u32::from(error.kind as u8) + 100, message: error.messages.join("; ") })
+}
+
+/// Whether a node that is listed already has never had anything of the log: then it loses nothing that it promised.
+fn is_empty(app: &App, member: &MemberRecord) -> bool {
+    let status = app.raft.status();
+    let votes = status.members.iter().any(|known| known.id == member.id && known.voter);
+    let has_some = status.peers.iter().any(|peer| peer.id == member.id && peer.matched.is_some_and(|index| index > 0));
+    !votes && !has_some
+}
+
+/// A token that nobody issued, whose only member is at `address`.
+#[cfg(test)]
+pub(crate) fn made_up_token(address: &str) -> String {
+    let contact = Contact { cluster_addr: address.into(), public_key: vec![1; 32] };
+    let text =
+        TokenText { cluster_id: vec![9; 16], token_id: vec![2; 16], secret: vec![3; 32], contacts: vec![contact] };
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(text.encode_to_vec()))
 }

@@ -10,6 +10,7 @@ use conclave_storage::table::{Applied, MemoryTable, Table};
 use conclave_vault::batch::Proposal;
 use conclave_vault::context::{Context, SystemTtl};
 use conclave_vault::core::Core;
+use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::init::{Parameters, initialize};
 use conclave_vault::seal::record::KEYRING;
 use conclave_vault::store::open_key;
@@ -56,7 +57,13 @@ impl Scene {
         let first = {
             let view = scene.table.view().unwrap();
             let mut context = context(&mut random);
-            bootstrap::first_batch(&scene.core, &mut context, &view, made.records, Some("root"), true).unwrap().0
+            let first = bootstrap::First {
+                open_records: made.records,
+                member: MemberRecord::default(),
+                root_token: Some("root"),
+                dev_kv: true,
+            };
+            bootstrap::first_batch(&scene.core, &mut context, &view, first).unwrap().0
         };
         assert!(matches!(scene.commit(&first.bytes), Outcome::Applied { .. }));
         scene

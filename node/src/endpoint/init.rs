@@ -6,11 +6,11 @@ use std::time::Duration;
 use conclave_batch::Outcome;
 use conclave_raft::ChangeError;
 use conclave_storage::table::Table;
-use conclave_vault::bootstrap;
+use conclave_vault::barrier::Barrier;
+use conclave_vault::bootstrap::{self, First};
 use conclave_vault::context::Random as _;
 use conclave_vault::core::Core;
 use conclave_vault::error::{Error, ErrorKind};
-use conclave_vault::members;
 use conclave_vault::seal::init::{Initialized, Parameters, initialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -25,6 +25,9 @@ use crate::view::{self, SystemRandomness};
 
 /// How long the first election and the first batch may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pause between two looks at whether apply has let go of the first core.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A new cluster's secrets, for whoever initialised it.
 pub(crate) struct Made {
@@ -105,29 +108,53 @@ fn not_a_number(name: &str) -> Error {
     Error::invalid(format!("failed to decode JSON input: {name} must be a whole number"))
 }
 
-/// Makes a cluster of this one node: consensus, keys, first batch.
+/// Makes a cluster of this one node: consensus, keys, first batch. If it fails, it can be tried again.
 pub(crate) async fn create_cluster(
     app: &Arc<App>,
     parameters: Parameters,
     root_token: Option<&str>,
     dev_kv: bool,
 ) -> Result<Made, Error> {
+    let _entering = app.entering.lock().await;
+    if app.is_initialized() {
+        return Err(already());
+    }
+    if app.raft.is_entering() {
+        return Err(Error::invalid("this node is joining a cluster, which is initialized; unseal it there"));
+    }
     let mut random = SystemRandomness::default();
-    let mut cluster_id = [0; 16];
-    random.fill(&mut cluster_id);
+    // One attempt that failed may have named the cluster, and a node does not change its cluster.
+    let cluster_id = app.raft.cluster_id().unwrap_or_else(|| {
+        let mut fresh = [0; 16];
+        random.fill(&mut fresh);
+        fresh
+    });
     let initialized = initialize(parameters, &mut random, view::now(), cluster_id)
         .map_err(|error| Error::invalid(error.to_string()))?;
     let Initialized { shares, barrier, records } = initialized;
     let core = Arc::new(Core::new(barrier));
     app.shared.set_initialising(Some(Arc::clone(&core)));
-    let made = write_first_batches(app, &core, cluster_id, records.clone(), root_token, dev_kv).await;
+    let made = write_first_batch(app, &core, cluster_id, records.clone(), root_token, dev_kv).await;
     app.shared.set_initialising(None);
-    let root_token = made?;
-    let barrier = Arc::try_unwrap(core).map_err(|_| Error::internal("the first core is still in use"))?.into_barrier();
-    Ok(Made { initialized: Initialized { shares, barrier, records }, root_token: Zeroizing::new(root_token) })
+    let root_token = Zeroizing::new(made.inspect_err(|_| app.raft.set_campaign(false))?);
+    let barrier = take_back(core).await?;
+    Ok(Made { initialized: Initialized { shares, barrier, records }, root_token })
 }
 
-async fn write_first_batches(
+/// The barrier, once apply has let go of it.
+async fn take_back(mut core: Arc<Core>) -> Result<Barrier, Error> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match Arc::try_unwrap(core) {
+            Ok(core) => return Ok(core.into_barrier()),
+            Err(_) if Instant::now() >= deadline => return Err(Error::internal("the first core is still in use")),
+            Err(shared) => core = shared,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn write_first_batch(
     app: &Arc<App>,
     core: &Core,
     cluster_id: [u8; 16],
@@ -141,16 +168,14 @@ async fn write_first_batches(
         let view = app.table.view().map_err(|error| Error::internal(error.to_string()))?;
         let mut random = SystemRandomness::default();
         let mut context = app.context(&mut random);
-        bootstrap::first_batch(core, &mut context, &view, records, root_token, dev_kv)?
+        let first = First { open_records: records, member: app.own_record(), root_token, dev_kv };
+        bootstrap::first_batch(core, &mut context, &view, first)?
     };
     match app.propose(&proposal, deadline).await? {
-        Outcome::Applied { .. } => {}
-        Outcome::Conflict { .. } => return Err(already()),
-        outcome => return Err(Error::internal(format!("the first batch ended as {outcome:?}"))),
+        Outcome::Applied { .. } => Ok(token),
+        Outcome::Conflict { .. } => Err(already()),
+        outcome => Err(Error::internal(format!("the first batch ended as {outcome:?}"))),
     }
-    let own = app.own_record();
-    app.commit(core, deadline, |store, _| members::add(store, own.clone())).await?;
-    Ok(token)
 }
 
 /// Makes this node the leader of a cluster of one.
@@ -161,8 +186,55 @@ async fn lead(app: &App, cluster_id: [u8; 16], deadline: Instant) -> Result<(), 
         other => Error::new(ErrorKind::Unavailable, other.to_string()),
     };
     app.raft.set_cluster_id(cluster_id).map_err(failed)?;
-    app.raft.bootstrap().await.map_err(failed)?;
+    // A cluster of this node alone that holds nothing is what an attempt that failed has left.
+    if !app.raft.is_alone() {
+        app.raft.bootstrap().await.map_err(failed)?;
+    }
     let led = app.raft.read_point(deadline).await;
     led.map(|_| ())
         .map_err(|_| unavailable("this node did not become the leader of its new cluster in time; try again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const ONE: Parameters = Parameters { shares: 1, threshold: 1 };
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_initialisation_that_failed_half_way_can_be_tried_again() {
+        let app = App::start(Config::memory("127.0.0.1:0")).await.unwrap();
+        // As far as it gets if the first batch is lost.
+        lead(&app, [5; 16], Instant::now() + TIMEOUT).await.unwrap();
+        app.raft.set_campaign(false);
+        assert!(!app.is_initialized());
+        let made = create_cluster(&app, ONE, None, false).await.unwrap();
+        assert_eq!((made.initialized.shares.len(), app.cluster_id()), (1, Some([5; 16])));
+        app.unseal(made.initialized.barrier).await.unwrap();
+        assert!(app.shared.serving().is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_two_initialisations_at_once_one_succeeds_and_its_keys_are_good() {
+        let app = App::start(Config::memory("127.0.0.1:0")).await.unwrap();
+        let (one, two) = tokio::join!(create_cluster(&app, ONE, None, false), create_cluster(&app, ONE, None, false));
+        let (made, refused) = match (one, two) {
+            (Ok(made), Err(refused)) | (Err(refused), Ok(made)) => (made, refused),
+            _ => panic!("not exactly one succeeded"),
+        };
+        assert_eq!(refused.messages, ["Vault is already initialized"]);
+        app.unseal(made.initialized.barrier).await.unwrap();
+        assert!(app.shared.serving().is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_join_with_a_made_up_token_leaves_a_node_that_can_be_initialised() {
+        let app = App::start(Config::memory("127.0.0.1:0")).await.unwrap();
+        let token = crate::cluster::join::made_up_token("127.0.0.1:1");
+        let refused = crate::cluster::join::join(&app, &token).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Unavailable);
+        assert!(!refused.messages.join("").contains("127.0.0.1"), "{refused}");
+        create_cluster(&app, ONE, None, false).await.unwrap();
+    }
 }

@@ -45,7 +45,7 @@ fn a_removed_members_key_is_forgotten_at_once() {
 fn pins_of_a_join_count_until_this_node_is_a_member() {
     let identity = Identity::ephemeral().expect("an identity");
     let peers = open(&identity);
-    peers.set_pins(members(&[7])).expect("nothing to write");
+    assert!(peers.enter([9; 16], members(&[7])).expect("nothing to write"));
     // An old membership from before this node joined does not end it.
     peers.follow(&membership(1, &[1], identity.id()));
     assert_eq!(peers.id_of(&[7; 32]), Some(7));
@@ -58,8 +58,7 @@ fn cluster_and_pins_survive_a_restart() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let identity = Identity::load_or_create(dir.path()).expect("an identity");
     let peers = open(&identity);
-    assert!(peers.set_cluster_id([9; 16]).expect("it can be written"));
-    peers.set_pins(members(&[7])).expect("it can be written");
+    assert!(peers.enter([9; 16], members(&[7])).expect("it can be written"));
     let again = open(&identity);
     assert_eq!((again.cluster_id(), again.id_of(&[7; 32])), (Some([9; 16]), Some(7)));
 }
@@ -71,6 +70,35 @@ fn a_node_does_not_change_its_cluster() {
     assert!(peers.set_cluster_id([1; 16]).expect("nothing to write"));
     assert!(!peers.set_cluster_id([2; 16]).expect("nothing to write"));
     assert_eq!(peers.cluster_id(), Some([1; 16]));
+}
+
+#[test]
+fn a_node_enters_another_cluster_only_while_it_is_a_member_of_none() {
+    let identity = Identity::ephemeral().expect("an identity");
+    let peers = open(&identity);
+    // A first start that failed has named a cluster that never came to be.
+    assert!(peers.set_cluster_id([1; 16]).expect("nothing to write"));
+    assert!(peers.enter([2; 16], members(&[7])).expect("nothing to write"));
+    assert!(peers.is_entering());
+    peers.follow(&membership(2, &[1, identity.id()], identity.id()));
+    assert!(!peers.is_entering());
+    assert!(!peers.enter([3; 16], members(&[7])).expect("nothing to write"));
+    assert_eq!(peers.cluster_id(), Some([2; 16]));
+}
+
+#[test]
+fn a_member_that_moved_is_dialled_where_it_says_until_the_membership_says_so() {
+    let identity = Identity::ephemeral().expect("an identity");
+    let peers = open(&identity);
+    peers.follow(&membership(1, &[1, 2, identity.id()], identity.id()));
+    let place = || peers.known.read().places.get(&2).cloned();
+    peers.note_place(2, "10.0.0.9:8201");
+    assert_eq!(place().as_deref(), Some("10.0.0.9:8201"));
+    peers.note_place(3, "10.0.0.9:8201");
+    assert_eq!(peers.known.read().places.len(), 1, "a place of no member was kept");
+    // It moved back.
+    peers.note_place(2, &endpoint(2).cluster_addr);
+    assert_eq!(place(), None);
 }
 
 #[test]
@@ -89,7 +117,7 @@ fn a_newer_membership_that_a_member_vouches_for_lets_its_leader_speak() {
 fn a_joining_node_believes_a_leader_that_came_after_its_join_token() {
     let identity = Identity::ephemeral().expect("an identity");
     let peers = open(&identity);
-    peers.set_pins(members(&[7])).expect("nothing to write");
+    assert!(peers.enter([9; 16], members(&[7])).expect("nothing to write"));
     peers.vouch(id(9), members(&[7, 8]));
     assert_eq!((peers.id_of(&[7; 32]), peers.id_of(&[8; 32])), (Some(7), Some(8)));
 }

@@ -104,8 +104,8 @@ async fn a_learner_that_is_not_to_vote_stays_one() {
     let a = first(config.clone()).await;
     let b = Node::start(config.clone()).await;
     let c = Node::start(config).await;
-    b.raft.set_cluster_id(a.raft.cluster_id().expect("it has one")).expect("a fresh node has none");
-    b.raft.set_pins(a.raft.status().members).expect("nothing to write");
+    let cluster = a.raft.cluster_id().expect("it has one");
+    b.raft.enter(cluster, a.raft.status().members).expect("a fresh node has none");
     let mut member = b.raft.member();
     member.voter = false;
     retry(async || a.raft.add_learner(member.clone()).await).await;
@@ -178,8 +178,8 @@ async fn a_stranger_may_ask_to_join_and_nothing_else() {
     let echo = stranger.raft.call_address(&address, key, "echo", body(), deadline()).await;
     assert!(matches!(echo, Err(CallError::Denied(_))), "got {echo:?}");
     // It knows where the member is and claims to be of the cluster, and is no member all the same.
-    stranger.raft.set_cluster_id(a.raft.cluster_id().expect("it has one")).expect("a fresh node has none");
-    stranger.raft.set_pins(vec![a.raft.member()]).expect("nothing to write");
+    let cluster = a.raft.cluster_id().expect("it has one");
+    stranger.raft.enter(cluster, vec![a.raft.member()]).expect("a fresh node has none");
     let call = stranger.raft.call(a.id(), "echo", body(), deadline()).await;
     assert!(matches!(call, Err(CallError::Denied(_))), "got {call:?}");
     for node in [a, stranger] {

@@ -116,7 +116,7 @@ impl Node {
         }
         config.cluster_id = Some(cluster);
         let node = Self::with(config, self.identity, self.log, self.table).await;
-        node.raft.set_pins(pins).expect("nothing to write");
+        node.raft.enter(cluster, pins).expect("nothing to write");
         node
     }
 
@@ -197,8 +197,7 @@ pub(crate) async fn first(config: Config) -> Node {
 /// Adds a started node as a learner and waits until it has what the leader has.
 pub(crate) async fn add(leader: &Node, node: &Node) {
     let cluster = leader.raft.cluster_id().expect("the leader has a cluster");
-    node.raft.set_cluster_id(cluster).expect("a fresh node has none");
-    node.raft.set_pins(leader.raft.status().members).expect("nothing to write");
+    node.raft.enter(cluster, leader.raft.status().members).expect("a fresh node has none");
     retry(async || leader.raft.add_learner(node.raft.member()).await).await;
     let index = leader.raft.applied_index();
     node.raft.wait_applied(index, deadline()).await.expect("the learner catches up");
