@@ -322,8 +322,10 @@ impl App {
         if let Some(outgoing) = brake::answer(self, &incoming).await {
             return outgoing;
         }
+        if self.contact() == Contact::Removed {
+            return error::outgoing(&self.out_of_contact());
+        }
         match self.shared.serving() {
-            Some(_) if self.contact() == Contact::Removed => error::outgoing(&self.out_of_contact()),
             Some(core) => self.execute(core, &incoming).await,
             None => error::failure(503, &["Vault is sealed"]),
         }

@@ -126,6 +126,10 @@ pub(crate) async fn run(app: Arc<App>) {
             let _ = app.raft.confirm_leader().await;
         }
         let contact = app.contact();
+        if contact == Contact::Removed && app.shared.unsealed().is_some() {
+            // It can use its keys for nothing any more, and nobody watches it from now on.
+            app.drop_keys("this node was removed from the cluster").await;
+        }
         if !app.shared.is_sealed() || contact == Contact::Removed {
             report(&app, known, contact);
         }

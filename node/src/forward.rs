@@ -95,6 +95,12 @@ pub(crate) async fn to_leader(
         Ok(answer) => answer,
         // Nothing ran there, so it may run here.
         Err(CallError::Unreachable(_) | CallError::NotAMember(_)) => return Ok(None),
+        // It was looked at and refused before it ran.
+        Err(CallError::Denied(reason)) => {
+            let mut failed = unavailable("the leader refused the request; nothing was changed, try again");
+            failed.detail = Some(reason);
+            return Err(failed);
+        }
         Err(error) => {
             let mut failed = unavailable(
                 "the outcome is unknown: the leader did not answer in time; \
@@ -141,7 +147,8 @@ pub(crate) async fn answer(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<By
     let mut random = SystemRandomness::default();
     let reply = Zeroizing::new(reply.encode_to_vec());
     let sealed = core.barrier().seal_forward(&envelope.turned(), &reply, &mut random);
-    sealed.map(Bytes::from).map_err(|error| refuse(&error.to_string()))
+    // It ran, so this is no refusal.
+    sealed.map(Bytes::from).map_err(|error| CallError::Unknown(error.to_string()))
 }
 
 impl From<&Incoming> for ForwardedRequest {

@@ -121,7 +121,7 @@ impl Peers {
     /// Whether this node has joined a cluster whose membership has not arrived.
     pub(crate) fn is_entering(&self) -> bool {
         let known = self.known.read();
-        !known.hints.is_empty() && !known.members.contains_key(&self.own_id)
+        known.hints_id.is_none() && !known.hints.is_empty() && !known.members.contains_key(&self.own_id)
     }
 
     /// Takes what a known member says of a membership that is newer than ours. A node that is still joining adds it

@@ -123,9 +123,19 @@ impl Raft {
         *self.0.confirmed.lock()
     }
 
-    /// Whether the members that this node reaches say that it is none of them.
+    /// Whether the cluster has decided that this node is no member any more. Nobody tells a removed node, but all who
+    /// know refuse it: a majority of the voters that it knows, or, if it has seen its removal itself, any member. One
+    /// member that was away when this node joined refuses it too, and proves nothing.
     pub fn is_removed(&self) -> bool {
-        self.0.probes.lock().is_empty() && !self.0.refusals.lock().is_empty()
+        let inner = &self.0;
+        if !inner.probes.lock().is_empty() || inner.peers.is_entering() {
+            return false;
+        }
+        let refusals = inner.refusals.lock();
+        let view = inner.view.borrow();
+        let is_listed = view.membership.nodes().any(|(id, _)| *id == inner.id);
+        let refused = view.membership.voter_ids().filter(|voter| refusals.contains(voter)).count();
+        if is_listed { refused * 2 > view.membership.voter_ids().count() } else { !refusals.is_empty() }
     }
 
     /// The cluster this node belongs to, if it knows.

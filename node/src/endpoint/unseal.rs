@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::cluster::handover::{self, HandedOver};
+use crate::contact::Contact;
 use crate::endpoint::{plain, seal_status};
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
@@ -85,6 +86,9 @@ async fn enter(app: &Arc<App>, incoming: &Incoming) -> Result<Done, Error> {
     let data = &incoming.request.data;
     let flag = |name: &str| data.get(name).and_then(field::boolean).unwrap_or(false);
     let outside = app.outside()?.ok_or_else(|| Error::invalid("Vault is not initialized"))?;
+    if app.contact() == Contact::Removed {
+        return Err(Error::invalid("this node was removed from the cluster; a share entered here unseals nothing"));
+    }
     let address = incoming.request.remote_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let key = data.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
     if flag("reset") {
