@@ -5,6 +5,7 @@ use std::time::Duration;
 use conclave_client::Method;
 use conclave_jepsen::cluster::{Cluster, Options, PATIENCE, wait_until};
 use serde_json::json;
+use tokio::time::Instant;
 
 /// How long a client insists on an answer from a node that is sealed.
 const INSISTENCE: Duration = Duration::from_secs(1);
@@ -89,4 +90,28 @@ async fn sealed_nodes_alone_have_no_leader_and_serve_nothing() {
     cluster.unseal_only(1).await.unwrap();
     let found = cluster.client_of(1).kv2("secret").get("kept").await.unwrap().unwrap();
     assert_eq!((&found.data["kept"], found.metadata.version), (&json!(true), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_node_with_the_longer_log_helps_the_only_unsealed_one_to_lead() {
+    let cluster = Cluster::start(Options::default()).await.unwrap();
+    let leader = cluster.wait_for_leader().await.unwrap();
+    let (longer, shorter) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.seal(longer).await.unwrap();
+    cluster.node(shorter).kill().unwrap();
+    // Acknowledged by the leader and a node that cannot read it.
+    for number in 0..20 {
+        cluster.client_of(leader).kv2("secret").put("kept", &json!({ "number": number })).await.unwrap();
+    }
+    cluster.node(leader).kill().unwrap();
+    cluster.node(shorter).restart().await.unwrap();
+
+    let start = Instant::now();
+    cluster.unseal_only(shorter).await.unwrap();
+    let leads = async || cluster.leader().await == Some(shorter);
+    wait_until("electing a node that lacks entries", PATIENCE, leads).await.unwrap();
+    println!("the unsealed node leads {} ms after its unseal began", start.elapsed().as_millis());
+    let found = cluster.client_of(shorter).kv2("secret").get("kept").await.unwrap().unwrap();
+    assert_eq!((&found.data["number"], found.metadata.version), (&json!(19), 20));
+    assert_eq!(cluster.is_sealed(longer).await, Some(true));
 }

@@ -38,7 +38,7 @@ use crate::opening::{self, Opened};
 use crate::shared::Shared;
 use crate::turns::Turns;
 use crate::view::SystemRandomness;
-use crate::{brake, endpoint, view};
+use crate::{brake, endpoint, view, vitals};
 
 pub use crate::opening::StartError;
 
@@ -106,11 +106,15 @@ impl App {
             config,
         });
         hooks.attach(&app);
+        app.shared.set_low_water_mark(app.config.limits.disk_free_bytes);
+        let raft = app.raft.clone();
+        app.shared.follow(move |state| raft.set_candidacy(state.candidacy()));
         if app.is_clustered() {
             let (node, fingerprint) = (app.node_name(app.identity.id()), app.fingerprint);
             tracing::info!(node, %fingerprint, "the node is sealed; a ceremony on another node knows it by this fingerprint");
         }
         tokio::spawn(upkeep::run(Arc::clone(&app)));
+        tokio::spawn(vitals::run(Arc::clone(&app)));
         tokio::spawn(observer::run(Arc::clone(&app)));
         tokio::spawn(contact::run(Arc::clone(&app)));
         tokio::spawn(membership::run(Arc::clone(&app)));
@@ -164,7 +168,6 @@ impl App {
     /// Takes the keys away from every request and wipes them.
     pub(crate) async fn drop_keys(&self, reason: &'static str) {
         let sealed = self.shared.seal(reason);
-        self.raft.set_campaign(false);
         let Some(core) = sealed else { return };
         let revoked = tokio::task::spawn_blocking(move || core.revoke(&mut SystemRandomness::default())).await;
         match revoked {
@@ -313,6 +316,7 @@ impl App {
         }
         self.metrics.set_raft(&status, &self.raft.metrics());
         self.metrics.set_seal(!self.shared.is_sealed());
+        self.metrics.set_state(self.shared.state());
     }
 
     async fn respond(self: &Arc<Self>, incoming: Incoming) -> Outgoing {
@@ -327,7 +331,7 @@ impl App {
         }
         match self.shared.serving() {
             Some(core) => self.execute(core, &incoming).await,
-            None => error::failure(503, &["Vault is sealed"]),
+            None => error::failure(503, &[&self.shared.reason()]),
         }
     }
 }

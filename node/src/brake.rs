@@ -32,7 +32,7 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Option<Outgoi
             Some(done())
         }
         // Nobody but this node can refuse it.
-        Err(refused) if app.shared.is_sealed() => Some(error::outgoing(&refused)),
+        Err(refused) if app.shared.serving().is_none() => Some(error::outgoing(&refused)),
         // A node that serves catches up with the cluster before it refuses.
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! This node's part in the cluster: what peers ask of it, and what it does when it leads.
 
 pub(crate) mod address;
+pub(crate) mod admission;
 pub(crate) mod gated;
 pub(crate) mod handover;
 pub(crate) mod hooks;

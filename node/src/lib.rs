@@ -17,7 +17,9 @@ pub mod version;
 pub mod app;
 pub mod opening;
 
+pub mod clock;
 pub mod fresh;
+pub mod keeper;
 pub mod shared;
 pub mod unsealing;
 
@@ -33,6 +35,7 @@ mod reminder;
 mod serve;
 mod turns;
 mod view;
+mod vitals;
 
 pub mod dev;
 pub mod server;

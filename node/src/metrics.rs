@@ -9,11 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use conclave_raft::{Role, Status};
 use prometheus::proto::{MetricFamily, MetricType};
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 use serde_json::{Map, Value, json};
 
 use crate::gateway::Outgoing;
 use crate::http::error::{JSON, failure};
+use crate::keeper::State;
 use crate::{host, logging};
 
 /// Upper bounds of the histogram of request times, in milliseconds.
@@ -65,6 +68,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_millis: Histogram,
     unsealed: IntGauge,
+    state: IntGaugeVec,
     refused_shares: IntCounter,
     raft_counters: Vec<IntCounter>,
     raft_gauges: Vec<IntGauge>,
@@ -101,6 +105,10 @@ impl Metrics {
         Self {
             requests: register(&registry, IntCounterVec::new(requests, &["operation", "status"])),
             request_millis: register(&registry, Histogram::with_opts(millis)),
+            state: register(
+                &registry,
+                IntGaugeVec::new(Opts::new("conclave_node_state", "1 for the state that this node is in"), &["state"]),
+            ),
             unsealed: gauge("vault_core_unsealed", "1 if this node is unsealed"),
             refused_shares: counter("conclave_seal_refused_shares_total", "Texts that were no share of this seal"),
             raft_counters: RAFT_COUNTERS.iter().map(|(name, help, _)| counter(name, help)).collect(),
@@ -135,6 +143,13 @@ impl Metrics {
     /// Counts a text that was entered as an unseal share and is none of this seal's.
     pub fn refused_share(&self) {
         self.refused_shares.inc();
+    }
+
+    /// Says what this node is, as the keeper sees it.
+    pub fn set_state(&self, present: State) {
+        for state in State::ALL {
+            self.state.with_label_values(&[state.name()]).set(i64::from(state == present));
+        }
     }
 
     /// Takes over what consensus counts.

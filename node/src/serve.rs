@@ -23,7 +23,7 @@ use crate::gateway::{Consistency, Incoming, Outgoing};
 use crate::http::error;
 use crate::index::Position;
 use crate::view::SystemRandomness;
-use crate::{actions, forward, view};
+use crate::{actions, forward};
 
 /// Lost races after which a request runs on the leader, first come first served.
 const RACES_BEFORE_LEADER: u32 = 2;
@@ -128,7 +128,7 @@ impl App {
     /// A run whose result counts only if the node still serves after it: a seal or a snapshot may have come between.
     fn run_serving(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Done, Error> {
         let done = self.run_core(core, incoming)?;
-        if self.shared.still_serves(core) { Ok(done) } else { Err(unavailable("Vault is sealed")) }
+        if self.shared.still_serves(core) { Ok(done) } else { Err(unavailable(&self.shared.reason())) }
     }
 
     pub(crate) fn run_core(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Done, Error> {
@@ -145,7 +145,7 @@ impl App {
             i64::try_from(applied.time_millis).unwrap_or(0).saturating_mul(1_000_000),
         );
         Context {
-            now: view::now().max(cluster_time),
+            now: self.shared.clock().now().max(cluster_time),
             random,
             node_id: self.identity.id(),
             system_ttl: self.system_ttl(),
@@ -173,9 +173,7 @@ impl App {
                  read before you write again, or retry with the same Idempotency-Key",
             ),
             ProposeError::Refused(reason) => {
-                let mut failed = unavailable("the leader refused the change; nothing was changed, try again");
-                failed.detail = Some(reason);
-                failed
+                unavailable(&format!("the leader refused the change, and nothing was changed: {reason}"))
             }
             ProposeError::TooLarge => {
                 Error::new(ErrorKind::TooLarge, "the change is too large for one entry of the log")

@@ -1,64 +1,93 @@
-//! What this node may do, in one place: which keys it holds, and whether its table is known to be the cluster's.
+//! What this node may do, in one place: which keys it holds, whether its table is known to be the cluster's, and what is
+//! wrong with it.
 //!
-//! Every change of state is one of the functions here, and each says why in the log. Readers never wait. What surprises:
-//! keys exist in three of the four states, but a request gets them in one only.
+//! Every change of state is one of the functions here, and each says why in the log. Which state follows from what is the
+//! keeper's part (`keeper.rs`). Readers never wait. What surprises: keys exist in most states, but a request gets them only
+//! in those that serve.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, Guard};
 use conclave_vault::core::Core;
 use parking_lot::Mutex;
 
+use crate::clock::Clock;
 use crate::cluster::table_check::Verdict;
+use crate::keeper::{self, State, Troubles};
 
-/// What a node may do.
-enum State {
+/// Keys, and what is known of the table that they open.
+#[derive(Clone)]
+enum Keys {
     /// No keys in memory.
-    Sealed,
+    Absent,
     /// Keys, and the table is being checked. A snapshot that arrives meanwhile is named by its index.
     Checking { core: Arc<Core>, snapshot: Option<u64> },
     /// Keys, and a table that came by snapshot; served once a checkpoint at or after the index confirms it.
     Unconfirmed { core: Arc<Core>, since: u64 },
-    /// Serves, proposes and may lead.
-    Serving { core: Arc<Core> },
+    /// Keys, and a table that is the cluster's.
+    Confirmed { core: Arc<Core> },
 }
 
-impl State {
+impl Keys {
     fn core(&self) -> Option<&Arc<Core>> {
         match self {
-            Self::Sealed => None,
-            Self::Checking { core, .. } | Self::Unconfirmed { core, .. } | Self::Serving { core } => Some(core),
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Sealed => "sealed",
-            Self::Checking { .. } => "checking",
-            Self::Unconfirmed { .. } => "unconfirmed",
-            Self::Serving { .. } => "serving",
+            Self::Absent => None,
+            Self::Checking { core, .. } | Self::Unconfirmed { core, .. } | Self::Confirmed { core } => Some(core),
         }
     }
 }
 
-/// The node's seal state.
+/// Everything that is known of the node, and the state that follows from it.
+#[derive(Clone)]
+struct Now {
+    keys: Keys,
+    /// The core that writes a new cluster's first batch; never serves.
+    initialising: Option<Arc<Core>>,
+    troubles: Troubles,
+    state: State,
+}
+
+impl Now {
+    fn judged(mut self) -> Self {
+        let keys = match (&self.keys, &self.initialising) {
+            (Keys::Absent, Some(_)) => keeper::Keys::Initialising,
+            (Keys::Absent, None) => keeper::Keys::Absent,
+            (Keys::Checking { .. }, _) => keeper::Keys::Checking,
+            (Keys::Unconfirmed { .. }, _) => keeper::Keys::Unconfirmed,
+            (Keys::Confirmed { .. }, _) => keeper::Keys::Confirmed,
+        };
+        self.state = State::of(keys, &self.troubles);
+        self
+    }
+}
+
+type Listener = Box<dyn Fn(State) + Send + Sync>;
+
+/// The node's state.
 pub struct Shared {
-    state: ArcSwap<State>,
+    now: ArcSwap<Now>,
     /// Held while one state is replaced by another that depends on it.
     change: Mutex<()>,
-    /// The core that writes a new cluster's first batch; never serves.
-    initialising: ArcSwapOption<Core>,
+    clock: Clock,
+    /// Told of every change, in order.
+    listener: OnceLock<Listener>,
+    /// Free bytes on the disk below which it counts as nearly full.
+    low_water_mark: AtomicU64,
     /// Log index of the entry that was applied last, or is being applied.
     last_index: AtomicU64,
 }
 
 impl Default for Shared {
     fn default() -> Self {
+        let (keys, troubles) = (Keys::Absent, Troubles::default());
         Self {
-            state: ArcSwap::from_pointee(State::Sealed),
+            now: ArcSwap::from_pointee(Now { keys, initialising: None, troubles, state: State::Sealed }),
             change: Mutex::new(()),
-            initialising: ArcSwapOption::default(),
+            clock: Clock::default(),
+            listener: OnceLock::new(),
+            low_water_mark: AtomicU64::new(0),
             last_index: AtomicU64::new(0),
         }
     }
@@ -67,61 +96,94 @@ impl Default for Shared {
 impl Shared {
     /// The core, if this node may answer with it.
     pub fn serving(&self) -> Option<Arc<Core>> {
-        match &**self.state.load() {
-            State::Serving { core } => Some(Arc::clone(core)),
-            _ => None,
-        }
+        let now = self.now();
+        if now.state.serves() { now.keys.core().cloned() } else { None }
     }
 
     /// Whether this node still answers with this core: what a run found is the client's only then.
     pub fn still_serves(&self, core: &Arc<Core>) -> bool {
-        matches!(&**self.state.load(), State::Serving { core: current } if Arc::ptr_eq(current, core))
+        let now = self.now();
+        now.state.serves() && now.keys.core().is_some_and(|current| Arc::ptr_eq(current, core))
     }
 
     /// The core, if there are keys in memory at all.
     pub fn unsealed(&self) -> Option<Arc<Core>> {
-        self.state.load().core().cloned()
+        self.now.load().keys.core().cloned()
     }
 
     /// The core that can check tags now.
     pub fn verifier(&self) -> Option<Arc<Core>> {
-        self.unsealed().or_else(|| self.initialising.load_full())
+        let now = self.now.load();
+        now.keys.core().or(now.initialising.as_ref()).cloned()
     }
 
-    /// Whether there are no keys in memory, or they may not be used yet.
+    /// Whether there are no keys in memory, or none of a table that is known to be the cluster's.
     pub fn is_sealed(&self) -> bool {
-        !self.may_lead()
-    }
-
-    /// Whether this node may campaign and accept leadership.
-    pub fn may_lead(&self) -> bool {
-        matches!(&**self.state.load(), State::Serving { .. })
+        !matches!(self.now.load().keys, Keys::Confirmed { .. })
     }
 
     /// Whether the table waits for a checkpoint that confirms it.
     pub fn is_unconfirmed(&self) -> bool {
-        matches!(&**self.state.load(), State::Unconfirmed { .. })
+        matches!(self.now.load().keys, Keys::Unconfirmed { .. })
+    }
+
+    /// What this node is now.
+    pub fn state(&self) -> State {
+        self.now().state
+    }
+
+    /// Why it is what it is, and what ends that.
+    pub fn reason(&self) -> String {
+        let now = self.now();
+        now.state.reason(&now.troubles)
+    }
+
+    /// What is wrong with it, as it was last observed.
+    pub fn troubles(&self) -> Troubles {
+        self.now.load().troubles.clone()
+    }
+
+    /// The clock that this node goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Free bytes on the disk below which it counts as nearly full.
+    pub fn low_water_mark(&self) -> u64 {
+        self.low_water_mark.load(Ordering::Relaxed)
+    }
+
+    /// Says how many free bytes are too few.
+    pub fn set_low_water_mark(&self, bytes: u64) {
+        self.low_water_mark.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Calls `listener` with the present state and with each that follows. Only the first listener counts.
+    pub fn follow(&self, listener: impl Fn(State) + Send + Sync + 'static) {
+        let _alone = self.change.lock();
+        listener(self.now.load().state);
+        let _ = self.listener.set(Box::new(listener));
     }
 
     /// Takes keys into a sealed node, whose table must be checked next. `false` if it is not sealed.
     pub fn begin_check(&self, core: &Arc<Core>) -> bool {
-        self.change("keys were entered; the table is checked", |state| match state {
-            State::Sealed => Some(State::Checking { core: Arc::clone(core), snapshot: None }),
+        self.change_keys("keys were entered; the table is checked", |keys| match keys {
+            Keys::Absent => Some(Keys::Checking { core: Arc::clone(core), snapshot: None }),
             _ => None,
         })
     }
 
     /// The table was checked. `false` if the node was sealed meanwhile.
     pub(crate) fn end_check(&self, checked: &Arc<Core>, verdict: Verdict) -> bool {
-        self.change("the table was checked", |state| match (state, &verdict) {
-            (State::Checking { core, .. }, _) if !Arc::ptr_eq(core, checked) => None,
+        self.change_keys("the table was checked", |keys| match (keys, &verdict) {
+            (Keys::Checking { core, .. }, _) if !Arc::ptr_eq(core, checked) => None,
             // What was checked is not what is there any more.
-            (State::Checking { core, snapshot: Some(since) }, _)
-            | (State::Checking { core, snapshot: None }, Verdict::Unconfirmed { since }) => {
-                Some(State::Unconfirmed { core: Arc::clone(core), since: *since })
+            (Keys::Checking { core, snapshot: Some(since) }, _)
+            | (Keys::Checking { core, snapshot: None }, Verdict::Unconfirmed { since }) => {
+                Some(Keys::Unconfirmed { core: Arc::clone(core), since: *since })
             }
-            (State::Checking { core, snapshot: None }, Verdict::Confirmed) => {
-                Some(State::Serving { core: Arc::clone(core) })
+            (Keys::Checking { core, snapshot: None }, Verdict::Confirmed) => {
+                Some(Keys::Confirmed { core: Arc::clone(core) })
             }
             _ => None,
         })
@@ -129,27 +191,27 @@ impl Shared {
 
     /// A check ended without a verdict: back to sealed, if this core was being checked. Then the caller revokes it.
     pub fn abandon_check(&self, checked: &Arc<Core>) -> bool {
-        self.change("the table could not be confirmed", |state| match state {
-            State::Checking { core, .. } if Arc::ptr_eq(core, checked) => Some(State::Sealed),
+        self.change_keys("the table could not be confirmed", |keys| match keys {
+            Keys::Checking { core, .. } if Arc::ptr_eq(core, checked) => Some(Keys::Absent),
             _ => None,
         })
     }
 
-    /// A checkpoint confirms the table at an index: serve, if that is new enough. Returns whether the state changed.
+    /// A checkpoint confirms the table at an index: serve, if that is new enough. Returns whether the keys may be used now.
     pub fn confirm(&self, index: u64) -> bool {
-        self.change("a checkpoint confirmed the table", |state| match state {
-            State::Unconfirmed { core, since } if index >= *since => Some(State::Serving { core: Arc::clone(core) }),
+        self.change_keys("a checkpoint confirmed the table", |keys| match keys {
+            Keys::Unconfirmed { core, since } if index >= *since => Some(Keys::Confirmed { core: Arc::clone(core) }),
             _ => None,
         })
     }
 
     /// A snapshot takes the table's place: keeps the keys, and serves nothing before a checkpoint at `since` or later.
     pub fn withdraw(&self, since: u64) -> bool {
-        self.change("a snapshot takes the table's place", |state| match state {
-            State::Sealed => None,
-            State::Checking { core, .. } => Some(State::Checking { core: Arc::clone(core), snapshot: Some(since) }),
-            State::Unconfirmed { core, .. } | State::Serving { core } => {
-                Some(State::Unconfirmed { core: Arc::clone(core), since })
+        self.change_keys("a snapshot takes the table's place", |keys| match keys {
+            Keys::Absent => None,
+            Keys::Checking { core, .. } => Some(Keys::Checking { core: Arc::clone(core), snapshot: Some(since) }),
+            Keys::Unconfirmed { core, .. } | Keys::Confirmed { core } => {
+                Some(Keys::Unconfirmed { core: Arc::clone(core), since })
             }
         })
     }
@@ -157,21 +219,67 @@ impl Shared {
     /// No request gets the keys any more. Returns the core, so that the caller revokes it.
     pub fn seal(&self, reason: &'static str) -> Option<Arc<Core>> {
         let mut sealed = None;
-        self.change(reason, |state| {
-            sealed = state.core().cloned();
-            sealed.is_some().then_some(State::Sealed)
+        self.change_keys(reason, |keys| {
+            sealed = keys.core().cloned();
+            sealed.is_some().then_some(Keys::Absent)
         });
         sealed
     }
 
-    fn change(&self, reason: &'static str, next: impl FnOnce(&State) -> Option<State>) -> bool {
-        let _alone = self.change.lock();
-        let before = self.state.load_full();
-        let Some(after) = next(&before) else { return false };
-        if before.name() != after.name() {
-            tracing::info!(from = before.name(), to = after.name(), reason, "this node's state changed");
+    /// Takes over what was found out about this node.
+    pub fn observe(&self, troubles: Troubles) {
+        if self.now.load().troubles != troubles {
+            self.change(None, |now| Some(Now { troubles, ..now.clone() }));
         }
-        self.state.store(Arc::new(after));
+    }
+
+    /// Sets or drops the core of a new cluster's first batch.
+    pub fn set_initialising(&self, core: Option<Arc<Core>>) {
+        self.change(Some("a cluster is made here"), |now| Some(Now { initialising: core, ..now.clone() }));
+    }
+
+    /// What is known, the clock looked at once more: a jump must do no harm until it is found out what it means.
+    fn now(&self) -> Guard<Arc<Now>> {
+        let now = self.now.load();
+        if !now.state.serves() {
+            return now;
+        }
+        let jump = self.clock.jump_millis();
+        if !keeper::is_too_far(jump) {
+            return now;
+        }
+        self.change(None, |now| {
+            let troubles = Troubles { clock_ahead_millis: Some(jump), ..now.troubles.clone() };
+            Some(Now { troubles, ..now.clone() })
+        });
+        self.now.load()
+    }
+
+    fn change_keys(&self, reason: &str, next: impl FnOnce(&Keys) -> Option<Keys>) -> bool {
+        self.change(Some(reason), |now| Some(Now { keys: next(&now.keys)?, ..now.clone() }))
+    }
+
+    /// The one way from state to state. Without a `reason`, the new state's own is said.
+    fn change(&self, reason: Option<&str>, next: impl FnOnce(&Now) -> Option<Now>) -> bool {
+        let _alone = self.change.lock();
+        let before = self.now.load_full();
+        let Some(after) = next(&before).map(Now::judged) else { return false };
+        let (from, to) = (before.state, after.state);
+        if from != to {
+            let reason = reason.map_or_else(|| to.reason(&after.troubles), str::to_owned);
+            let (from, to) = (from.name(), to.name());
+            if after.state.serves() || matches!(after.keys, Keys::Absent | Keys::Checking { .. }) {
+                tracing::info!(from, to, reason, "this node's state changed");
+            } else {
+                tracing::warn!(from, to, reason, "this node's state changed");
+            }
+        }
+        self.now.store(Arc::new(after));
+        if from != to
+            && let Some(listener) = self.listener.get()
+        {
+            listener(to);
+        }
         true
     }
 
@@ -183,11 +291,6 @@ impl Shared {
     /// The entry that was applied last, or is being applied.
     pub fn last_index(&self) -> u64 {
         self.last_index.load(Ordering::Acquire)
-    }
-
-    /// Sets or drops the core of a new cluster's first batch.
-    pub fn set_initialising(&self, core: Option<Arc<Core>>) {
-        self.initialising.store(core);
     }
 }
 
@@ -217,7 +320,7 @@ mod tests {
             "serving" => assert!(shared.end_check(&core, Verdict::Confirmed)),
             _ => {}
         }
-        assert_eq!(shared.state.load().name(), state);
+        assert_eq!(shared.state().name(), state);
         (shared, core)
     }
 
@@ -242,7 +345,7 @@ mod tests {
             for (start, end) in ["sealed", "checking", "unconfirmed", "serving"].into_iter().zip(ends) {
                 let (shared, core) = node(start);
                 event(&shared, &core);
-                assert_eq!(shared.state.load().name(), end, "{name} on a node that is {start}");
+                assert_eq!(shared.state().name(), end, "{name} on a node that is {start}");
                 assert_eq!(shared.serving().is_some(), end == "serving");
                 assert_eq!(shared.unsealed().is_some(), end != "sealed");
             }
@@ -266,5 +369,41 @@ mod tests {
         let sealed = shared.seal("test").unwrap();
         assert!(!shared.still_serves(&core));
         assert!(sealed.revoke(&mut SystemRandomness::default()));
+    }
+
+    #[test]
+    fn a_trouble_takes_the_keys_from_requests_and_its_end_gives_them_back() {
+        let (shared, core) = node("serving");
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let listener = Arc::clone(&told);
+        shared.follow(move |state| listener.lock().push(state.name()));
+        for (troubles, state) in [
+            (Troubles { clock_ahead_millis: Some(6_000), ..Troubles::default() }, "clock off"),
+            (Troubles { diverged_at: Some(3), ..Troubles::default() }, "diverged"),
+            (Troubles { is_removed: true, ..Troubles::default() }, "removed"),
+        ] {
+            shared.observe(troubles);
+            assert_eq!(shared.state().name(), state);
+            assert!(shared.serving().is_none() && !shared.still_serves(&core) && shared.unsealed().is_some());
+            assert!(!shared.is_sealed(), "it has its keys, and no ceremony would help");
+        }
+        shared.observe(Troubles::default());
+        assert!(shared.still_serves(&core));
+        assert_eq!(*told.lock(), ["serving", "clock off", "diverged", "removed", "serving"]);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_noticed_by_the_next_request() {
+        for ahead in [31_536_000_000, -31_536_000_000] {
+            let (shared, core) = node("serving");
+            assert!(shared.still_serves(&core));
+            shared.clock().ahead_millis.store(ahead, Ordering::SeqCst);
+            assert!(shared.serving().is_none() && !shared.still_serves(&core));
+            assert_eq!(shared.state(), State::ClockOff);
+            // The others have the same time, so it was this node's clock that was wrong before.
+            shared.clock().trust();
+            shared.observe(Troubles::default());
+            assert!(shared.still_serves(&core));
+        }
     }
 }

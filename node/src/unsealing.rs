@@ -20,6 +20,7 @@ use crate::cluster::table_check::{self, Verdict};
 use crate::cluster::upkeep;
 use crate::serve::unavailable;
 use crate::view::SystemRandomness;
+use crate::vitals;
 
 /// How long unsealing waits until the node can write; a cluster without a quorum unseals all the same.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,10 +39,11 @@ impl Unsealing {
         let verdict = app.check_table(&self.core).await?;
         // A rotation that was applied between reading the keyring and now is caught up with.
         app.reload_keyring();
+        vitals::look_at_table(app);
         if !app.shared.end_check(&self.core, verdict) {
             return Err(sealed_meanwhile());
         }
-        if app.shared.may_lead() {
+        if !app.shared.is_sealed() {
             app.begin_serving();
         }
         let _ = tokio::time::timeout(READY_TIMEOUT, app.become_ready()).await;
@@ -108,7 +110,6 @@ impl App {
     }
 
     fn begin_serving(self: &Arc<Self>) {
-        self.raft.set_campaign(self.shared.may_lead());
         self.wake_upkeep();
         tracing::info!("this node is unsealed");
         if let Some(warning) = crate::memory::lock_warning() {
@@ -189,7 +190,6 @@ impl App {
         }
         if let Err(error) = loaded {
             tracing::error!(%error, "the cluster's keyring does not open with this node's root key: the node seals itself");
-            self.raft.set_campaign(false);
             if let Some(core) = self.shared.seal("the keyring does not open") {
                 core.revoke(&mut SystemRandomness::default());
             }
@@ -199,7 +199,6 @@ impl App {
     /// A snapshot took the table's place: it is served once a checkpoint confirms it.
     pub(crate) fn snapshot_installed(&self) {
         if self.shared.withdraw(self.table.rewind_index()) {
-            self.raft.set_campaign(false);
             self.reload_keyring();
             self.wake_upkeep();
         }

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -89,9 +88,11 @@ impl proto::peers_server::Peers for Answers {
         request: Request<Streaming<proto::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
         let caller = caller(&request)?;
+        let inner = self.0.clone();
         let requests = request.into_inner().map(move |message| {
             let read = message.and_then(|message| {
                 vote_of(message.vote.as_ref(), caller)?;
+                *inner.heard_leader.lock() = Instant::now();
                 Ok(wire::read_append_request(message)?)
             });
             read.inspect_err(|status| tracing::debug!(%status, from = caller.id, "an append stream broke")).ok()
@@ -120,7 +121,7 @@ impl proto::peers_server::Peers for Answers {
         let message = request.into_inner();
         let from = vote_of(message.from.as_ref(), caller)?;
         // openraft would campaign here although elections are switched off, so a sealed node refuses itself.
-        if message.to == self.0.id && !self.0.campaign.load(Ordering::Acquire) {
+        if message.to == self.0.id && !self.0.may_lead() {
             tracing::warn!(
                 from = format!("{:016x}", caller.id),
                 "leadership was offered to this node, which may not lead"
@@ -188,8 +189,12 @@ impl proto::peers_server::Peers for Answers {
 
     async fn probe(&self, _: Request<proto::ProbeRequest>) -> Result<Response<proto::ProbeReply>, Status> {
         let view = self.0.view.borrow().clone();
+        let contradiction = self.0.table.contradiction();
         Ok(Response::new(proto::ProbeReply {
-            can_lead: self.0.campaign.load(Ordering::Acquire),
+            can_lead: self.0.may_lead(),
+            clock_millis: self.0.hooks.clock_millis(),
+            contradicted_index: contradiction.map_or(0, |found| found.index),
+            contradicted_digest: contradiction.map_or_else(Bytes::new, |found| Bytes::copy_from_slice(&found.digest)),
             applied: self.0.progress.index(),
             membership_id: view.membership.log_id().as_ref().map(wire::log_id),
             membership: Some(wire::membership(view.membership.membership())),

@@ -69,6 +69,9 @@ pub struct Limits {
     pub snapshot_bytes: u64,
     /// Applied entries that stay in the log behind a snapshot, so that a slow follower needs no snapshot.
     pub keep_entries: u64,
+    /// Payload bytes that stay in the log behind a snapshot, at most: with large entries, these are fewer than
+    /// `keep_entries`. What no checkpoint confirms stays in any case.
+    pub keep_bytes: u64,
     /// Rounds for read points that a node has under way at once.
     pub read_rounds: usize,
 }
@@ -86,6 +89,7 @@ impl Default for Limits {
             snapshot_entries: 100_000,
             snapshot_bytes: 256 << 20,
             keep_entries: 200_000,
+            keep_bytes: 1 << 30,
             read_rounds: 8,
         }
     }

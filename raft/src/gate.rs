@@ -272,7 +272,7 @@ impl Gate {
             Ok(outcome) => return Verdict::Done(outcome),
             Err(error) => return broken(&error),
         }
-        if let Err(reason) = self.hooks.verify_for_append(&parsed.signed) {
+        if let Err(reason) = self.hooks.verify_for_append(&parsed.signed, parsed.batch.time_millis) {
             return Verdict::Refused(reason);
         }
         let completion = match self.leadership.append(term, parsed.signed).await {

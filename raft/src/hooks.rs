@@ -52,8 +52,15 @@ pub enum CallError {
 
 /// The node's part. Every method must return quickly, except the future of `call`.
 pub trait Hooks: Send + Sync + 'static {
-    /// The leader asks before it appends a batch. An error refuses it; a sealed leader refuses all.
-    fn verify_for_append(&self, signed: &[u8]) -> Result<(), String>;
+    /// The leader asks before it appends a batch, whose proposer's clock said `time_millis`. An error refuses it; a sealed
+    /// leader refuses all.
+    fn verify_for_append(&self, signed: &[u8], time_millis: u64) -> Result<(), String>;
+
+    /// This node's clock, in milliseconds since the Unix epoch. Other nodes compare it with theirs.
+    fn clock_millis(&self) -> u64 {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
 
     /// Every node asks before it applies a batch. An unsealed node checks the tag, and its error stops this node's
     /// consensus for good, naming the entry. A sealed node answers `Ok`.

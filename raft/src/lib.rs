@@ -27,6 +27,7 @@ mod processes;
 mod progress;
 mod types;
 
+mod leadership;
 mod membership;
 mod transfer;
 mod upkeep;
@@ -46,6 +47,7 @@ pub use config::{Config, Limits, Timing};
 pub use error::{ChangeError, ProposeError, ReadError, StartError, Stop};
 pub use hooks::{CallError, Hooks, Peer};
 pub use identity::{Identity, IdentityError, verify_signature};
+pub use leadership::Candidacy;
 pub use metrics::Metrics;
 pub use processes::{PROCESS_BYTES, Process};
 pub use raft::Raft;

@@ -111,7 +111,10 @@ impl Machine {
         let Some(last) = entries.last().map(|entry| wire::from_disk_id(&entry.id)) else { return Ok(()) };
         let entries = Arc::new(entries);
         let shared = entries.clone();
-        let outcomes = self.parts.blocking(move |table| table.apply(&shared)).await?;
+        self.progress.set_applying(true);
+        let outcomes = self.parts.blocking(move |table| table.apply(&shared)).await;
+        self.progress.set_applying(false);
+        let outcomes = outcomes?;
         if outcomes.len() != entries.len() {
             return Err(io::Error::other("the table did not answer every entry"));
         }

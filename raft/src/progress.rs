@@ -4,7 +4,9 @@
 //! finds neither an old row nor an old cached object.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -18,6 +20,8 @@ pub(crate) struct Progress {
     index: watch::Sender<u64>,
     last: watch::Sender<Option<LogId>>,
     halted: AtomicU64,
+    /// Since when the table is being written, if it is.
+    applying_since: Mutex<Option<Instant>>,
     /// Set once consensus has ended for whatever reason; waiting for more is then in vain.
     ended: watch::Sender<bool>,
 }
@@ -28,6 +32,7 @@ impl Progress {
             index: watch::Sender::new(last.map_or(0, |id| id.index)),
             last: watch::Sender::new(last),
             halted: AtomicU64::new(RUNNING),
+            applying_since: Mutex::default(),
             ended: watch::Sender::new(false),
         }
     }
@@ -36,6 +41,16 @@ impl Progress {
     pub(crate) fn publish(&self, last: LogId) {
         self.last.send_replace(Some(last));
         self.index.send_replace(last.index);
+    }
+
+    /// Says that a write to the table begins, or has ended.
+    pub(crate) fn set_applying(&self, is_applying: bool) {
+        *self.applying_since.lock() = is_applying.then(Instant::now);
+    }
+
+    /// For how long the table's present write has lasted; zero without one.
+    pub(crate) fn applying_for(&self) -> Duration {
+        self.applying_since.lock().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     pub(crate) fn halt(&self, index: u64) {

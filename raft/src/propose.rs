@@ -20,6 +20,7 @@ use tonic::Code;
 use crate::answer::{is_attested, outcome_claim};
 use crate::error::ProposeError;
 use crate::gate::{Completion, Leadership, Verdict};
+use crate::leadership::Candidacy;
 use crate::link::Lane;
 use crate::progress::Progress;
 use crate::raft::{Inner, Raft, View};
@@ -106,7 +107,12 @@ impl Inner {
         let patience = deadline.saturating_duration_since(Instant::now());
         let timeout_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let message = proto::ProposeRequest { signed: signed.clone(), term, timeout_ms, nonce: nonce.clone() };
-        match timeout_at(deadline, client.propose(way.request(message))).await {
+        let reply = tokio::select! {
+            reply = timeout_at(deadline, client.propose(way.request(message))) => reply,
+            // A leader whose disk hangs has answered nobody, and may never. The next one knows what became of this id.
+            () = self.another_leads(leader) => return Verdict::Unknown,
+        };
+        match reply {
             Err(_) => Verdict::Unknown,
             Ok(Ok(reply)) => self.read_reply(&nonce, reply.into_inner()),
             Ok(Err(status)) => {
@@ -118,6 +124,16 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Returns a little after another node than `before` leads, so that a leader which was relieved in good order can still
+    /// answer; never, if consensus ends.
+    async fn another_leads(&self, before: u64) {
+        let mut view = self.view.clone();
+        if view.wait_for(|view| view.leader.is_some_and(|leader| leader != before)).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(self.config.timing.election_min).await;
     }
 
     fn read_reply(&self, nonce: &[u8], mut reply: proto::ProposeReply) -> Verdict {
@@ -150,7 +166,10 @@ impl Inner {
     /// The term in which this node leads, once it has applied that term's first entry.
     pub(crate) async fn lead_ready(&self, deadline: Instant) -> Result<u64, String> {
         let (id, raft) = (self.id, self.raft.clone());
-        Lead { id, raft, view: self.view.clone(), progress: self.progress.clone() }.wait(deadline, true).await
+        let candidacy = self.candidacy.subscribe();
+        Lead { id, raft, view: self.view.clone(), progress: self.progress.clone(), candidacy }
+            .wait(deadline, true)
+            .await
     }
 }
 
@@ -160,6 +179,7 @@ pub(crate) struct Lead {
     pub(crate) raft: Consensus,
     pub(crate) view: watch::Receiver<View>,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) candidacy: watch::Receiver<Candidacy>,
 }
 
 impl Lead {
@@ -175,6 +195,10 @@ impl Lead {
             };
             let last = applied.borrow_and_update().map(|id| id.leader_id);
             match leader {
+                // Whoever proposes waits for the next leader.
+                Some(_) if !patiently && *self.candidacy.borrow() != Candidacy::Free => {
+                    return Err("this leader hands leadership over".into());
+                }
                 Some(leader) if last == Some(leader) => return Ok(leader.term),
                 None if !patiently => return Err("this node is not the leader".into()),
                 _ => {}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use conclave_storage::log::Log;
 use conclave_storage::table::Table;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::error::{ChangeError, ReadError, Stop};
 use crate::gate::Gate;
 use crate::hooks::Hooks;
+use crate::leadership::Candidacy;
 use crate::metrics::{Counters, Metrics};
 use crate::network::Factory;
 use crate::peers::Peers;
@@ -54,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) own: Endpoint,
     pub(crate) config: Config,
     pub(crate) raft: Consensus,
+    pub(crate) log: Arc<dyn Log>,
     pub(crate) table: Arc<dyn Table>,
     pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) peers: Arc<Peers>,
@@ -73,7 +76,9 @@ pub(crate) struct Inner {
     /// The newest round for a read point that succeeded.
     pub(crate) confirmed: Mutex<Option<Confirmed>>,
     /// Whether this node may lead. openraft knows it too, except where it does not look.
-    pub(crate) campaign: AtomicBool,
+    pub(crate) candidacy: watch::Sender<Candidacy>,
+    /// When a leader last sent something here.
+    pub(crate) heard_leader: Mutex<Instant>,
     /// Whether there was a log or a table already when this node started, or it has bootstrapped since.
     pub(crate) had_state: AtomicBool,
     /// Turns true once, when this node is to stop.
@@ -100,7 +105,7 @@ impl Raft {
         }
         inner.had_state.store(true, Ordering::Release);
         // A single voter that may campaign does so at its next tick; asking for it as well would make two terms.
-        if !inner.campaign.load(Ordering::Acquire) {
+        if !inner.may_lead() {
             inner.raft.trigger().elect(false).await.map_err(|_| ChangeError::Stopped)?;
         }
         let deadline = Instant::now() + BOOTSTRAP_LIMIT;
@@ -221,19 +226,32 @@ impl Raft {
         Metrics::read(&self.0.counters, bytes, batches)
     }
 
-    /// Allows or forbids this node to lead. A sealed node may not: it still votes and replicates, does not campaign,
-    /// and refuses leadership. It does not step down by itself: transfer leadership first.
-    pub fn set_campaign(&self, allowed: bool) {
-        self.0.campaign.store(allowed, Ordering::Release);
-        self.0.raft.runtime_config().elect(allowed);
-        let is_leaderless = self.0.view.borrow().leader.is_none();
-        if allowed && is_leaderless && self.is_initialized() {
-            let raft = self.0.raft.clone();
-            let is_voter = self.0.view.borrow().membership.voter_ids().any(|id| id == self.0.id);
+    /// Says whether this node may lead. Whatever it says, the node votes and replicates. One that leads and may no longer
+    /// hands over as soon as another can take it.
+    pub fn set_candidacy(&self, candidacy: Candidacy) {
+        let inner = &self.0;
+        inner.candidacy.send_if_modified(|present| std::mem::replace(present, candidacy) != candidacy);
+        let is_free = candidacy == Candidacy::Free;
+        inner.raft.runtime_config().elect(is_free);
+        let is_leaderless = inner.view.borrow().leader.is_none()
+            || inner.heard_leader.lock().elapsed() > inner.config.timing.election_max;
+        if is_free && is_leaderless && self.is_initialized() {
+            let raft = inner.raft.clone();
+            let is_voter = inner.view.borrow().membership.voter_ids().any(|id| id == inner.id);
             if is_voter {
                 tokio::spawn(async move { raft.trigger().elect(true).await });
             }
         }
+    }
+
+    /// The longest time that a follower waits for a leader.
+    pub fn election_timeout(&self) -> Duration {
+        self.0.config.timing.election_max
+    }
+
+    /// For how long this node's disk has taken nothing of what waits for it: the log, or the table. Zero if nothing waits.
+    pub fn stalled_for(&self) -> Duration {
+        self.0.log.stalled_for().max(self.0.progress.applying_for())
     }
 
     /// Resolves when consensus has ended, and says why. After [`Stop::Fatal`] the process must exit.
@@ -267,6 +285,11 @@ impl Raft {
 }
 
 impl Inner {
+    /// Whether this node may campaign and accept leadership.
+    pub(crate) fn may_lead(&self) -> bool {
+        *self.candidacy.borrow() == Candidacy::Free
+    }
+
     /// Hands a received snapshot to consensus, which would panic on one that contradicts what is committed here.
     pub(crate) async fn install(&self, from: u64, received: Received) -> Result<Vote, Status> {
         let Received { vote, snapshot } = received;

@@ -12,6 +12,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer::Answers;
@@ -20,6 +21,7 @@ use crate::error::{StartError, Stop};
 use crate::gate::Gate;
 use crate::hooks::Hooks;
 use crate::identity::Identity;
+use crate::leadership::Candidacy;
 use crate::log::{Durability, LogStore};
 use crate::machine::Machine;
 use crate::metrics::Counters;
@@ -62,6 +64,7 @@ impl Raft {
         let mut tasks = vec![
             tokio::spawn(follow(raft, inner.clone(), view)),
             tokio::spawn(crate::upkeep::run(inner.clone(), reopened, inner.stopping.subscribe())),
+            tokio::spawn(crate::leadership::run(inner.clone(), inner.stopping.subscribe())),
         ];
         if let Some(listener) = listener {
             let acceptor = TlsAcceptor::from(Arc::new(tls.server().map_err(tls_failed)?));
@@ -128,7 +131,14 @@ impl Parts {
         view: watch::Receiver<View>,
         this: std::sync::Weak<Inner>,
     ) -> Inner {
-        let lead = Lead { id: identity.id(), raft: raft.clone(), view: view.clone(), progress: self.progress.clone() };
+        let candidacy = watch::Sender::new(if config.campaign { Candidacy::Free } else { Candidacy::LastResort });
+        let lead = Lead {
+            id: identity.id(),
+            raft: raft.clone(),
+            view: view.clone(),
+            progress: self.progress.clone(),
+            candidacy: candidacy.subscribe(),
+        };
         let limits = &config.limits;
         let gate =
             Gate::new(self.table.clone(), hooks.clone(), Arc::new(lead), limits.waiting_bytes, limits.batch_bytes);
@@ -144,10 +154,12 @@ impl Parts {
             own,
             confirm: Arc::new(Coalescer::new(limits.read_rounds, call::leader_rounds(this.clone()))),
             reads: Arc::new(Coalescer::new(limits.read_rounds, call::rounds(this))),
-            campaign: AtomicBool::new(config.campaign),
+            candidacy,
+            heard_leader: Mutex::new(Instant::now()),
             had_state: AtomicBool::new(state.last.is_some() || self.table.applied().last.is_some()),
             config,
             raft,
+            log: self.log,
             table: self.table,
             hooks,
             peers: self.factory.peers.clone(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use conclave_storage::table::Contradiction;
 use openraft::Instant as _;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::raft::{Inner, Raft};
 use crate::types::Endpoint;
+use crate::upkeep::Probe;
 
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +96,10 @@ pub struct PeerStatus {
     pub round_trip: Option<Duration>,
     /// Whether it said in that probe that it may lead (it is unsealed).
     pub can_lead: Option<bool>,
+    /// How many milliseconds its clock is ahead of this node's, by the last probe that it answered.
+    pub clock_ahead_millis: Option<i64>,
+    /// The checkpoint that contradicts its table, by its own account.
+    pub contradiction: Option<Contradiction>,
 }
 
 /// A node's view of its cluster.
@@ -157,7 +163,7 @@ impl Raft {
             role: if inner.progress.has_ended() { Role::Stopped } else { role(metrics.state) },
             term: metrics.current_term,
             leader,
-            may_lead: inner.campaign.load(std::sync::atomic::Ordering::Acquire),
+            may_lead: inner.may_lead(),
             committed: index(&metrics.local_committed),
             applied: inner.progress.index(),
             last_log: metrics.last_log_index.unwrap_or(0),
@@ -182,7 +188,17 @@ impl Inner {
             last_contact: heard.map(|heard| heard.into_inner().elapsed()),
             round_trip: probed.map(|probe| probe.round_trip),
             can_lead: probed.map(|probe| probe.can_lead),
+            clock_ahead_millis: probed.and_then(|probe| self.clock_ahead(&probe)),
+            contradiction: probed.and_then(|probe| probe.contradiction),
         }
+    }
+
+    /// How far a clock is ahead of this node's now. What passed since the probe is measured by the clock that nobody sets.
+    fn clock_ahead(&self, probe: &Probe) -> Option<i64> {
+        let read = Some(probe.clock_millis).filter(|read| *read > 0)?;
+        let there = read.saturating_add(u64::try_from(probe.at.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let (there, here) = (i64::try_from(there).ok()?, i64::try_from(self.hooks.clock_millis()).ok()?);
+        Some(there.saturating_sub(here))
     }
 
     fn warnings(&self, peers: &[PeerStatus]) -> Vec<String> {
@@ -223,7 +239,15 @@ mod tests {
     use super::*;
 
     fn peer(round_trip: Option<Duration>) -> PeerStatus {
-        PeerStatus { id: 5, matched: None, last_contact: None, round_trip, can_lead: None }
+        PeerStatus {
+            id: 5,
+            matched: None,
+            last_contact: None,
+            round_trip,
+            can_lead: None,
+            clock_ahead_millis: None,
+            contradiction: None,
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::types::Types;
 struct Indifferent;
 
 impl Hooks for Indifferent {
-    fn verify_for_append(&self, _: &[u8]) -> Result<(), String> {
+    fn verify_for_append(&self, _: &[u8], _: u64) -> Result<(), String> {
         Ok(())
     }
 
@@ -94,6 +94,10 @@ impl Table for WithoutGaps {
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError> {
         self.0.digest_at(index)
     }
+
+    fn contradiction(&self) -> Option<conclave_storage::table::Contradiction> {
+        self.0.contradiction()
+    }
 }
 
 /// A log that the suite may begin anywhere; ours begins at 0 or behind what was purged.
@@ -136,6 +140,10 @@ impl Log for FromAnywhere {
 
     fn synced_index(&self) -> Option<u64> {
         self.0.synced_index()
+    }
+
+    fn stalled_for(&self) -> std::time::Duration {
+        self.0.stalled_for()
     }
 }
 

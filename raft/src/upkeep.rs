@@ -1,22 +1,23 @@
-//! What has to be done now and then: snapshots, purging, promotion, acquaintance, and leadership that must not stay
-//! here.
+//! What has to be done now and then: snapshots, purging, promotion, acquaintance.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use conclave_storage::table::Contradiction;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{ChangeMembers, RaftMetrics, ServerState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::link::Lane;
-use crate::raft::{Inner, Raft};
+use crate::raft::Inner;
 use crate::server::is_not_a_member;
 use crate::types::Types;
 use crate::wire::{self, proto};
 
+/// Into how many parts the bytes that are kept of the log are divided, to know which entries they are.
+const MARKS: u64 = 64;
 /// Entries that a learner may lack and count as caught up.
 const CAUGHT_UP_ENTRIES: u64 = 256;
 
@@ -25,6 +26,10 @@ const CAUGHT_UP_ENTRIES: u64 = 256;
 pub(crate) struct Probe {
     pub(crate) round_trip: Duration,
     pub(crate) can_lead: bool,
+    /// Its clock in milliseconds since the Unix epoch, and when it said so; 0 if it said nothing.
+    pub(crate) clock_millis: u64,
+    pub(crate) at: Instant,
+    pub(crate) contradiction: Option<Contradiction>,
 }
 
 /// What upkeep remembers from one time to the next.
@@ -34,6 +39,23 @@ struct Memory {
     snapshot_bytes: u64,
     /// Since when each learner has kept up.
     caught_up: HashMap<u64, Instant>,
+    /// Where the log ended, and how many bytes had been appended by then; oldest first.
+    marks: VecDeque<(u64, u64)>,
+}
+
+impl Memory {
+    /// Notes where the log ends now, and says up to which index it holds more than `keep_bytes` behind.
+    fn beyond(&mut self, last: u64, appended: u64, keep_bytes: u64) -> u64 {
+        let is_far = self.marks.back().is_none_or(|(_, bytes)| appended - bytes >= keep_bytes / MARKS);
+        if is_far {
+            self.marks.push_back((last, appended));
+        }
+        let is_beyond = |mark: &&(u64, u64)| appended - mark.1 > keep_bytes;
+        let Some((index, _)) = self.marks.iter().rev().find(is_beyond).copied() else { return 0 };
+        // What lies before that mark can tell nothing more.
+        self.marks.retain(|(mark, _)| *mark >= index);
+        index
+    }
 }
 
 /// Runs until `stop` turns true. `reopened` names nodes whose connection came up.
@@ -58,7 +80,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut reopened: mpsc::Receiver<u64>, mu
     }
 }
 
-async fn ended(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn ended(stop: &mut watch::Receiver<bool>) {
     // An error means that whoever could say stop is gone.
     let _ = stop.wait_for(|stopped| *stopped).await;
 }
@@ -71,11 +93,8 @@ impl Inner {
         }
         self.probe_others().await;
         self.make_snapshot(&metrics, memory).await;
-        self.purge(&metrics).await;
+        self.purge(&metrics, memory).await;
         if metrics.state == ServerState::Leader {
-            if !self.campaign.load(Ordering::Acquire) {
-                self.hand_over().await;
-            }
             self.promote_learners(&metrics, memory).await;
         } else {
             memory.caught_up.clear();
@@ -113,7 +132,14 @@ impl Inner {
             self.probes.lock().remove(&id);
             return None;
         };
-        let probe = Probe { round_trip, can_lead: reply.can_lead };
+        let digest = reply.contradicted_digest.as_ref().try_into();
+        let contradiction = digest.ok().map(|digest| Contradiction { index: reply.contradicted_index, digest });
+        // The clock was read about half a round trip ago.
+        let clock_millis = match reply.clock_millis {
+            0 => 0,
+            read => read.saturating_add(u64::try_from(round_trip.as_millis() / 2).unwrap_or(u64::MAX)),
+        };
+        let probe = Probe { round_trip, can_lead: reply.can_lead, clock_millis, at: Instant::now(), contradiction };
         self.refusals.lock().remove(&id);
         self.probes.lock().insert(id, probe);
         if let (Some(from), Some(members)) = (&reply.membership_id, &reply.membership)
@@ -141,25 +167,19 @@ impl Inner {
 
     /// Purges what no one needs: it is in a snapshot, a confirmed checkpoint covers it, and it is old enough for
     /// followers.
-    async fn purge(&self, metrics: &RaftMetrics<Types>) {
+    async fn purge(&self, metrics: &RaftMetrics<Types>, memory: &mut Memory) {
         // Before the first confirmed checkpoint this is 0, and nothing is purged.
         let confirmed = self.table.rewind_index();
         let applied = metrics.last_applied.map_or(0, |id| id.index);
         let snapshot = metrics.snapshot.map_or(0, |id| id.index);
-        let old = applied.saturating_sub(self.config.limits.keep_entries);
+        let limits = &self.config.limits;
+        let last = metrics.last_log_index.unwrap_or(0);
+        let beyond = memory.beyond(last, self.counters.appended_bytes.get(), limits.keep_bytes);
+        let old = applied.saturating_sub(limits.keep_entries).max(beyond.min(applied));
         let upto = confirmed.min(snapshot).min(old);
         if upto > metrics.purged.map_or(0, |id| id.index) {
             tracing::info!(upto, "purging the log");
             let _ = self.raft.trigger().purge_log(upto).await;
-        }
-    }
-
-    /// A node that may not lead and does, hands over. If nobody can take it, it stays: a quorum without any leader
-    /// would not be better off.
-    async fn hand_over(self: &Arc<Self>) {
-        match Raft::from(self.clone()).transfer_leadership(None).await {
-            Ok(id) => tracing::info!(node = format!("{id:016x}"), "handed leadership to a node that may lead"),
-            Err(error) => tracing::debug!(%error, "this node may not lead, but nobody can take over"),
         }
     }
 
@@ -190,5 +210,20 @@ impl Inner {
             // One change at a time; the next look sees its effect.
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_kept_by_bytes_whatever_the_number_of_entries() {
+        let mut memory = Memory::default();
+        // One entry of 1 MiB at each look, and 64 MiB to be kept.
+        let purged = (1..=200_u64).map(|index| memory.beyond(index, index << 20, 64 << 20)).collect::<Vec<_>>();
+        assert_eq!(purged[..64], [0; 64]);
+        assert_eq!(purged[199], 135, "200 MiB are in the log, so what lies more than 64 MiB behind may go");
+        assert!(memory.marks.len() <= MARKS as usize + 2);
     }
 }

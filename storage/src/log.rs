@@ -15,6 +15,7 @@ pub use durable::DurableLog;
 pub use memory::MemoryLog;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -101,6 +102,8 @@ pub trait Log: Send + Sync + 'static {
     fn purge(&self, upto: LogId) -> Result<(), LogError>;
     /// Index through which entries are synced (exclusive upper bound is this plus one); `None` before the first.
     fn synced_index(&self) -> Option<u64>;
+    /// For how long the oldest write has waited for the disk; zero if none waits. Never waits itself.
+    fn stalled_for(&self) -> Duration;
 }
 
 /// Whether an entry may come behind the last one. The first of an empty log may have any index.

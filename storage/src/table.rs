@@ -52,6 +52,16 @@ pub struct Applied {
     pub checkpoint: Option<(u64, u64)>,
 }
 
+/// A checkpoint that names another digest than this table had at its index: this table, or the one that the checkpoint was
+/// made from, is not what the log builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The index that the checkpoint vouches for.
+    pub index: u64,
+    /// What this table's digest was there.
+    pub digest: [u8; 32],
+}
+
 /// Why the table cannot answer.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -130,4 +140,7 @@ pub trait Table: Send + Sync + 'static {
     }
     /// Digest remembered at an index: at every checkpoint entry, for the next checkpoint to confirm.
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError>;
+    /// The newest checkpoint that contradicts this table, until a later one confirms it. No part of what the log builds, so
+    /// it is forgotten when the table is opened or rewound; applying the log again finds it again.
+    fn contradiction(&self) -> Option<Contradiction>;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use conclave_batch::Outcome;
 use conclave_batch::View;
 use conclave_storage::log::Entry;
-use conclave_storage::table::{Applied, Export, Import, Table, TableError};
+use conclave_storage::table::{Applied, Contradiction, Export, Import, Table, TableError};
 use parking_lot::Mutex;
 
 use crate::shared::Shared;
@@ -96,5 +96,9 @@ impl Table for GatedTable {
 
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError> {
         self.inner.digest_at(index)
+    }
+
+    fn contradiction(&self) -> Option<Contradiction> {
+        self.inner.contradiction()
     }
 }

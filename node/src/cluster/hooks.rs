@@ -4,10 +4,13 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use conclave_raft::{CallError, Hooks, Peer};
+use conclave_storage::table::Table;
 use conclave_vault::barrier::forward::Envelope;
 use futures::future::BoxFuture;
 
 use crate::app::App;
+use crate::cluster::admission;
+use crate::keeper::Proposals;
 use crate::shared::Shared;
 
 /// In which envelope a leader vouches for its answers. Who asked, whom, and the nonce stand in the claim itself.
@@ -33,11 +36,23 @@ impl NodeHooks {
 }
 
 impl Hooks for NodeHooks {
-    fn verify_for_append(&self, signed: &[u8]) -> Result<(), String> {
-        match self.shared.verifier() {
-            Some(core) => core.verify_batch(signed, self.shared.last_index()).map_err(|error| error.to_string()),
-            None => Err("this node is sealed and accepts no batch".into()),
+    fn verify_for_append(&self, signed: &[u8], time_millis: u64) -> Result<(), String> {
+        let app = self.app.get().and_then(Weak::upgrade);
+        match self.shared.state().proposals() {
+            Proposals::None => return Err(format!("its leader accepts no change: {}", self.shared.reason())),
+            Proposals::Deletions if !app.as_ref().is_some_and(|app| admission::spares_space(&*app.table, signed)) => {
+                return Err(format!("its leader accepts no such change: {}", self.shared.reason()));
+            }
+            Proposals::Deletions | Proposals::All => {}
         }
+        let cluster_millis = app.map_or(0, |app| app.table.applied().time_millis);
+        admission::check_time(time_millis, self.clock_millis(), cluster_millis)?;
+        let core = self.shared.verifier().ok_or("this node is sealed and accepts no batch")?;
+        core.verify_batch(signed, self.shared.last_index()).map_err(|error| error.to_string())
+    }
+
+    fn clock_millis(&self) -> u64 {
+        u64::try_from(self.shared.clock().millis()).unwrap_or(0)
     }
 
     fn before_apply(&self, index: u64, signed: &[u8]) -> Result<(), String> {

@@ -140,6 +140,10 @@ impl Scene {
     }
 }
 
+fn now_millis() -> u64 {
+    u64::try_from(Shared::default().clock().millis()).unwrap()
+}
+
 /// A batch that somebody without keys made: deletes a key, with a tag of zeros.
 fn forged(key: &Bytes, base: u64) -> Bytes {
     let batch = Batch {
@@ -166,17 +170,34 @@ fn an_unsealed_node_lets_a_forged_batch_neither_in_nor_through() {
     let shared = Arc::new(Shared::default());
     let hooks = NodeHooks::new(Arc::clone(&shared));
     assert!(shared.begin_check(&scene.core));
-    assert!(hooks.verify_for_append(&honest.bytes).is_ok());
+    assert!(hooks.verify_for_append(&honest.bytes, now_millis()).is_err(), "its own table is not checked yet");
+    assert!(shared.end_check(&scene.core, Verdict::Confirmed));
+    assert!(hooks.verify_for_append(&honest.bytes, now_millis()).is_ok());
     assert!(hooks.before_apply(5, &honest.bytes).is_ok());
-    assert!(hooks.verify_for_append(&forged).is_err());
+    assert!(hooks.verify_for_append(&forged, now_millis()).is_err());
     assert!(hooks.before_apply(6, &forged).is_err());
+}
+
+#[test]
+fn a_leader_appends_no_batch_of_a_clock_that_is_off_nor_any_when_its_own_is() {
+    let scene = Scene::new();
+    let honest = scene.honest("a", b"1").bytes;
+    let shared = Arc::new(Shared::default());
+    let hooks = NodeHooks::new(Arc::clone(&shared));
+    assert!(shared.begin_check(&scene.core) && shared.end_check(&scene.core, Verdict::Confirmed));
+    assert_eq!(hooks.verify_for_append(&honest, now_millis()), Ok(()));
+    let refused = hooks.verify_for_append(&honest, now_millis() + 31_536_000_000).unwrap_err();
+    assert!(refused.contains("clock"), "{refused}");
+    // Also within its own bounds: whoever's clock jumped cannot know what is right.
+    shared.clock().ahead_millis.store(31_536_000_000, std::sync::atomic::Ordering::SeqCst);
+    assert!(hooks.verify_for_append(&honest, now_millis() + 31_536_000_000).unwrap_err().contains("clock off by"));
 }
 
 #[test]
 fn a_sealed_leader_appends_nothing() {
     let scene = Scene::new();
     let hooks = NodeHooks::new(Arc::default());
-    assert!(hooks.verify_for_append(&scene.honest("a", b"1").bytes).is_err());
+    assert!(hooks.verify_for_append(&scene.honest("a", b"1").bytes, now_millis()).is_err());
 }
 
 // check 246

@@ -63,10 +63,6 @@ pub(crate) async fn run(app: Arc<App>) {
                 }
                 checkpoint_if_due(&app, &core, &mut checkpointed).await;
             }
-            // A node that won an election while it was being sealed hands over at once.
-            None if is_leader && app.is_clustered() => {
-                let _ = app.raft.transfer_leadership(None).await;
-            }
             _ => {}
         }
         app.publish_metrics();

@@ -75,6 +75,8 @@ pub struct Limits {
     pub contact_age: Duration,
     /// Time beyond a request's deadline after which its client gets an answer in any case.
     pub deadline_grace: Duration,
+    /// Free bytes on the disk of the data folder below which a leader takes deletions only.
+    pub disk_free_bytes: u64,
     /// Log lines that wait to be written; past it they are dropped and counted.
     pub log_lines: usize,
     /// One log line, in bytes; the rest is cut off.
@@ -115,8 +117,20 @@ impl Default for Limits {
             contact_interval: Duration::from_secs(1),
             contact_age: Duration::from_secs(5),
             deadline_grace: Duration::from_secs(5),
+            disk_free_bytes: 256 << 20,
             log_lines: 16_384,
             log_line_bytes: 16 << 10,
         }
     }
 }
+
+/// How far a node's clock may be from the median of the voters' clocks, and a batch's time ahead of the leader's clock.
+pub const CLOCK_OFFSET_MAX: Duration = Duration::from_secs(5);
+/// How far a batch's time may lie behind the leader's clock: a proposal may wait for two minutes, then its clock may be off.
+pub const BATCH_AGE_MAX: Duration = Duration::from_secs(125);
+/// How long a disk that stalled counts as slow after it went on.
+pub const DISK_CALM: Duration = Duration::from_secs(5);
+/// By how many bytes a change may make the records larger that it replaces while the disk is nearly full.
+pub const FULL_DISK_GROWTH_BYTES: usize = 1 << 10;
+/// How many bytes a change that deletes something may write while the disk is nearly full.
+pub const FULL_DISK_BATCH_BYTES: usize = 64 << 10;

@@ -7,6 +7,7 @@ use crate::contact::Contact;
 use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
+use crate::keeper;
 
 /// What this node is, in the order in which it counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ enum State {
     Sealed,
     /// Unsealed, and no quorum confirms a leader to this node: it can answer nothing.
     CutOff,
+    /// It has its keys and serves nothing.
+    Withdrawn,
     Standby,
     Active,
 }
@@ -53,6 +56,13 @@ pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
         body["cluster_name"] = app.cluster_name().into();
         body["cluster_id"] = app.cluster_id_text().into();
     }
+    let present = app.shared.state();
+    if !matches!(state, State::Uninitialised | State::Removed)
+        && !matches!(present, keeper::State::Sealed | keeper::State::Serving)
+    {
+        body["state"] = present.name().into();
+        body["reason"] = app.shared.reason().into();
+    }
     plain(status, &body)
 }
 
@@ -63,6 +73,8 @@ fn state_of(app: &App) -> State {
         State::Removed
     } else if app.shared.is_sealed() {
         State::Sealed
+    } else if !app.shared.state().serves() {
+        State::Withdrawn
     } else if app.contact() == Contact::Lost {
         State::CutOff
     } else if app.is_active() {
@@ -94,7 +106,7 @@ fn status_of(state: State, incoming: &Incoming) -> Result<u16, ()> {
     Ok(match state {
         State::Uninitialised => uninitialised,
         State::Removed => removed,
-        State::Sealed => sealed,
+        State::Sealed | State::Withdrawn => sealed,
         // Whatever the query asks for a standby: a load balancer must send this node nothing.
         State::CutOff => 503,
         State::Standby if is_standby_ok => active,

@@ -56,8 +56,6 @@ async fn init(app: &Arc<App>, incoming: &Incoming) -> Result<Value, Error> {
     let from = incoming.request.remote_address.map(|address| address.to_string());
     let Parameters { shares, threshold } = parameters;
     tracing::info!(cluster = app.cluster_id_text(), shares, threshold, from, "a new cluster is initialised");
-    // As after any restart, whoever wants to use the cluster unseals it first.
-    app.raft.set_campaign(false);
     let shares = &made.initialized.shares;
     Ok(json!({
         "keys": shares.iter().map(|share| share.to_hex().to_string()).collect::<Vec<_>>(),
@@ -136,7 +134,7 @@ pub(crate) async fn create_cluster(
     app.shared.set_initialising(Some(Arc::clone(&core)));
     let made = write_first_batch(app, &core, cluster_id, records.clone(), root_token, dev_kv).await;
     app.shared.set_initialising(None);
-    let root_token = Zeroizing::new(made.inspect_err(|_| app.raft.set_campaign(false))?);
+    let root_token = Zeroizing::new(made?);
     let barrier = take_back(core).await?;
     Ok(Made { initialized: Initialized { shares, barrier, records }, root_token })
 }
@@ -180,7 +178,6 @@ async fn write_first_batch(
 
 /// Makes this node the leader of a cluster of one.
 async fn lead(app: &App, cluster_id: [u8; 16], deadline: Instant) -> Result<(), Error> {
-    app.raft.set_campaign(true);
     let failed = |error| match error {
         ChangeError::AlreadyInitialized => already(),
         other => Error::new(ErrorKind::Unavailable, other.to_string()),
@@ -207,7 +204,6 @@ mod tests {
         let app = App::start(Config::memory("127.0.0.1:0")).await.unwrap();
         // As far as it gets if the first batch is lost.
         lead(&app, [5; 16], Instant::now() + TIMEOUT).await.unwrap();
-        app.raft.set_campaign(false);
         assert!(!app.is_initialized());
         let made = create_cluster(&app, ONE, None, false).await.unwrap();
         assert_eq!((made.initialized.shares.len(), app.cluster_id()), (1, Some([5; 16])));

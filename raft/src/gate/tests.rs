@@ -14,7 +14,7 @@ struct Keys;
 const FORGED: u8 = 0xff;
 
 impl Hooks for Keys {
-    fn verify_for_append(&self, signed: &[u8]) -> Result<(), String> {
+    fn verify_for_append(&self, signed: &[u8], _: u64) -> Result<(), String> {
         let batch = Parsed::new(Bytes::copy_from_slice(signed)).expect("the gate passes on what it could read");
         if batch.id[0] == FORGED { Err("the tag does not verify".into()) } else { Ok(()) }
     }

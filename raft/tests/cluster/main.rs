@@ -2,5 +2,6 @@
 
 mod nodes;
 
+mod leadership;
 mod members;
 mod replication;

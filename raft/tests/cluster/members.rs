@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use conclave_raft::{CallError, ChangeError, Config, Role};
+use conclave_raft::{CallError, Candidacy, ChangeError, Config, Role};
 
 use crate::nodes::{Node, add, clustered, deadline, eventually, first, leader_of, retry, three};
 
@@ -27,7 +27,7 @@ async fn leadership_is_handed_over_on_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sealed_node_is_not_chosen_to_lead() {
     let [a, b, c] = three().await;
-    b.raft.set_campaign(false);
+    b.raft.set_candidacy(Candidacy::LastResort);
     assert_eq!(a.raft.transfer_leadership(None).await, Ok(c.id()));
     for node in [a, b, c] {
         node.raft.shutdown().await;
@@ -37,8 +37,8 @@ async fn a_sealed_node_is_not_chosen_to_lead() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_unsealed_successor_the_leader_stays() {
     let [a, b, c] = three().await;
-    b.raft.set_campaign(false);
-    c.raft.set_campaign(false);
+    b.raft.set_candidacy(Candidacy::LastResort);
+    c.raft.set_candidacy(Candidacy::LastResort);
     assert_eq!(a.raft.transfer_leadership(None).await, Err(ChangeError::NoSuccessor));
     assert_eq!(a.raft.transfer_leadership(Some(b.id())).await, Err(ChangeError::NoSuccessor));
     a.put_surely("k", "1").await;
@@ -60,7 +60,7 @@ async fn a_follower_cannot_hand_leadership_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_may_not_lead_any_more_hands_over() {
     let [a, b, c] = three().await;
-    a.raft.set_campaign(false);
+    a.raft.set_candidacy(Candidacy::LastResort);
     leader_of(&[&b, &c]).await;
     for node in [a, b, c] {
         node.raft.shutdown().await;
@@ -71,10 +71,10 @@ async fn a_leader_that_may_not_lead_any_more_hands_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sealed_survivors_elect_the_one_that_is_unsealed() {
     let [a, b, c] = three().await;
-    b.raft.set_campaign(false);
-    c.raft.set_campaign(false);
+    b.raft.set_candidacy(Candidacy::LastResort);
+    c.raft.set_candidacy(Candidacy::LastResort);
     a.raft.shutdown().await;
-    c.raft.set_campaign(true);
+    c.raft.set_candidacy(Candidacy::Free);
     leader_of(&[&b, &c]).await;
     assert!(c.leads());
     let index = c.put_surely("k", "1").await;
@@ -265,7 +265,7 @@ async fn a_changed_address_is_replicated() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_knows_how_far_away_the_others_are_and_whether_they_may_lead() {
     let [a, b, c] = three().await;
-    b.raft.set_campaign(false);
+    b.raft.set_candidacy(Candidacy::LastResort);
     eventually("the others were probed", async || {
         let peers = a.raft.status().peers;
         let of = |node: &Node| peers.iter().find(|peer| peer.id == node.id()).and_then(|peer| peer.can_lead);

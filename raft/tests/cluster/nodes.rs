@@ -38,6 +38,8 @@ pub(crate) async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool)
 pub(crate) struct Shell {
     pub(crate) sealed: AtomicBool,
     pub(crate) rejects_at: AtomicU64,
+    /// By how much this node's clock is wrong.
+    pub(crate) clock_ahead_millis: AtomicU64,
     pub(crate) invalidated: Mutex<HashSet<Bytes>>,
     /// What the node publishes as applied, if a test wants to compare.
     pub(crate) published: Mutex<Option<watch::Receiver<u64>>>,
@@ -48,8 +50,13 @@ pub(crate) struct Shell {
 }
 
 impl Hooks for Shell {
-    fn verify_for_append(&self, _: &[u8]) -> Result<(), String> {
+    fn verify_for_append(&self, _: &[u8], _: u64) -> Result<(), String> {
         if self.sealed.load(Ordering::SeqCst) { Err("sealed".into()) } else { Ok(()) }
+    }
+
+    fn clock_millis(&self) -> u64 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later than 1970");
+        now.as_millis() as u64 + self.clock_ahead_millis.load(Ordering::SeqCst)
     }
 
     fn before_apply(&self, index: u64, _: &[u8]) -> Result<(), String> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -39,12 +40,51 @@ struct Shared {
     work: Condvar,
     /// Index through which entries are synced, plus one.
     synced: AtomicU64,
+    stall: Stall,
+}
+
+/// Since when the oldest write waits for the disk. Read without the queue's lock, which is held across some writes.
+struct Stall {
+    opened: Instant,
+    /// Milliseconds from `opened`; [`Stall::NONE`] if nothing waits.
+    since: AtomicU64,
+}
+
+impl Stall {
+    const NONE: u64 = u64::MAX;
+
+    fn new() -> Self {
+        Self { opened: Instant::now(), since: AtomicU64::new(Self::NONE) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(Self::NONE - 1)
+    }
+
+    /// Something waits from now on, unless something waits already.
+    fn begin(&self) {
+        self.since.fetch_min(self.now(), Ordering::AcqRel);
+    }
+
+    /// What waited is done; what still waits, if anything, has since `since`.
+    fn end(&self, since: Option<u64>) {
+        self.since.store(since.unwrap_or(Self::NONE), Ordering::Release);
+    }
+
+    fn lasts(&self) -> Duration {
+        match self.since.load(Ordering::Acquire) {
+            Self::NONE => Duration::ZERO,
+            since => Duration::from_millis(self.now().saturating_sub(since)),
+        }
+    }
 }
 
 /// The files, and who waits for their next sync.
 struct Queue {
     store: Store,
     waiting: Vec<Synced>,
+    /// When the first of them came, by the clock of [`Stall`].
+    waiting_since: Option<u64>,
     is_closing: bool,
 }
 
@@ -65,8 +105,8 @@ impl DurableLog {
         let store = Store::open(&folder, limits)?;
         folder.complete()?;
         let synced = AtomicU64::new(store.end());
-        let queue = Mutex::new(Queue { store, waiting: Vec::new(), is_closing: false });
-        let shared = Arc::new(Shared { queue, work: Condvar::new(), synced });
+        let queue = Mutex::new(Queue { store, waiting: Vec::new(), waiting_since: None, is_closing: false });
+        let shared = Arc::new(Shared { queue, work: Condvar::new(), synced, stall: Stall::new() });
         let flusher = {
             let shared = shared.clone();
             std::thread::Builder::new().name("log-sync".into()).spawn(move || shared.flush_until_closed())?
@@ -139,6 +179,10 @@ impl Log for DurableLog {
     fn synced_index(&self) -> Option<u64> {
         self.shared.synced.load(Ordering::Acquire).checked_sub(1)
     }
+
+    fn stalled_for(&self) -> Duration {
+        self.shared.stall.lasts()
+    }
 }
 
 impl Shared {
@@ -150,6 +194,8 @@ impl Shared {
 
     fn wait_with(&self, queue: &mut Queue, synced: Synced) {
         queue.waiting.push(synced);
+        queue.waiting_since = queue.waiting_since.or(Some(self.stall.now()));
+        self.stall.begin();
         self.work.notify_one();
     }
 
@@ -164,8 +210,10 @@ impl Shared {
             } else if queue.store.is_tail_synced() {
                 self.work.wait(&mut queue);
             } else if self.work.wait_for(&mut queue, SYNC_INTERVAL).timed_out() {
+                self.stall.begin();
                 let synced = queue.store.sync_tail();
                 queue.store.fail_on(&synced);
+                self.stall.end(None);
             }
         }
         if !queue.store.has_failed() {
@@ -182,6 +230,7 @@ impl Shared {
     /// One sync for all that waits.
     fn flush<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         let waiting = std::mem::take(&mut queue.waiting);
+        queue.waiting_since = None;
         let (done, wait) = sync_channel(1);
         let started = queue.store.start_sync(done);
         drop(queue);
@@ -192,6 +241,7 @@ impl Shared {
         if let Ok(Some(end)) = result {
             self.synced.store(end, Ordering::Release);
         }
+        self.stall.end(queue.waiting_since);
         // Without the lock: what waits may call the log again.
         drop(queue);
         for synced in waiting {

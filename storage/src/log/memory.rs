@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use conclave_batch::MAX_BATCH_BYTES;
@@ -55,6 +56,8 @@ struct Core {
     synced: u64,
     waiting: Vec<Synced>,
     holds_syncs: bool,
+    /// Since when the oldest append waits, while syncs are held back.
+    held_since: Option<Instant>,
     has_failed: bool,
 }
 
@@ -142,7 +145,12 @@ impl Log for MemoryLog {
             let mut core = self.usable()?;
             core.append(entries)?;
             core.waiting.push(synced);
-            if core.holds_syncs { Completion::default() } else { core.sync() }
+            if core.holds_syncs {
+                core.held_since = core.held_since.or_else(|| Some(Instant::now()));
+                Completion::default()
+            } else {
+                core.sync()
+            }
         };
         completion.run();
         Ok(())
@@ -182,6 +190,10 @@ impl Log for MemoryLog {
     fn synced_index(&self) -> Option<u64> {
         self.core.lock().synced.checked_sub(1)
     }
+
+    fn stalled_for(&self) -> Duration {
+        self.core.lock().held_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
 }
 
 /// What waited for a sync, to be told without the lock.
@@ -214,7 +226,18 @@ impl Core {
         let record_bytes = content.records.values().map(|(_, record)| record.len() as u64).sum();
         let synced = end_of(content.reach.last);
         let waiting = Vec::new();
-        Ok(Self { disk, tail, content, record_bytes, syncs: 0, synced, waiting, holds_syncs: false, has_failed: false })
+        Ok(Self {
+            disk,
+            tail,
+            content,
+            record_bytes,
+            syncs: 0,
+            synced,
+            waiting,
+            holds_syncs: false,
+            held_since: None,
+            has_failed: false,
+        })
     }
 
     fn append(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
@@ -243,6 +266,7 @@ impl Core {
 
     fn sync(&mut self) -> Completion {
         let waiting = std::mem::take(&mut self.waiting);
+        self.held_since = None;
         let result = if self.has_failed { Err(failed()) } else { self.sync_files() };
         if result.is_ok() {
             self.synced = end_of(self.content.reach.last);

@@ -137,6 +137,7 @@ for_both_logs!(
     a_new_log_is_empty,
     entries_are_readable_at_once_and_after_a_restart,
     appends_complete_in_order_and_after_their_sync,
+    a_log_with_nothing_to_sync_does_not_stall,
     the_vote_survives_a_restart,
     the_committed_position_survives_a_clean_restart,
     a_truncation_takes_the_end_and_the_log_goes_on,
@@ -176,6 +177,14 @@ fn entries_are_readable_at_once_and_after_a_restart(place: &impl Place) {
     assert!(same(&log.read(150..151, usize::MAX).unwrap(), &entries(2, 150..151)));
     append(&log, entries(2, 200..201));
     assert!(same(&log.read(199..201, usize::MAX).unwrap(), &entries(2, 199..201)));
+}
+
+fn a_log_with_nothing_to_sync_does_not_stall(place: &impl Place) {
+    let log = place.open().unwrap();
+    assert_eq!(log.stalled_for(), std::time::Duration::ZERO);
+    append(&log, vec![entry(1, 0), entry(1, 1)]);
+    log.save_vote(Bytes::from_static(b"vote")).unwrap();
+    assert_eq!(log.stalled_for(), std::time::Duration::ZERO);
 }
 
 fn appends_complete_in_order_and_after_their_sync(place: &impl Place) {

@@ -15,7 +15,7 @@ use super::names::{directory_of, value_appeared, value_vanished};
 use super::rows::{Change, Partition, RowView};
 use super::transaction::Transaction;
 use super::window::{Draft, Window, slot_key};
-use super::{Applied, TableError};
+use super::{Applied, Contradiction, TableError};
 use crate::log::{Entry, Payload};
 
 /// Everything about the table that is not a row of the digest.
@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) hash: LtHash,
     /// Digest at each remembered index, `rewind` always among them.
     pub(crate) points: BTreeMap<u64, [u8; 32]>,
+    /// Kept in memory only.
+    pub(crate) contradiction: Option<Contradiction>,
 }
 
 impl State {
@@ -132,13 +134,17 @@ impl<'a, V: RowView> Application<'a, V> {
     /// Confirms an earlier point if its digest is the same here, then remembers this one.
     fn checkpoint(&mut self, index: u64, checkpoint: &Checkpoint) -> Result<(), TableError> {
         let confirmed = checkpoint.index;
-        let digest = self.state.points.get(&confirmed);
+        let digest = self.state.points.get(&confirmed).copied();
         if digest.is_some_and(|digest| digest[..] == checkpoint.digest[..]) {
+            self.state.contradiction = None;
             self.state.applied.checkpoint = Some((index, confirmed));
             self.state.rewind = confirmed;
             let kept = self.state.points.split_off(&confirmed);
             let dropped = std::mem::replace(&mut self.state.points, kept);
             self.points.extend(dropped.into_keys().map(|index| (point_key(index), None)));
+        } else if let Some(digest) = digest.filter(|_| confirmed > 0) {
+            // A checkpoint that only marks its own index names index 0 without a digest, which contradicts nothing.
+            self.state.contradiction = Some(Contradiction { index: confirmed, digest });
         }
         self.settle()?;
         let State { applied, points, .. } = &mut self.state;

@@ -22,7 +22,7 @@ use super::format::{
 use super::rows::{Change, Home, Partition, RowView, Rows};
 use super::snapshot::{Reading, Receiver};
 use super::window::Window;
-use super::{Applied, Export, Import, Table, TableError};
+use super::{Applied, Contradiction, Export, Import, Table, TableError};
 use crate::log::Entry;
 
 /// Undo rows below the rewind point that each call of apply removes at least, if there are any.
@@ -57,6 +57,7 @@ pub(crate) struct Published<V> {
     pub(crate) applied: Applied,
     pub(crate) rewind: u64,
     pub(crate) points: BTreeMap<u64, [u8; 32]>,
+    pub(crate) contradiction: Option<Contradiction>,
 }
 
 impl<H: Home> RevisionedTable<H> {
@@ -173,6 +174,10 @@ impl<H: Home> Table for RevisionedTable<H> {
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError> {
         Ok(self.published().points.get(&index).copied())
     }
+
+    fn contradiction(&self) -> Option<Contradiction> {
+        self.published().contradiction
+    }
 }
 
 impl<H: Home> Inner<H> {
@@ -269,8 +274,14 @@ impl<V: RowView> View for TableView<V> {
 }
 
 fn published<R: Rows>(writer: &Writer<R>) -> Published<R::View> {
-    let State { applied, rewind, points, .. } = &writer.state;
-    Published { view: writer.rows.view(), applied: applied.clone(), rewind: *rewind, points: points.clone() }
+    let State { applied, rewind, points, contradiction, .. } = &writer.state;
+    Published {
+        view: writer.rows.view(),
+        applied: applied.clone(),
+        rewind: *rewind,
+        points: points.clone(),
+        contradiction: *contradiction,
+    }
 }
 
 pub(crate) fn index_of(applied: &Applied) -> u64 {
@@ -327,7 +338,7 @@ pub(crate) fn load<R: Rows>(rows: &R) -> Result<Loaded, TableError> {
         // A table that was never confirmed, imported or rewound goes back to nothing at all, which has no row.
         points.entry(0).or_insert_with(|| LtHash::empty().digest());
     }
-    let state = State { applied, rewind: standing.rewind, hash, points };
+    let state = State { applied, rewind: standing.rewind, hash, points, contradiction: None };
     let window = Window::load(&view, index_of(&state.applied))?;
     if stored.is_none() && !is_new {
         rows.write(super::rewind::settled(&state).into())?;

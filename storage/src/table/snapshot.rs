@@ -269,7 +269,8 @@ impl<H: Home> Import for Receiver<H> {
         let index = index_of(&applied);
         let point = Point { last: applied.last, membership: applied.membership.clone(), digest: applied.digest };
         let points = [(index, applied.digest)].into();
-        let state = super::apply::State { applied, rewind: index, hash: self.hash.clone(), points };
+        let state =
+            super::apply::State { applied, rewind: index, hash: self.hash.clone(), points, contradiction: None };
         let mut changes = Vec::from(bookkeeping(&state));
         changes.push(Change { partition: Partition::Meta, key: point_key(index), row: Some(point_row(&point)) });
         let staged = self.staged()?;

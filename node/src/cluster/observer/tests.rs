@@ -17,6 +17,8 @@ fn status(members: &[(u64, bool)], answering: &[u64], leader: Option<u64>, term:
         last_contact: None,
         round_trip: answering.contains(id).then_some(Duration::from_millis(1)),
         can_lead: None,
+        clock_ahead_millis: None,
+        contradiction: None,
     };
     Status {
         id: 1,

@@ -57,6 +57,8 @@ for_both_homes!(
     without_a_confirmed_checkpoint_everything_is_undone,
     a_rewind_leads_to_the_confirmed_index_and_the_log_leads_back,
     a_checkpoint_with_another_digest_confirms_nothing,
+    a_checkpoint_that_marks_its_own_index_contradicts_nothing,
+    a_contradiction_is_found_again_by_the_log_and_by_nothing_else,
     a_batch_that_conflicts_confirms_nothing,
     a_later_checkpoint_forgets_what_lies_before_the_one_it_confirms,
     undo_rows_before_the_confirmed_index_are_removed_bit_by_bit,
@@ -114,6 +116,28 @@ fn a_checkpoint_with_another_digest_confirms_nothing<H: Home>(table: &Revisioned
     assert_eq!(table.applied().checkpoint, Some((first, 0)));
     assert_eq!(table.rewind_index(), 0);
     assert!(table.digest_at(index).unwrap().is_some(), "but it is remembered");
+    let digest = table.digest_at(first).unwrap().unwrap();
+    assert_eq!(table.contradiction(), Some(Contradiction { index: first, digest }));
+    assert_eq!(checkpoint(table, index, vec![]), index + 1);
+    assert_eq!(table.contradiction(), None, "a later one confirms all rows");
+}
+
+fn a_checkpoint_that_marks_its_own_index_contradicts_nothing<H: Home>(table: &RevisionedTable<H>) {
+    run(table, vec![put("a", "1")]);
+    let mark = Checkpoint { index: 0, digest: Bytes::from_static(&[0; 32]) };
+    apply_from(table, 2, &[Batch { checkpoint: Some(mark), ..batch(2, vec![]) }]);
+    assert_eq!(table.contradiction(), None);
+}
+
+fn a_contradiction_is_found_again_by_the_log_and_by_nothing_else<H: Home>(table: &RevisionedTable<H>) {
+    run(table, vec![put("a", "1")]);
+    let first = checkpoint(table, 0, vec![]);
+    let false_one = Checkpoint { index: first, digest: Bytes::from_static(&[1; 32]) };
+    let batch = Batch { checkpoint: Some(false_one), ..batch(first + 1, vec![]) };
+    apply_from(table, first + 1, std::slice::from_ref(&batch));
+    assert!(table.contradiction().is_some());
+    table.rewind().unwrap();
+    assert_eq!(table.contradiction(), None);
 }
 
 fn a_batch_that_conflicts_confirms_nothing<H: Home>(table: &RevisionedTable<H>) {

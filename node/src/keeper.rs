@@ -1,0 +1,230 @@
+//! The keeper: from what is known of a node, to what it may do. Pure: no IO, no clock, no lock.
+//!
+//! Everything that makes a node unfit meets here and nowhere else, so that each new trouble needs one line in each of a few
+//! tables. `shared.rs` holds the present state, `vitals.rs` measures what goes in, `docs/internals/seal-states.md` has the
+//! picture.
+
+use conclave_raft::Candidacy;
+use conclave_storage::table::Contradiction;
+
+use crate::config::limits::CLOCK_OFFSET_MAX;
+
+/// What there is of keys, and whether the table is known to be the cluster's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// None in memory.
+    Absent,
+    /// Those of a cluster that this node is making.
+    Initialising,
+    /// There, and the table is being checked.
+    Checking,
+    /// There, and the table waits for a checkpoint that confirms it.
+    Unconfirmed,
+    /// There, and the table is the cluster's.
+    Confirmed,
+}
+
+/// What is wrong with a node that has keys and a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Troubles {
+    /// It is no member of the cluster any more.
+    pub is_removed: bool,
+    /// The checkpoint by which its table is not that of the others.
+    pub diverged_at: Option<u64>,
+    /// How many milliseconds its clock is ahead of the voters' median; only if that is too much.
+    pub clock_ahead_millis: Option<i64>,
+    /// Its disk takes nothing.
+    pub is_disk_stalled: bool,
+    /// Bytes free on its disk; only if these are too few.
+    pub disk_free_bytes: Option<u64>,
+}
+
+/// What a node is. The first that applies, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No keys.
+    Sealed,
+    /// Makes a new cluster; leads, and serves nothing.
+    Initialising,
+    /// Keys, and the table is being checked.
+    Checking,
+    /// Keys, and a table that no checkpoint confirms yet.
+    Unconfirmed,
+    /// No member any more.
+    Removed,
+    /// Its table is not that of the others.
+    Diverged,
+    /// Its clock is not that of the others.
+    ClockOff,
+    /// Its disk takes nothing.
+    DiskSlow,
+    /// Its disk is nearly full.
+    DiskFull,
+    /// All is well.
+    Serving,
+}
+
+/// What a leader in a state appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proposals {
+    /// Every change.
+    All,
+    /// What frees space, or takes none.
+    Deletions,
+    /// Nothing.
+    None,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Sealed,
+        Self::Initialising,
+        Self::Checking,
+        Self::Unconfirmed,
+        Self::Removed,
+        Self::Diverged,
+        Self::ClockOff,
+        Self::DiskSlow,
+        Self::DiskFull,
+        Self::Serving,
+    ];
+
+    /// What a node is.
+    pub fn of(keys: Keys, troubles: &Troubles) -> Self {
+        match keys {
+            Keys::Absent => Self::Sealed,
+            Keys::Initialising => Self::Initialising,
+            Keys::Checking => Self::Checking,
+            Keys::Unconfirmed => Self::Unconfirmed,
+            Keys::Confirmed if troubles.is_removed => Self::Removed,
+            Keys::Confirmed if troubles.diverged_at.is_some() => Self::Diverged,
+            Keys::Confirmed if troubles.clock_ahead_millis.is_some() => Self::ClockOff,
+            Keys::Confirmed if troubles.is_disk_stalled => Self::DiskSlow,
+            Keys::Confirmed if troubles.disk_free_bytes.is_some() => Self::DiskFull,
+            Keys::Confirmed => Self::Serving,
+        }
+    }
+
+    /// As health, metrics and the log call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sealed => "sealed",
+            Self::Initialising => "initialising",
+            Self::Checking => "checking",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Removed => "removed",
+            Self::Diverged => "diverged",
+            Self::ClockOff => "clock off",
+            Self::DiskSlow => "disk slow",
+            Self::DiskFull => "disk full",
+            Self::Serving => "serving",
+        }
+    }
+
+    /// Whether requests are served.
+    pub const fn serves(self) -> bool {
+        matches!(self, Self::DiskSlow | Self::DiskFull | Self::Serving)
+    }
+
+    /// What it appends as leader.
+    pub const fn proposals(self) -> Proposals {
+        match self {
+            Self::Initialising | Self::Serving => Proposals::All,
+            Self::DiskFull => Proposals::Deletions,
+            _ => Proposals::None,
+        }
+    }
+
+    /// Whether it may lead. A state that is not free also hands leadership over.
+    pub const fn candidacy(self) -> Candidacy {
+        match self {
+            // A full disk is no reason to go: most often the others' disks are as full, and deletions need a leader.
+            Self::Initialising | Self::DiskFull | Self::Serving => Candidacy::Free,
+            Self::Sealed | Self::Checking | Self::Unconfirmed => Candidacy::LastResort,
+            Self::Removed | Self::Diverged | Self::ClockOff | Self::DiskSlow => Candidacy::Never,
+        }
+    }
+
+    /// Why a node is in this state and what ends it, as a sentence for operators and clients.
+    pub fn reason(self, troubles: &Troubles) -> String {
+        match self {
+            Self::Sealed => "Vault is sealed".into(),
+            Self::Initialising => "the cluster is being initialised".into(),
+            Self::Checking => "the table is being checked after the unseal".into(),
+            Self::Unconfirmed => "the table came from another node and waits for a checkpoint that confirms it".into(),
+            Self::Removed => "this node was removed from the cluster; use another node".into(),
+            Self::Diverged => format!(
+                "this node's table is not what the other nodes have at index {}; use another node, and replace this one by \
+                 a fresh one if sealing and unsealing it does not help",
+                troubles.diverged_at.unwrap_or_default()
+            ),
+            Self::ClockOff => {
+                let ahead = troubles.clock_ahead_millis.unwrap_or_default();
+                let side = if ahead < 0 { "behind" } else { "ahead of" };
+                format!(
+                    "clock off by {}.{:03} s ({side} the others); this node serves again once its clock is set right",
+                    ahead.unsigned_abs() / 1_000,
+                    ahead.unsigned_abs() % 1_000
+                )
+            }
+            Self::DiskSlow => "the disk takes no writes at the moment; this node does not lead until it does".into(),
+            Self::DiskFull => format!(
+                "the disk is nearly full ({} MiB free), so that a leader takes deletions only; make room",
+                troubles.disk_free_bytes.unwrap_or_default() >> 20
+            ),
+            Self::Serving => "all is well".into(),
+        }
+    }
+}
+
+/// More than half of the voters.
+fn quorum(voters: usize) -> usize {
+    voters / 2 + 1
+}
+
+/// How many milliseconds a clock is ahead of the median of the voters' clocks; `None` if fewer than a quorum's are known.
+/// `clocks` says how far each voter's is ahead of this one, itself included if it votes.
+///
+/// Two clocks that differ have no median between them, and nobody knows which is right. Then the farther one counts, so
+/// that both nodes stop: an expiry that came too early cannot be taken back, a pause can.
+pub fn clock_ahead(clocks: &[i64], voters: usize) -> Option<i64> {
+    if clocks.len() < quorum(voters) || clocks.is_empty() {
+        return None;
+    }
+    let mut clocks = clocks.to_vec();
+    clocks.sort_unstable();
+    let (lower, upper) = (clocks[(clocks.len() - 1) / 2], clocks[clocks.len() / 2]);
+    let farther = if lower.unsigned_abs() > upper.unsigned_abs() { lower } else { upper };
+    Some(farther.saturating_neg())
+}
+
+/// Whether a clock is too far off to serve by it.
+pub fn is_too_far(ahead_millis: i64) -> bool {
+    u128::from(ahead_millis.unsigned_abs()) > CLOCK_OFFSET_MAX.as_millis()
+}
+
+/// At which checkpoint this node's table is not the cluster's. `own` contradicts a checkpoint by this node's table, `others`
+/// by those of other voters, and `digest_at` says what this table had at an index.
+///
+/// A checkpoint that most voters contradict in the same way was made by a node that is itself wrong. Then they are right,
+/// and whoever had another digest there is not.
+pub fn diverged_at(
+    own: Option<Contradiction>,
+    others: &[Contradiction],
+    voters: usize,
+    digest_at: impl Fn(u64) -> Option<[u8; 32]>,
+) -> Option<u64> {
+    let all: Vec<_> = own.into_iter().chain(others.iter().copied()).collect();
+    // One voter alone has nobody to agree with.
+    let is_common =
+        |found: &&Contradiction| voters > 1 && all.iter().filter(|other| other == found).count() >= quorum(voters);
+    match all.iter().find(is_common) {
+        Some(common) if own == Some(*common) => None,
+        Some(common) => digest_at(common.index).is_some_and(|had| had != common.digest).then_some(common.index),
+        None => own.map(|found| found.index),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Every state, what it permits, and where it comes from.
+
+use super::*;
+
+fn none() -> Troubles {
+    Troubles::default()
+}
+
+#[test]
+fn what_each_state_permits() {
+    use Candidacy::{Free, LastResort, Never};
+    let expected = [
+        ("sealed", false, Proposals::None, LastResort),
+        ("initialising", false, Proposals::All, Free),
+        ("checking", false, Proposals::None, LastResort),
+        ("unconfirmed", false, Proposals::None, LastResort),
+        ("removed", false, Proposals::None, Never),
+        ("diverged", false, Proposals::None, Never),
+        ("clock off", false, Proposals::None, Never),
+        ("disk slow", true, Proposals::None, Never),
+        ("disk full", true, Proposals::Deletions, Free),
+        ("serving", true, Proposals::All, Free),
+    ];
+    for (state, expected) in State::ALL.into_iter().zip(expected) {
+        assert_eq!((state.name(), state.serves(), state.proposals(), state.candidacy()), expected);
+        assert!(!state.reason(&none()).is_empty());
+    }
+}
+
+/// Each trouble alone, and the state that it brings about.
+fn troubles() -> Vec<(Troubles, State)> {
+    vec![
+        (none(), State::Serving),
+        (Troubles { disk_free_bytes: Some(1), ..none() }, State::DiskFull),
+        (Troubles { is_disk_stalled: true, ..none() }, State::DiskSlow),
+        (Troubles { clock_ahead_millis: Some(-9_000), ..none() }, State::ClockOff),
+        (Troubles { diverged_at: Some(7), ..none() }, State::Diverged),
+        (Troubles { is_removed: true, ..none() }, State::Removed),
+    ]
+}
+
+#[test]
+fn every_trouble_leads_from_every_state_where_it_should() {
+    let without_verdict = [
+        (Keys::Absent, State::Sealed),
+        (Keys::Initialising, State::Initialising),
+        (Keys::Checking, State::Checking),
+        (Keys::Unconfirmed, State::Unconfirmed),
+    ];
+    for (trouble, state) in troubles() {
+        for (keys, expected) in without_verdict {
+            assert_eq!(State::of(keys, &trouble), expected, "{trouble:?}");
+        }
+        assert_eq!(State::of(Keys::Confirmed, &trouble), state);
+    }
+}
+
+#[test]
+fn of_two_troubles_the_graver_one_counts() {
+    let troubles = troubles();
+    for (place, (lesser, _)) in troubles.iter().enumerate() {
+        for (graver, state) in &troubles[place..] {
+            let both = Troubles {
+                is_removed: lesser.is_removed || graver.is_removed,
+                diverged_at: lesser.diverged_at.or(graver.diverged_at),
+                clock_ahead_millis: lesser.clock_ahead_millis.or(graver.clock_ahead_millis),
+                is_disk_stalled: lesser.is_disk_stalled || graver.is_disk_stalled,
+                disk_free_bytes: lesser.disk_free_bytes.or(graver.disk_free_bytes),
+            };
+            assert_eq!(State::of(Keys::Confirmed, &both), *state);
+        }
+    }
+}
+
+#[test]
+fn the_reason_says_how_far_the_clock_is_off() {
+    let ahead = Troubles { clock_ahead_millis: Some(31_536_000_042), ..none() };
+    assert!(State::ClockOff.reason(&ahead).starts_with("clock off by 31536000.042 s (ahead of"));
+    let behind = Troubles { clock_ahead_millis: Some(-6_001), ..none() };
+    assert!(State::ClockOff.reason(&behind).starts_with("clock off by 6.001 s (behind"));
+}
+
+#[test]
+fn a_clock_is_compared_with_the_median_of_the_voters() {
+    let year = 31_536_000_000;
+    for (clocks, voters, expected) in [
+        (&[0][..], 1, Some(0)),
+        // One of three is wrong: this one, another one.
+        (&[0, -year, -year], 3, Some(year)),
+        (&[0, year, 12], 3, Some(-12)),
+        (&[0, year, year], 3, Some(-year)),
+        // Two of three: nobody knows who is right.
+        (&[0, year], 3, Some(-year)),
+        (&[0, -year], 3, Some(year)),
+        (&[0, 3], 3, Some(-3)),
+        // Four of five.
+        (&[0, 0, 0, year], 5, Some(0)),
+        (&[0, 0, year, year], 5, Some(-year)),
+        // Less than a quorum, and a node that does not vote.
+        (&[0], 3, None),
+        (&[0, 0], 5, None),
+        (&[], 1, None),
+        (&[-year, -year], 3, Some(year)),
+    ] {
+        assert_eq!(clock_ahead(clocks, voters), expected, "{clocks:?} of {voters}");
+    }
+    assert!(!is_too_far(5_000) && !is_too_far(-5_000) && is_too_far(5_001) && is_too_far(-5_001));
+    assert!(is_too_far(i64::MIN));
+}
+
+#[test]
+fn a_table_is_judged_by_the_checkpoint_unless_most_contradict_it() {
+    let found = |digest: u8| Contradiction { index: 40, digest: [digest; 32] };
+    let had = |digest: u8| move |index: u64| (index == 40).then_some([digest; 32]);
+    // A follower that differs from the leader, and nobody else does.
+    assert_eq!(diverged_at(Some(found(2)), &[], 3, had(2)), Some(40));
+    assert_eq!(diverged_at(None, &[found(2)], 3, had(1)), None);
+    // Both followers differ from the leader in the same way: the leader is wrong, whether it says so or not.
+    assert_eq!(diverged_at(Some(found(2)), &[found(2)], 3, had(2)), None);
+    assert_eq!(diverged_at(None, &[found(2), found(2)], 3, had(1)), Some(40));
+    // They differ in two ways: each of them is wrong, as far as anybody knows.
+    assert_eq!(diverged_at(Some(found(2)), &[found(3)], 3, had(2)), Some(40));
+    assert_eq!(diverged_at(None, &[found(2), found(3)], 3, had(1)), None);
+    // A single node, which has nobody to agree with.
+    assert_eq!(diverged_at(Some(found(2)), &[], 1, had(2)), Some(40));
+    // A node that has not come to the checkpoint yet, or forgot what it had there.
+    assert_eq!(diverged_at(None, &[found(2), found(2)], 3, had(2)), None);
+    assert_eq!(diverged_at(None, &[found(2), found(2)], 3, |_| None), None);
+}

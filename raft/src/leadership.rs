@@ -1,0 +1,107 @@
+//! Leadership where it does good: a node that may not lead hands it over, and campaigns only if nobody else can win.
+//!
+//! A sealed node votes, so it may hold entries that no unsealed one has. Then none of those can win, and with a quorum up
+//! there would be no leader until somebody brings keys. So a sealed voter campaigns once the others had their chance; as
+//! leader it only replicates, and hands over to the first unsealed node that has caught up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ServerState;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::config::Timing;
+use crate::raft::{Inner, Raft};
+use crate::upkeep::ended;
+
+/// Whether a node may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidacy {
+    /// It campaigns and accepts leadership.
+    Free,
+    /// It campaigns only if the others have failed to elect one of them, and hands over at once. For a node whose log
+    /// is sound and that cannot serve, such as a sealed one.
+    LastResort,
+    /// It neither campaigns nor accepts leadership, and hands over at once.
+    Never,
+}
+
+/// Runs until `stop` turns true.
+pub(crate) async fn run(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
+    let timing = inner.config.timing;
+    let mut candidacy = inner.candidacy.subscribe();
+    let mut next = Instant::now();
+    let mut ticks = tokio::time::interval(timing.heartbeat * 2);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = ended(&mut stop) => return,
+            // The sender lives as long as this node.
+            _ = candidacy.changed() => next = Instant::now(),
+            _ = ticks.tick() => {}
+        }
+        let present = *candidacy.borrow_and_update();
+        if present == Candidacy::Free || Instant::now() < next {
+            continue;
+        }
+        let acted = tokio::select! {
+            acted = inner.act_withdrawn(present) => acted,
+            () = ended(&mut stop) => return,
+        };
+        if acted {
+            next = Instant::now() + timing.election_min;
+        }
+    }
+}
+
+/// How long a node of last resort waits after it last heard from a leader: the lease, one whole round of the others, and
+/// something by chance, so that two such nodes seldom meet.
+fn patience(timing: &Timing) -> Duration {
+    timing.election_max * 5 / 2 + timing.election_min.mul_f64(rand::random::<f64>())
+}
+
+impl Inner {
+    /// What a node that is not free does about leadership. Says whether it tried anything.
+    async fn act_withdrawn(self: &Arc<Self>, candidacy: Candidacy) -> bool {
+        let state = self.view.borrow().state;
+        match state {
+            ServerState::Leader => {
+                self.hand_over().await;
+                true
+            }
+            ServerState::Follower | ServerState::Candidate if candidacy == Candidacy::LastResort => {
+                self.campaign_as_last_resort().await
+            }
+            _ => false,
+        }
+    }
+
+    /// A node that may not lead and does, hands over. If nobody can take it, it stays: a quorum without any leader
+    /// would not be better off.
+    async fn hand_over(self: &Arc<Self>) {
+        match Raft::from(self.clone()).transfer_leadership(None).await {
+            Ok(id) => tracing::info!(node = format!("{id:016x}"), "handed leadership to a node that may lead"),
+            Err(error) => tracing::debug!(%error, "this node may not lead, but nobody can take over"),
+        }
+    }
+
+    async fn campaign_as_last_resort(&self) -> bool {
+        let silence = self.heard_leader.lock().elapsed();
+        if silence < patience(&self.config.timing) {
+            return false;
+        }
+        let others: Vec<_> = self.view.borrow().membership.voter_ids().filter(|id| *id != self.id).collect();
+        let probes = futures::future::join_all(others.into_iter().map(|id| self.probe(id))).await;
+        // Without anybody to hand over to, a leader would help nobody.
+        if !probes.into_iter().flatten().any(|probe| probe.can_lead) {
+            return false;
+        }
+        tracing::info!(
+            silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
+            "no node that may lead has won an election; this one campaigns, to hand leadership over"
+        );
+        // With a round of pre-votes, so that a leader whom only this node does not hear is not disturbed.
+        self.raft.trigger().elect(true).await.is_ok()
+    }
+}

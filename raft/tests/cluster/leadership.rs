@@ -1,0 +1,83 @@
+//! Leadership goes away from nodes that may not lead, and such a node helps out if nobody else can win.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use conclave_batch::Outcome;
+use conclave_raft::Candidacy;
+use conclave_storage::log::Log;
+use conclave_storage::table::Table;
+
+use crate::nodes::{deadline, eventually, leader_of, three};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sealed_voter_with_the_longest_log_wins_for_an_unsealed_one() {
+    let [a, b, c] = three().await;
+    let cluster = a.raft.cluster_id().expect("there is a cluster");
+    let pins = a.raft.status().members;
+    b.raft.set_candidacy(Candidacy::LastResort);
+    c.raft.shutdown().await;
+    let last = a.put_surely("only on a and b", "1").await;
+    a.raft.shutdown().await;
+    // It lacks the entry, so b must not vote for it, and b is sealed.
+    let c = c.restart(cluster, pins).await;
+    assert_eq!(leader_of(&[&c]).await.id(), c.id());
+    c.raft.wait_applied(last, deadline()).await.expect("the new leader has all that was acknowledged");
+    assert_eq!(c.get("only on a and b").as_deref(), Some("1"));
+    for node in [b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_may_not_lead_any_more_hands_over_by_itself() {
+    let [a, b, c] = three().await;
+    a.raft.set_candidacy(Candidacy::Never);
+    let leader = leader_of(&[&b, &c]).await;
+    leader.put_surely("k", "1").await;
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_takes_nothing_shows_it_and_can_be_relieved() {
+    let [a, b, c] = three().await;
+    assert_eq!(a.raft.stalled_for(), Duration::ZERO);
+    a.log.hold_syncs(true);
+    let (waiting, batch) = (a.raft.clone(), a.batch(&[], &[("k", "1")]));
+    let waiting = tokio::spawn(async move { waiting.propose(batch, deadline()).await });
+    let (follower, batch) = (b.raft.clone(), b.batch(&[], &[("from a follower", "1")]));
+    let forwarded = tokio::spawn(async move { follower.propose(batch, deadline()).await });
+    eventually("the stall shows", async || a.raft.stalled_for() >= Duration::from_millis(100)).await;
+    a.raft.set_candidacy(Candidacy::Never);
+    let leader = leader_of(&[&b, &c]).await;
+    // The others have synced what the old leader could not.
+    eventually("the write is there", async || leader.get("k").is_some()).await;
+    assert!(matches!(forwarded.await, Ok(Ok(Outcome::Applied { .. }))), "the follower asks the new leader");
+    a.log.hold_syncs(false);
+    a.log.sync();
+    assert!(matches!(waiting.await, Ok(Ok(_))), "whoever waited at the old leader gets the answer");
+    assert_eq!(a.log.stalled_for(), Duration::ZERO);
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_know_how_far_the_others_clocks_and_tables_are_off() {
+    let [a, b, c] = three().await;
+    b.shell.clock_ahead_millis.store(3_600_000, Ordering::SeqCst);
+    let seen_by = |from: &crate::nodes::Node, of: u64| {
+        let peers = from.raft.status().peers;
+        peers.into_iter().find(|peer| peer.id == of).and_then(|peer| peer.clock_ahead_millis)
+    };
+    let near = |wanted: i64, seen: Option<i64>| seen.is_some_and(|seen| (seen - wanted).abs() < 60_000);
+    eventually("a sees b", async || near(3_600_000, seen_by(&a, b.id()))).await;
+    eventually("b sees a", async || near(-3_600_000, seen_by(&b, a.id()))).await;
+    eventually("a sees c", async || near(0, seen_by(&a, c.id()))).await;
+    assert_eq!(a.table.contradiction(), None);
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
