@@ -31,6 +31,7 @@ use crate::cluster::{address, join, membership, observer, upkeep};
 use crate::config::{Config, Storage};
 use crate::contact::{self, Contact};
 use crate::gateway::{Gateway, Incoming, Outgoing};
+use crate::heavy::Heavy;
 use crate::http::error;
 use crate::http::in_flight::InFlight;
 use crate::metrics::Metrics;
@@ -62,6 +63,7 @@ pub struct App {
     pub(crate) ceremonies: Mutex<Ceremonies>,
     pub(crate) candidates: Candidates,
     pub(crate) turns: Turns,
+    pub(crate) heavy: Heavy,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) last_read_point: Mutex<Option<Instant>>,
@@ -93,6 +95,7 @@ impl App {
             table,
             raft,
             turns: Turns::default(),
+            heavy: Heavy::new(&config.limits),
             in_flight: InFlight::new(&config.limits),
             metrics: Arc::new(Metrics::new()),
             last_read_point: Mutex::new(None),

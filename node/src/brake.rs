@@ -11,6 +11,7 @@ mod dump;
 use std::sync::Arc;
 
 use conclave_vault::action::Action;
+use conclave_vault::errand::Errands;
 
 use crate::app::App;
 use crate::gateway::{Incoming, Outgoing};
@@ -25,7 +26,7 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Option<Outgoi
         return None;
     }
     let Some(core) = app.shared.unsealed() else { return Some(done()) };
-    let judged = app.run_core(&core, incoming).and_then(|done| done.result);
+    let judged = app.run_core(&core, incoming, &mut Errands::default()).and_then(|done| done.result);
     match judged {
         Ok(reply) if matches!(reply.action, Some(Action::Seal)) => {
             app.seal().await;

@@ -30,6 +30,7 @@ mod cluster;
 mod contact;
 mod endpoint;
 mod forward;
+mod heavy;
 mod index;
 mod reminder;
 mod serve;

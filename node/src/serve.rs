@@ -12,6 +12,7 @@ use conclave_vault::action::Action;
 use conclave_vault::batch::Proposal;
 use conclave_vault::context::Context;
 use conclave_vault::core::{Core, Done, Plan};
+use conclave_vault::errand::{Errand, Errands};
 use conclave_vault::error::{Error, ErrorKind};
 use conclave_vault::reply::Reply;
 use tokio::time::Instant;
@@ -32,6 +33,7 @@ const MAX_RUNS: u32 = 1000;
 
 /// How a run of a request ended.
 enum Run {
+    Asked(Errand),
     Finished(Box<Result<Reply, Error>>, Option<u64>),
     Conflict(u64),
 }
@@ -62,18 +64,26 @@ impl App {
     ) -> Result<Outgoing, Error> {
         self.await_wanted_index(core, incoming).await?;
         let mut turn = None;
-        for races in 0..MAX_RUNS {
+        let mut races = 0;
+        let mut errands = Errands::new(SystemRandomness::default().seed());
+        for _ in 0..MAX_RUNS {
             if Instant::now() >= incoming.deadline {
                 break;
             }
-            match self.run(core, incoming).await? {
+            match self.run(core, incoming, &mut errands).await? {
+                Run::Asked(errand) => {
+                    let (errand, answer) = self.heavy.run(errand, incoming.deadline).await?;
+                    errands.answer(errand, answer);
+                    continue;
+                }
                 Run::Finished(result, written_at) => return self.reply(core, incoming, (*result)?, written_at).await,
                 Run::Conflict(index) => {
                     let applied = self.while_in_contact(self.raft.wait_applied(index, incoming.deadline)).await;
                     applied.unwrap_or(Err(ReadError::Timeout)).map_err(read_failed)?;
                 }
             }
-            if may_queue && races + 1 == RACES_BEFORE_LEADER {
+            races += 1;
+            if may_queue && races == RACES_BEFORE_LEADER {
                 if self.raft.status().role != Role::Leader
                     && let Some(outgoing) = forward::to_leader(self, core, incoming).await?
                 {
@@ -89,7 +99,7 @@ impl App {
         ))
     }
 
-    async fn run(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Run, Error> {
+    async fn run(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Run, Error> {
         let reads_only = self.plan(core, incoming)?.reads_only;
         if reads_only {
             self.read_point(incoming).await?;
@@ -98,11 +108,14 @@ impl App {
             // Just unsealed, or just rotated. If it fails, whatever must be encrypted says so.
             let _ = self.reserve_uses(core).await;
         }
-        let mut done = self.run_serving(core, incoming)?;
-        if done.batch.is_none() && !reads_only {
+        let mut done = self.run_serving(core, incoming, errands)?;
+        if done.batch.is_none() && done.errand.is_none() && !reads_only {
             // Nothing is committed that could find out about a stale view, so the view must not be one.
             self.read_point(incoming).await?;
-            done = self.run_serving(core, incoming)?;
+            done = self.run_serving(core, incoming, errands)?;
+        }
+        if let Some(errand) = done.errand {
+            return Ok(Run::Asked(errand));
         }
         let Some(proposal) = done.batch else { return Ok(Run::Finished(Box::new(done.result), None)) };
         match self.propose(&proposal, incoming.deadline).await? {
@@ -126,16 +139,20 @@ impl App {
     }
 
     /// A run whose result counts only if the node still serves after it: a seal or a snapshot may have come between.
-    fn run_serving(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Done, Error> {
-        let done = self.run_core(core, incoming)?;
+    fn run_serving(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Done, Error> {
+        let done = self.run_core(core, incoming, errands)?;
         if self.shared.still_serves(core) { Ok(done) } else { Err(unavailable(&self.shared.reason())) }
     }
 
-    pub(crate) fn run_core(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Done, Error> {
+    /// One run of a request, with what its errands brought so far.
+    pub(crate) fn run_core(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Done, Error> {
         let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
         let mut random = SystemRandomness::default();
         let mut context = self.context(&mut random);
-        Ok(core.handle(&mut context, &view, &incoming.request))
+        context.errands = std::mem::take(errands);
+        let done = core.handle(&mut context, &view, &incoming.request);
+        *errands = context.errands;
+        Ok(done)
     }
 
     /// Time, randomness and surroundings of one call of the core.
@@ -151,6 +168,7 @@ impl App {
             system_ttl: self.system_ttl(),
             epoch: applied.epoch,
             api_version: crate::version::API_VERSION,
+            errands: Errands::default(),
         }
     }
 

@@ -15,6 +15,15 @@ impl Default for SystemRandomness {
     }
 }
 
+impl SystemRandomness {
+    /// 32 random bytes.
+    pub(crate) fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.fill(&mut seed);
+        seed
+    }
+}
+
 impl Random for SystemRandomness {
     fn fill(&mut self, buffer: &mut [u8]) {
         self.0.fill(buffer).expect("the operating system gives random bytes, or nothing here is safe");

@@ -1,5 +1,7 @@
 //! What the outside gives each call: time, randomness, and facts about the node.
 
+use crate::errand::{Answer, Errand, Errands};
+use crate::error::Error;
 use crate::time::Time;
 
 /// A source of random bytes fit for keys. The node gives the operating system's; tests give a seeded one.
@@ -37,12 +39,24 @@ pub struct Context<'a> {
     pub epoch: u64,
     /// The version that clients are told, such as `1.17.6`.
     pub api_version: &'a str,
+    /// What the request asked of the outside, in this run and before.
+    pub errands: Errands,
 }
 
 /// Letters and digits for identifiers: 62 symbols.
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 impl Context<'_> {
+    /// The answer to an errand. If it is not known yet this is the end of the run, so the error must be handed up at once.
+    pub fn ask(&mut self, errand: Errand) -> Result<Answer, Error> {
+        self.errands.ask(errand)
+    }
+
+    /// Random bytes that are the same in every run of a request, for what an errand is made from.
+    pub fn lasting_bytes(&self, purpose: &str) -> Result<[u8; 32], Error> {
+        self.errands.lasting(purpose)
+    }
+
     /// Random bytes of a fixed number.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];

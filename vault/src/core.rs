@@ -22,7 +22,8 @@ use crate::barrier::uses::{NodeUses, Reservation};
 use crate::batch::{self, Proposal};
 use crate::cache::Cache;
 use crate::context::{Context, Random};
-use crate::engine::{self, Access, Call, Cost, Matched, Path};
+use crate::engine::{self, Access, Call, Matched, Path};
+use crate::errand::Errand;
 use crate::error::{Error, ErrorKind};
 use crate::field::{Fields, Kind, parse_duration};
 use crate::idempotency;
@@ -41,6 +42,8 @@ pub struct Done {
     pub result: Result<Reply, Error>,
     /// What must be committed first.
     pub batch: Option<Proposal>,
+    /// What must be done before the request runs again; then there is neither a result that counts nor a batch.
+    pub errand: Option<Errand>,
 }
 
 /// The unsealed core.
@@ -65,8 +68,6 @@ struct Caller {
 pub struct Plan {
     /// Whether it changes nothing, so that it must see the newest state.
     pub reads_only: bool,
-    /// How much it computes.
-    pub cost: Cost,
 }
 
 impl Core {
@@ -108,9 +109,12 @@ impl Core {
     pub fn handle<'a>(&'a self, context: &mut Context<'a>, view: &'a dyn View, request: &Request) -> Done {
         let mut store = self.store(view);
         let result = self.respond(context, &mut store, request);
+        if let Some(errand) = context.errands.take_asked() {
+            return Done { result, batch: None, errand: Some(errand) };
+        }
         match store.finish(context) {
-            Ok(batch) => Done { result, batch },
-            Err(error) => Done { result: Err(error), batch: None },
+            Ok(batch) => Done { result, batch, errand: None },
+            Err(error) => Done { result: Err(error), batch: None, errand: None },
         }
     }
 
@@ -144,10 +148,10 @@ impl Core {
 
     /// What a request will do, as far as its path says so.
     pub fn plan(&self, view: &dyn View, request: &Request) -> Plan {
-        let by_verb = Plan { reads_only: request.operation.is_read(), cost: Cost::Light };
+        let by_verb = Plan { reads_only: request.operation.is_read() };
         let mut store = self.store(view);
         let Ok(Route { matched: Some((path, _)), .. }) = route(&mut store, request) else { return by_verb };
-        Plan { reads_only: path.reads_only(request.operation), cost: path.cost }
+        Plan { reads_only: path.reads_only(request.operation) }
     }
 
     /// Answers a request whose path was spelled anew. Who wrote a policy is told that its name is another now.

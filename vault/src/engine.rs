@@ -65,15 +65,6 @@ pub enum Effect {
     Writes,
 }
 
-/// How much a path computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cost {
-    /// Well under a millisecond.
-    Light,
-    /// Long enough to hold up others: it runs beside them, a few at a time.
-    Heavy,
-}
-
 /// One path of an engine.
 #[derive(Clone, Copy)]
 pub struct Path {
@@ -89,8 +80,6 @@ pub struct Path {
     pub access: Access,
     /// What it does to the store.
     pub effect: Effect,
-    /// How much it computes.
-    pub cost: Cost,
     /// Whether data it does not declare is the engine's business, not worth a warning.
     pub takes_any_field: bool,
     /// One line for people.
@@ -106,7 +95,6 @@ impl Path {
         exists: None,
         access: Access::Token,
         effect: Effect::ByVerb,
-        cost: Cost::Light,
         takes_any_field: false,
         help: "",
     };
@@ -169,7 +157,8 @@ pub struct Life {
     pub due: Option<fn(&mut Work<'_, '_>, &str) -> Result<(), Error>>,
     /// Does up to a number of pieces of long work of this name ([`Work::add_chore`]); fewer mean that nothing is left.
     pub chore: Option<fn(&mut Work<'_, '_>, &str, usize) -> Result<usize, Error>>,
-    /// What bounds a token that the mount made, on top of the mount's own bounds; `None` if what made it is gone.
+    /// What bounds a token that the mount made, on top of the mount's own bounds; `None` leaves the token as it is, without
+    /// a word.
     pub renewal: Option<fn(&mut Work<'_, '_>, &TokenRecord, Bounds) -> Result<Option<Bounds>, Error>>,
     /// A token of this hash is gone: deletes up to a number of records that belonged to it; fewer mean that none is left.
     pub token_ended: Option<fn(&mut Work<'_, '_>, &str, usize) -> Result<usize, Error>>,

@@ -21,12 +21,14 @@ pub mod cubbyhole;
 pub mod identity;
 pub mod sys;
 pub mod token;
+pub mod userpass;
 
 #[cfg(test)]
 mod reference;
 
 /// Every engine whose kind says all; the two of `kv` are beside it.
-static ENGINES: [&Engine; 5] = [&sys::ENGINE, &identity::ENGINE, &cubbyhole::ENGINE, &token::ENGINE, &approle::ENGINE];
+static ENGINES: [&Engine; 6] =
+    [&sys::ENGINE, &identity::ENGINE, &cubbyhole::ENGINE, &token::ENGINE, &approle::ENGINE, &userpass::ENGINE];
 
 /// The engine of a kind. `options` are the mount's; `is_auth` says whether it is mounted below `auth/`.
 pub fn find(kind: &str, options: &Map<String, Value>, is_auth: bool) -> Option<&'static Engine> {

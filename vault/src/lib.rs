@@ -9,6 +9,7 @@ pub mod core;
 
 pub mod action;
 pub mod context;
+pub mod errand;
 pub mod error;
 pub mod path;
 pub mod reply;

@@ -15,7 +15,8 @@ use crate::action::Action;
 use crate::batch::Proposal;
 use crate::bootstrap;
 use crate::context::{Context, Random, SystemTtl};
-use crate::core::Core;
+use crate::core::{Core, Done};
+use crate::errand::{Errands, MAX_ERRANDS};
 use crate::error::{Error, ErrorKind};
 use crate::members::MemberRecord;
 use crate::path::CanonicalPath;
@@ -255,8 +256,7 @@ impl Harness {
 
     /// Runs a request on the present table without committing its batch, so that tests can let two requests race.
     pub(crate) fn propose(&mut self, request: &Request) -> (Answer, Option<Proposal>) {
-        let mut context = context(&mut self.random, self.now);
-        let done = self.core.handle(&mut context, &self.table, request);
+        let done = self.run(request);
         let wrote = done.batch.is_some();
         let answer = match done.result {
             Ok(reply) => {
@@ -267,6 +267,23 @@ impl Harness {
             Err(error) => Answer { status: status_of(&error), body: body_of(&error), action: None, wrote },
         };
         (answer, done.batch)
+    }
+
+    /// Runs a request until it has no errand left.
+    fn run(&mut self, request: &Request) -> Done {
+        let mut seed = [0; 32];
+        self.random.fill(&mut seed);
+        let mut errands = Errands::new(seed);
+        for _ in 0..=MAX_ERRANDS {
+            let mut context = context(&mut self.random, self.now);
+            context.errands = errands;
+            let done = self.core.handle(&mut context, &self.table, request);
+            errands = std::mem::take(&mut context.errands);
+            let Some(errand) = done.errand else { return done };
+            let answer = errand.run().expect("errands of tests can be done");
+            errands.answer(errand, answer);
+        }
+        panic!("the request asks for more than {MAX_ERRANDS} errands");
     }
 
     /// Checks a batch's tag and applies it; false on a conflict.
@@ -317,7 +334,15 @@ impl Harness {
 }
 
 pub(crate) fn context(random: &mut Seeded, now: Time) -> Context<'_> {
-    Context { now, random, node_id: 1, system_ttl: SystemTtl::default(), epoch: EPOCH, api_version: API_VERSION }
+    Context {
+        now,
+        random,
+        node_id: 1,
+        system_ttl: SystemTtl::default(),
+        epoch: EPOCH,
+        api_version: API_VERSION,
+        errands: Errands::default(),
+    }
 }
 
 fn operation_of(verb: &str) -> Operation {

@@ -39,6 +39,7 @@ fn context(random: &mut SystemRandomness) -> Context<'_> {
         system_ttl: SystemTtl::default(),
         epoch: 0,
         api_version: "1.17.6",
+        errands: conclave_vault::errand::Errands::default(),
     }
 }
 

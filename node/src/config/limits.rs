@@ -75,6 +75,10 @@ pub struct Limits {
     pub contact_age: Duration,
     /// Time beyond a request's deadline after which its client gets an answer in any case.
     pub deadline_grace: Duration,
+    /// Errands that compute for long, such as digests of passwords, at once; each takes a thread and up to 19 MiB.
+    pub heavy_errands: usize,
+    /// Further ones that wait for a place (429).
+    pub heavy_errands_waiting: usize,
     /// Free bytes on the disk of the data folder below which a leader takes deletions only.
     pub disk_free_bytes: u64,
     /// Log lines that wait to be written; past it they are dropped and counted.
@@ -117,6 +121,8 @@ impl Default for Limits {
             contact_interval: Duration::from_secs(1),
             contact_age: Duration::from_secs(5),
             deadline_grace: Duration::from_secs(5),
+            heavy_errands: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
+            heavy_errands_waiting: 256,
             disk_free_bytes: 256 << 20,
             log_lines: 16_384,
             log_line_bytes: 16 << 10,

@@ -7,7 +7,9 @@ use crate::testing::Harness;
 /// A server with a mount of every kind that can be mounted, and what is mounted.
 fn everything() -> (Harness, Vec<(String, Vec<&'static Path>)>) {
     let mut harness = Harness::new();
-    for (path, kind) in [("sys/mounts/one", "kv-v1"), ("sys/auth/approle", "approle")] {
+    for (path, kind) in
+        [("sys/mounts/one", "kv-v1"), ("sys/auth/approle", "approle"), ("sys/auth/userpass", "userpass")]
+    {
         assert_eq!(harness.request("POST", path, json!({ "type": kind })).0, 204, "{path}");
     }
     let mounts = {
@@ -66,7 +68,9 @@ fn every_row_of_the_reference_is_in_the_openapi_document() {
         }
     }
     // As people read it: `{mount}` is where the document has the mount of that kind.
-    for (page, mount) in [("sys", ""), ("token", ""), ("kv-v1", "one"), ("kv-v2", "secret"), ("approle", "")] {
+    for (page, mount) in
+        [("sys", ""), ("token", ""), ("kv-v1", "one"), ("kv-v2", "secret"), ("approle", ""), ("userpass", "")]
+    {
         let file = format!("{}/../docs/reference/{page}.md", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(file).expect("there is a page");
         let table = text.split("<!-- paths -->").nth(1).and_then(|rest| rest.split("### Fields").next());

@@ -3,6 +3,7 @@
 //! Not the proof of who that is; each method has its own.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::engine::Call;
 use crate::engines::terms::{TermsRecord, sorted};
@@ -10,6 +11,7 @@ use crate::error::Error;
 use crate::mount::Mount;
 use crate::policy::name;
 use crate::reply::Reply;
+use crate::token::cidr::Cidr;
 use crate::token::issue;
 use crate::token::lifetime::{Bounds, Lifetime};
 use crate::token::record::TokenRecord;
@@ -20,6 +22,8 @@ pub struct Login<'a> {
     pub terms: &'a TermsRecord,
     /// Name of the role, so that a renewal finds it again.
     pub role: String,
+    /// What tells them from others of the mount in the token's display name, if the role does.
+    pub shown_as: Option<String>,
     /// Their entity; empty if none.
     pub entity_id: String,
     /// Metadata of the token.
@@ -43,7 +47,7 @@ pub fn log_in(call: &mut Call<'_, '_>, login: Login<'_>) -> Result<Reply, Error>
     let record = TokenRecord {
         policies: policies(terms),
         path: call.request.path.as_str().to_owned(),
-        display_name: display_name(&call.mount),
+        display_name: display_name(&call.mount, login.shown_as.as_deref()),
         meta: login.meta,
         issued_nanos: call.context.now.nanos(),
         ttl_secs: life.ttl_secs,
@@ -96,10 +100,23 @@ fn policies(terms: &TermsRecord) -> Vec<String> {
     sorted(terms.policies.iter().cloned().chain(default).collect())
 }
 
-/// The mount's path below `auth/`, with dashes for slashes.
-fn display_name(mount: &Mount) -> String {
+/// The mount's path below `auth/`, with dashes for slashes, and who logged in.
+fn display_name(mount: &Mount, shown_as: Option<&str>) -> String {
     let path = mount.record.path.trim_end_matches('/');
-    path.strip_prefix("auth/").unwrap_or(path).replace('/', "-")
+    let path = path.strip_prefix("auth/").unwrap_or(path).replace('/', "-");
+    shown_as.map_or(path.clone(), |name| format!("{path}-{name}"))
+}
+
+/// Whether a list of ranges permits an address. An address that is not known lies in no range.
+pub fn permits(ranges: &[String], remote: Option<IpAddr>) -> bool {
+    let contains =
+        |range: &String| remote.zip(Cidr::parse(range)).is_some_and(|(remote, range)| range.contains(remote));
+    ranges.is_empty() || ranges.iter().any(contains)
+}
+
+/// The error of a renewal whose role is not there any more.
+pub fn gone() -> Error {
+    Error::invalid("the role that the token was made by does not exist any more, so the token cannot be renewed")
 }
 
 fn addresses(call: &Call<'_, '_>, terms: &TermsRecord, bound_cidrs: Vec<String>) -> Result<Vec<String>, Error> {

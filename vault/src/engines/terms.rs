@@ -142,7 +142,7 @@ impl TermsRecord {
         let refused = [(self.period_secs > 0, "periodic tokens"), (self.num_uses > 0, "tokens with limited use count")];
         match refused.iter().find(|(is_so, _)| *is_so && self.token_type.ends_with("batch")) {
             Some((_, what)) => Err(Error::invalid(format!(
-                "'token_type' cannot be 'batch' or 'default-batch' when set to generate {what}"
+                "'token_type' cannot be 'batch' or 'default_batch' when set to generate {what}"
             ))),
             None => Ok(()),
         }

@@ -11,11 +11,10 @@ use crate::engine::{Call, Work};
 use crate::engines::approle::role::{self, RoleRecord};
 use crate::engines::approle::role_id;
 use crate::engines::approle::secret::{self, Place, SecretRecord};
-use crate::engines::login::{Login, log_in};
+use crate::engines::login::{self, Login, log_in, permits};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::reply::Reply;
-use crate::token::cidr::Cidr;
 use crate::token::lifetime::Bounds;
 use crate::token::record::TokenRecord;
 
@@ -54,7 +53,7 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     meta.insert("role_name".to_owned(), name.clone());
     let bound_cidrs = if record.token_cidrs.is_empty() { role.terms.bound_cidrs.clone() } else { record.token_cidrs };
     let entity_id = role.entity_id.clone();
-    log_in(call, Login { terms: &role.terms, role: name, entity_id, meta, bound_cidrs })
+    log_in(call, Login { terms: &role.terms, role: name, shown_as: None, entity_id, meta, bound_cidrs })
 }
 
 /// The role and the secret id, if together they open. A role that asks for no secret id opens without one, and then
@@ -72,20 +71,12 @@ fn admitted(
     is_permitted.then_some((name, role, record))
 }
 
-/// Whether a list of ranges permits an address. An address that is not known lies in no range.
-fn permits(ranges: &[String], remote: Option<IpAddr>) -> bool {
-    let contains =
-        |range: &String| remote.zip(Cidr::parse(range)).is_some_and(|(remote, range)| range.contains(remote));
-    ranges.is_empty() || ranges.iter().any(contains)
-}
-
-/// What bounds a token's renewal: the role as it is now. `None` if the role that made the token is gone, also if another
-/// has its name by now.
+/// What bounds a token's renewal: the role as it is now.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Invalid`] if the role that made the token is gone, also if another has its name by now.
 pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Bounds) -> Result<Option<Bounds>, Error> {
     let role = role::find(work.store, &work.mount, &token.method_role)?;
-    Ok(role.filter(|role| role.entity_id == token.entity_id).map(|role| Bounds {
-        role_max_secs: role.terms.max_ttl_secs,
-        period_secs: role.terms.period_secs,
-        ..bounds
-    }))
+    let role = role.filter(|role| role.entity_id == token.entity_id).ok_or_else(login::gone)?;
+    Ok(Some(Bounds { role_max_secs: role.terms.max_ttl_secs, period_secs: role.terms.period_secs, ..bounds }))
 }

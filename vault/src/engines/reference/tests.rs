@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::engines::{approle, cubbyhole, kv1, kv2, sys, token};
+use crate::engines::{approle, cubbyhole, kv1, kv2, sys, token, userpass};
 
 /// In front of the table.
 const BEGIN: &str = "<!-- paths -->\n";
@@ -12,13 +12,14 @@ const BEGIN: &str = "<!-- paths -->\n";
 const END: &str = "<!-- /paths -->";
 
 /// Each page, the engine that it describes, and where that is mounted.
-const PAGES: [(&str, &Engine, &str); 6] = [
+const PAGES: [(&str, &Engine, &str); 7] = [
     ("sys", &sys::ENGINE, "sys/"),
     ("token", &token::ENGINE, "auth/token/"),
     ("kv-v1", &kv1::ENGINE, "{mount}/"),
     ("kv-v2", &kv2::ENGINE, "{mount}/"),
     ("cubbyhole", &cubbyhole::ENGINE, "cubbyhole/"),
     ("approle", &approle::ENGINE, "auth/approle/"),
+    ("userpass", &userpass::ENGINE, "auth/userpass/"),
 ];
 
 fn file(page: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Renewing tokens, by the limits that are in force now.
 
 use crate::engine::{Call, Work};
+use crate::engines::login::gone;
 use crate::engines::token::{Target, accessed, invalid_accessor, named, own as calling, role, sent_id};
 use crate::error::Error;
 use crate::mount::MountTable;
@@ -42,7 +43,7 @@ fn renew(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
     if !record.is_renewable || record.expires_nanos == 0 {
         return Err(Error::invalid("lease is not renewable"));
     }
-    let bounds = bounds(call, &record)?;
+    let Some(bounds) = bounds(call, &record)? else { return Ok(Reply::empty()) };
     let increment = call.fields.duration("increment").map_or(0, |increment| increment.as_secs());
     let wanted_secs = smallest([increment]).or(smallest([record.renewal_secs])).unwrap_or(record.ttl_secs);
     let now = call.context.now;
@@ -59,8 +60,8 @@ fn renew(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
     Ok(Reply { warnings: life.warnings, ..Reply::auth(auth) })
 }
 
-/// What bounds a token now: the mount that made it, its role, and itself.
-fn bounds(call: &mut Call<'_, '_>, record: &TokenRecord) -> Result<Bounds, Error> {
+/// What bounds a token now: the mount that made it, its role, and itself. `None` if it is to be left as it is.
+fn bounds(call: &mut Call<'_, '_>, record: &TokenRecord) -> Result<Option<Bounds>, Error> {
     let mounts = MountTable::load(call.store)?;
     let mount = mounts.route(&record.path).unwrap_or(&call.mount);
     let mut bounds = Bounds {
@@ -80,26 +81,19 @@ fn bounds(call: &mut Call<'_, '_>, record: &TokenRecord) -> Result<Bounds, Error
         bounds.explicit_max_secs = smallest([bounds.explicit_max_secs, role.token_explicit_max_secs]).unwrap_or(0);
         bounds.period_secs = smallest([bounds.period_secs, role.token_period_secs]).unwrap_or(0);
     }
-    Ok(bounds)
+    Ok(Some(bounds))
 }
 
-/// What the role of an auth method says now. Without the role, or without the method, there is no renewal.
+/// What the role of an auth method says now. Without the method there is no renewal.
 fn method_bounds(
     call: &mut Call<'_, '_>,
     record: &TokenRecord,
     mounts: &MountTable,
     bounds: Bounds,
-) -> Result<Bounds, Error> {
-    let renewal = mounts.route(&record.path).and_then(|mount| Some((mount.clone(), mount.engine.life.renewal?)));
-    let renewed = match renewal {
-        Some((mount, renewal)) => {
-            renewal(&mut Work { context: call.context, store: call.store, mount }, record, bounds)?
-        }
-        None => None,
-    };
-    renewed.ok_or_else(|| {
-        Error::invalid("the role that the token was made by does not exist any more, so the token cannot be renewed")
-    })
+) -> Result<Option<Bounds>, Error> {
+    let mount = mounts.route(&record.path).cloned().ok_or_else(gone)?;
+    let renewal = mount.engine.life.renewal.ok_or_else(gone)?;
+    renewal(&mut Work { context: call.context, store: call.store, mount }, record, bounds)
 }
 
 fn not_found() -> Error {

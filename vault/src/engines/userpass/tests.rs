@@ -1,0 +1,129 @@
+//! Userpass through whole requests.
+
+use serde_json::{Value, json};
+
+use crate::errand::{Errand, Errands};
+use crate::testing::{Harness, context};
+
+fn with_user(name: &str, body: Value) -> Harness {
+    let mut harness = Harness::new();
+    assert_eq!(harness.request("POST", "sys/auth/userpass", json!({ "type": "userpass" })).0, 204);
+    assert_eq!(harness.request("POST", &format!("auth/userpass/users/{name}"), body).0, 204);
+    harness
+}
+
+fn log_in(harness: &mut Harness, name: &str, password: &str) -> (u16, Value) {
+    harness.request_as("", "POST", &format!("auth/userpass/login/{name}"), json!({ "password": password }))
+}
+
+#[test]
+fn a_user_logs_in_by_the_password_alone_and_the_token_is_as_the_user_says() {
+    let mut harness = with_user("ann", json!({ "password": "first", "token_policies": "p,q", "token_ttl": "20m" }));
+    let (status, body) = log_in(&mut harness, "ANN", "first");
+    assert_eq!(status, 200, "{body}");
+    let auth = &body["auth"];
+    assert_eq!((&auth["policies"], &auth["lease_duration"]), (&json!(["default", "p", "q"]), &json!(1200)));
+    assert_eq!(auth["metadata"], json!({ "username": "ann" }));
+    let token = auth["client_token"].as_str().unwrap().to_owned();
+    let (_, shown) = harness.request_as(&token, "GET", "auth/token/lookup-self", Value::Null);
+    assert_eq!(
+        (&shown["data"]["display_name"], &shown["data"]["path"]),
+        (&json!("userpass-ann"), &json!("auth/userpass/login/ann"))
+    );
+    for (name, password) in [("ann", "First"), ("ann", "first "), ("bob", "first")] {
+        let (status, body) = log_in(&mut harness, name, password);
+        assert_eq!((status, &body["errors"]), (400, &json!(["invalid username or password"])), "{name}");
+    }
+}
+
+#[test]
+fn a_new_password_ends_the_old_one_and_settings_change_without_one() {
+    let mut harness = with_user("ann", json!({ "password": "first" }));
+    assert_eq!(harness.request("POST", "auth/userpass/users/ann/password", json!({ "password": "second" })).0, 204);
+    assert_eq!(log_in(&mut harness, "ann", "first").0, 400);
+    assert_eq!(harness.request("POST", "auth/userpass/users/ann", json!({ "token_num_uses": 2 })).0, 204);
+    assert_eq!(log_in(&mut harness, "ann", "second").1["auth"]["num_uses"], 2);
+    assert_eq!(harness.request("POST", "auth/userpass/users/ann/policies", json!({ "token_policies": "r" })).0, 204);
+    let (_, shown) = harness.request("GET", "auth/userpass/users/ann", Value::Null);
+    assert_eq!(shown["data"]["token_policies"], json!(["r"]));
+    assert!(!shown.to_string().contains("digest") && !shown.to_string().contains("password"), "{shown}");
+}
+
+#[test]
+fn a_name_that_is_not_there_costs_the_same_work_as_one_that_is() {
+    let mut harness = with_user("ann", json!({ "password": "first" }));
+    let mut asked = Vec::new();
+    for name in ["ann", "bob"] {
+        let request = harness.build("", "POST", &format!("auth/userpass/login/{name}"), json!({ "password": "x" }));
+        let mut context = context(&mut harness.random, harness.now);
+        context.errands = Errands::new([1; 32]);
+        let done = harness.core.handle(&mut context, &harness.table, &request);
+        let Some(Errand::Digest(password)) = &done.errand else { panic!("{name} asked for nothing") };
+        asked.push((password.memory_kib, password.passes));
+        assert!(done.batch.is_none());
+    }
+    assert_eq!(asked[0], asked[1]);
+}
+
+#[test]
+fn a_change_of_a_password_survives_a_lost_race() {
+    let mut harness = with_user("ann", json!({ "password": "first" }));
+    let request = harness.build(
+        crate::testing::ROOT,
+        "POST",
+        "auth/userpass/users/ann/password",
+        json!({ "password": "second" }),
+    );
+    let (_, lost) = harness.propose(&request);
+    assert_eq!(harness.request("POST", "auth/userpass/users/ann", json!({ "token_ttl": "1h" })).0, 204);
+    assert!(!harness.commit(&lost.unwrap()), "the user was changed meanwhile");
+    assert_eq!(harness.send(&request).status, 204);
+    let (_, body) = log_in(&mut harness, "ann", "second");
+    assert_eq!(body["auth"]["lease_duration"], 3600);
+}
+
+#[test]
+fn a_token_is_renewed_while_its_user_has_the_same_policies() {
+    let mut harness = with_user("ann", json!({ "password": "first", "token_policies": "p", "token_ttl": "20m" }));
+    let token = log_in(&mut harness, "ann", "first").1["auth"]["client_token"].as_str().unwrap().to_owned();
+    let renew = |harness: &mut Harness| harness.request("POST", "auth/token/renew", json!({ "token": token })).0;
+    assert_eq!(renew(&mut harness), 200);
+    harness.request("POST", "auth/userpass/users/ann/policies", json!({ "token_policies": "q" }));
+    assert_eq!(renew(&mut harness), 400);
+    harness.request("DELETE", "auth/userpass/users/ann", Value::Null);
+    assert_eq!(renew(&mut harness), 204, "the token is left to its end");
+}
+
+#[test]
+fn what_is_no_user_is_refused_in_words() {
+    let mut harness = with_user("ann", json!({ "password": "first" }));
+    for (path, body, status, message) in [
+        ("users/bob", json!({ "token_policies": "p" }), 400, "must provide either password or password_hash"),
+        ("users/bob", json!({ "password": "x", "token_ttl": "5h", "token_max_ttl": "1h" }), 400, "token_max_ttl"),
+        ("users/a@b", json!({ "password": "x" }), 404, "unsupported path"),
+        ("users/-b", json!({ "password": "x" }), 404, "unsupported path"),
+        ("users/bob/password", json!({ "password": "x" }), 400, "username does not exist"),
+        ("users/bob", json!({ "password": "x".repeat(1025) }), 400, "longer than 1024 bytes"),
+        ("users/bob", json!({ "password_hash": "$2a$10$x" }), 400, "cannot be taken over"),
+        ("login/ann", json!({}), 400, "missing password"),
+        ("login/ann", json!({ "password": "" }), 400, "missing password"),
+    ] {
+        let (answer, text) = harness.request("POST", &format!("auth/userpass/{path}"), body);
+        assert_eq!(answer, status, "{path}: {text}");
+        assert!(text.to_string().contains(message), "{path}: {text}");
+    }
+    for name in ["a.b-c", "x"] {
+        assert_eq!(harness.request("POST", &format!("auth/userpass/users/{name}"), json!({ "password": "x" })).0, 204);
+    }
+    let (_, names) = harness.request("LIST", "auth/userpass/users/", Value::Null);
+    assert_eq!(names["data"]["keys"], json!(["a.b-c", "ann", "x"]));
+}
+
+#[test]
+fn a_user_who_is_bound_to_addresses_logs_in_from_there_only() {
+    let mut harness = with_user("ann", json!({ "password": "first", "token_bound_cidrs": "10.9.8.0/24" }));
+    harness.remote_address = Some("127.0.0.1".parse().unwrap());
+    assert_eq!(log_in(&mut harness, "ann", "first").0, 403);
+    harness.remote_address = Some("10.9.8.7".parse().unwrap());
+    assert_eq!(log_in(&mut harness, "ann", "first").0, 200);
+}

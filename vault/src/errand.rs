@@ -1,0 +1,172 @@
+//! What a handler asks of the outside, and how its answer comes back.
+//!
+//! A handler is a pure function, so it cannot wait. It asks ([`Context::ask`]): its run ends there, the node does the errand,
+//! and the request runs again from the start with what is known by then. An errand is done once for a request, however often
+//! races make it run; an answer belongs to its errand, so a run that sees newer records and asks something else is not given
+//! the answer to an older question.
+//!
+//! What surprises: what a run wrote before it asked is not kept. An errand that changes something outside will need an intent
+//! that is committed first; those that are here only compute.
+//!
+//! [`Context::ask`]: crate::context::Context::ask
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::hmac;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::error::{Error, ErrorKind};
+
+/// Most errands of one request.
+pub const MAX_ERRANDS: usize = 16;
+
+/// What the node is to do for a request.
+#[derive(Clone)]
+pub enum Errand {
+    /// Compute the digest of a password.
+    Digest(Password),
+}
+
+/// What came of it.
+#[derive(Clone)]
+pub enum Answer {
+    /// Of [`Errand::Digest`].
+    Digest(Zeroizing<[u8; 32]>),
+}
+
+/// A password, and how its digest is computed: Argon2id, version 1.3 (RFC 9106).
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Password {
+    /// What was sent.
+    pub text: Vec<u8>,
+    /// 16 random bytes.
+    pub salt: Vec<u8>,
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+}
+
+impl Errand {
+    /// Does it. Long: it belongs on a thread that may block.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] for parameters that are none, or without the memory that they ask for.
+    pub fn run(&self) -> Result<Answer, Error> {
+        let Self::Digest(password) = self;
+        let mut digest = Zeroizing::new([0; 32]);
+        let parameters = Params::new(password.memory_kib, password.passes, 1, Some(digest.len()));
+        let parameters = parameters.map_err(|error| Error::internal(error.to_string()))?;
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
+            .hash_password_into(&password.text, &password.salt, digest.as_mut_slice())
+            .map_err(|error| Error::internal(error.to_string()))?;
+        Ok(Answer::Digest(digest))
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let (Self::Digest(one), Self::Digest(other)) = (self, other);
+        let is_same_work = (one.memory_kib, one.passes) == (other.memory_kib, other.passes);
+        is_same_work && bool::from(one.text.ct_eq(&other.text) & one.salt.ct_eq(&other.salt))
+    }
+}
+
+/// The errands of one request, over all its runs. Outside of requests, as in background work, nothing is asked: that is the
+/// default.
+#[derive(Default)]
+pub struct Errands {
+    /// What [`Errands::lasting`] is made from; absent outside of requests.
+    seed: Option<Zeroizing<[u8; 32]>>,
+    done: Vec<(Errand, Answer)>,
+    asked: Option<Errand>,
+}
+
+impl Errands {
+    /// Of a new request; the seed is random.
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self { seed: Some(Zeroizing::new(seed)), done: Vec::new(), asked: None }
+    }
+
+    /// The errand that the last run ended with.
+    pub fn take_asked(&mut self) -> Option<Errand> {
+        self.asked.take()
+    }
+
+    /// Keeps an answer for the next runs.
+    pub fn answer(&mut self, errand: Errand, answer: Answer) {
+        self.done.push((errand, answer));
+    }
+
+    /// The answer to an errand, or the end of this run.
+    pub(crate) fn ask(&mut self, errand: Errand) -> Result<Answer, Error> {
+        if self.seed.is_none() {
+            return Err(Error::internal("only a request can ask for an errand"));
+        }
+        if let Some((_, answer)) = self.done.iter().find(|(done, _)| done.is(&errand)) {
+            return Ok(answer.clone());
+        }
+        if self.done.len() >= MAX_ERRANDS {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "what the request depends on kept changing; nothing was changed, try again",
+            ));
+        }
+        self.asked = Some(errand);
+        Err(Error::internal("the run ended with an errand"))
+    }
+
+    /// Random bytes that are the same in every run of the request, for what an errand is made from; `purpose` tells several
+    /// apart (HMAC-SHA256, RFC 2104).
+    pub(crate) fn lasting(&self, purpose: &str) -> Result<[u8; 32], Error> {
+        let seed = self.seed.as_ref().ok_or_else(|| Error::internal("only a request has bytes that last"))?;
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, seed.as_slice()), purpose.as_bytes());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(tag.as_ref());
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Errand {
+        Errand::Digest(Password { text: text.into(), salt: vec![2; 16], memory_kib: 64, passes: 3 })
+    }
+
+    #[test]
+    fn an_answer_is_for_its_own_question_only() {
+        let mut errands = Errands::new([1; 32]);
+        assert!(errands.ask(password("a")).is_err());
+        let asked = errands.take_asked().unwrap();
+        let answer = asked.run().unwrap();
+        errands.answer(asked, answer);
+        assert!(errands.ask(password("b")).is_err());
+        assert!(errands.take_asked().is_some());
+        assert!(errands.ask(password("a")).is_ok());
+        assert!(errands.take_asked().is_none());
+    }
+
+    #[test]
+    fn a_request_that_asks_for_ever_ends() {
+        let mut errands = Errands::new([1; 32]);
+        for number in 0..MAX_ERRANDS {
+            let errand = password(&number.to_string());
+            assert!(errands.ask(errand.clone()).is_err());
+            errands.answer(errand, Answer::Digest(Zeroizing::new([0; 32])));
+        }
+        errands.take_asked();
+        assert_eq!(errands.ask(password("more")).err().map(|error| error.kind), Some(ErrorKind::Unavailable));
+        assert!(errands.take_asked().is_none());
+    }
+
+    #[test]
+    fn lasting_bytes_last_and_differ_by_purpose_and_request() {
+        let (one, other) = (Errands::new([1; 32]), Errands::new([2; 32]));
+        let of = |errands: &Errands, purpose: &str| errands.lasting(purpose).unwrap();
+        assert_eq!(of(&one, "salt"), of(&one, "salt"));
+        assert_ne!(of(&one, "salt"), of(&one, "key"));
+        assert_ne!(of(&one, "salt"), of(&other, "salt"));
+        assert!(Errands::default().lasting("salt").is_err());
+        assert!(Errands::default().ask(password("a")).is_err());
+    }
+}
