@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use conclave_vault::errand::{Answer, Errand};
+use conclave_vault::errand::{Answer, Password};
 use conclave_vault::error::{Error, ErrorKind};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -40,11 +40,11 @@ impl Heavy {
         }
     }
 
-    /// Does an errand once there is a place, and gives it back with its answer.
+    /// Computes a digest once there is a place.
     ///
     /// # Errors
     /// [`ErrorKind::TooMany`] if too many wait, [`ErrorKind::Unavailable`] if there was no place before the deadline.
-    pub(crate) async fn run(&self, errand: Errand, deadline: Instant) -> Result<(Errand, Answer), Error> {
+    pub(crate) async fn run(&self, password: Password, deadline: Instant) -> Result<Answer, Error> {
         let place = {
             let waiting = Waiting(&self.waiting);
             if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.most_waiting {
@@ -60,8 +60,7 @@ impl Heavy {
         let place = place.map_err(|_| unavailable("this node is stopping"))?;
         let computing = tokio::task::spawn_blocking(move || {
             let _place = place;
-            let answer = errand.run();
-            answer.map(|answer| (errand, answer))
+            password.digest()
         });
         computing.await.map_err(|error| Error::internal(error.to_string()))?
     }
@@ -71,12 +70,10 @@ impl Heavy {
 mod tests {
     use std::time::Duration;
 
-    use conclave_vault::errand::Password;
-
     use super::*;
 
-    fn errand() -> Errand {
-        Errand::Digest(Password { text: b"p".to_vec(), salt: vec![1; 16], memory_kib: 64, passes: 1 })
+    fn errand() -> Password {
+        Password { text: b"p".to_vec(), salt: vec![1; 16], memory_kib: 64, passes: 1 }
     }
 
     fn heavy(places: usize, waiting: usize) -> Heavy {
@@ -88,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_errand_comes_back_with_its_answer_and_leaves_its_place() {
+    async fn an_errand_is_answered_and_leaves_its_place() {
         let heavy = heavy(1, 1);
         for _ in 0..3 {
             assert!(heavy.run(errand(), soon()).await.is_ok());

@@ -12,7 +12,7 @@ use conclave_vault::action::Action;
 use conclave_vault::batch::Proposal;
 use conclave_vault::context::Context;
 use conclave_vault::core::{Core, Done, Plan};
-use conclave_vault::errand::{Errand, Errands};
+use conclave_vault::errand::{Answer, Errand, Errands};
 use conclave_vault::error::{Error, ErrorKind};
 use conclave_vault::reply::Reply;
 use tokio::time::Instant;
@@ -72,7 +72,7 @@ impl App {
             }
             match self.run(core, incoming, &mut errands).await? {
                 Run::Asked(errand) => {
-                    let (errand, answer) = self.heavy.run(errand, incoming.deadline).await?;
+                    let answer = self.do_errand(&errand, incoming.deadline).await?;
                     errands.answer(errand, answer);
                     continue;
                 }
@@ -97,6 +97,17 @@ impl App {
             ErrorKind::Unavailable,
             "the server is too busy with this record; nothing was changed, try again",
         ))
+    }
+
+    /// Does what a run of a request ended with.
+    async fn do_errand(self: &Arc<Self>, errand: &Errand, deadline: Instant) -> Result<Answer, Error> {
+        match errand {
+            Errand::Digest(password) => self.heavy.run(password.clone(), deadline).await,
+            Errand::Node(action) => {
+                let reply = actions::perform(self, action.clone(), Reply::empty()).await?;
+                Ok(Answer::Node(Box::new(reply)))
+            }
+        }
     }
 
     async fn run(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Run, Error> {

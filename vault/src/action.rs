@@ -1,6 +1,8 @@
-//! What a request asks the node to do, after its batch was committed and before its reply leaves.
+//! What only the node can do or knows, because it touches the process or the cluster.
 //!
-//! The core decides whether a caller may; the node does it, because it touches the process or the cluster.
+//! The core decides whether a caller may. What is to be known or made for a reply is asked while the request runs
+//! ([`crate::errand`]); what ends the matter (seal, step down, remove a node) stands in the reply, and is done after the batch was
+//! committed and before the reply leaves.
 
 /// Something only the node can do or knows.
 #[derive(Clone, Debug, PartialEq, Eq)]

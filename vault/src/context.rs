@@ -1,8 +1,11 @@
 //! What the outside gives each call: time, randomness, and facts about the node.
 
-use crate::errand::{Answer, Errand, Errands};
+use crate::action::Action;
+use crate::errand::{Answer, Errand, Errands, Password};
 use crate::error::Error;
+use crate::reply::Reply;
 use crate::time::Time;
+use zeroize::Zeroizing;
 
 /// A source of random bytes fit for keys. The node gives the operating system's; tests give a seeded one.
 pub trait Random: Send {
@@ -47,9 +50,21 @@ pub struct Context<'a> {
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 impl Context<'_> {
-    /// The answer to an errand. If it is not known yet this is the end of the run, so the error must be handed up at once.
-    pub fn ask(&mut self, errand: Errand) -> Result<Answer, Error> {
-        self.errands.ask(errand)
+    /// What only the node knows or can make, as a reply. If that is not known yet this is the end of the run, so the error must
+    /// be handed up at once.
+    pub fn ask_node(&mut self, action: Action) -> Result<Reply, Error> {
+        match self.errands.ask(Errand::Node(action))? {
+            Answer::Node(reply) => Ok(*reply),
+            Answer::Digest(_) => Err(Error::internal("the answer is to another question")),
+        }
+    }
+
+    /// The digest of a password; ends the run as [`Context::ask_node`] does.
+    pub fn ask_digest(&mut self, password: Password) -> Result<Zeroizing<[u8; 32]>, Error> {
+        match self.errands.ask(Errand::Digest(password))? {
+            Answer::Digest(digest) => Ok(digest),
+            Answer::Node(_) => Err(Error::internal("the answer is to another question")),
+        }
     }
 
     /// Random bytes that are the same in every run of a request, for what an errand is made from.

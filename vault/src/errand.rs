@@ -1,21 +1,24 @@
 //! What a handler asks of the outside, and how its answer comes back.
 //!
-//! A handler is a pure function, so it cannot wait. It asks ([`Context::ask`]): its run ends there, the node does the errand,
+//! A handler is a pure function, so it cannot wait. It asks ([`Context::ask_node`]): its run ends there, the node does the errand,
 //! and the request runs again from the start with what is known by then. An errand is done once for a request, however often
 //! races make it run; an answer belongs to its errand, so a run that sees newer records and asks something else is not given
 //! the answer to an older question.
 //!
 //! What surprises: what a run wrote before it asked is not kept. An errand that changes something outside will need an intent
-//! that is committed first; those that are here only compute.
+//! that is committed first; those that are here compute, look, or make what is harmless if nobody ever hears of it. What ends a
+//! request, as sealing does, is no errand but an [`Action`] of its reply.
 //!
-//! [`Context::ask`]: crate::context::Context::ask
+//! [`Context::ask_node`]: crate::context::Context::ask_node
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::hmac;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::action::Action;
 use crate::error::{Error, ErrorKind};
+use crate::reply::Reply;
 
 /// Most errands of one request.
 pub const MAX_ERRANDS: usize = 16;
@@ -25,6 +28,8 @@ pub const MAX_ERRANDS: usize = 16;
 pub enum Errand {
     /// Compute the digest of a password.
     Digest(Password),
+    /// Say what only the node knows, or make what only the node can.
+    Node(Action),
 }
 
 /// What came of it.
@@ -32,6 +37,8 @@ pub enum Errand {
 pub enum Answer {
     /// Of [`Errand::Digest`].
     Digest(Zeroizing<[u8; 32]>),
+    /// Of [`Errand::Node`]: what is to be answered.
+    Node(Box<Reply>),
 }
 
 /// A password, and how its digest is computed: Argon2id, version 1.3 (RFC 9106).
@@ -47,26 +54,34 @@ pub struct Password {
     pub passes: u32,
 }
 
-impl Errand {
-    /// Does it. Long: it belongs on a thread that may block.
+impl Password {
+    /// Computes the digest. Long: it belongs on a thread that may block.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] for parameters that are none, or without the memory that they ask for.
-    pub fn run(&self) -> Result<Answer, Error> {
-        let Self::Digest(password) = self;
+    pub fn digest(&self) -> Result<Answer, Error> {
         let mut digest = Zeroizing::new([0; 32]);
-        let parameters = Params::new(password.memory_kib, password.passes, 1, Some(digest.len()));
+        let parameters = Params::new(self.memory_kib, self.passes, 1, Some(digest.len()));
         let parameters = parameters.map_err(|error| Error::internal(error.to_string()))?;
         Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
-            .hash_password_into(&password.text, &password.salt, digest.as_mut_slice())
+            .hash_password_into(&self.text, &self.salt, digest.as_mut_slice())
             .map_err(|error| Error::internal(error.to_string()))?;
         Ok(Answer::Digest(digest))
     }
 
     fn is(&self, other: &Self) -> bool {
-        let (Self::Digest(one), Self::Digest(other)) = (self, other);
-        let is_same_work = (one.memory_kib, one.passes) == (other.memory_kib, other.passes);
-        is_same_work && bool::from(one.text.ct_eq(&other.text) & one.salt.ct_eq(&other.salt))
+        let is_same_work = (self.memory_kib, self.passes) == (other.memory_kib, other.passes);
+        is_same_work && bool::from(self.text.ct_eq(&other.text) & self.salt.ct_eq(&other.salt))
+    }
+}
+
+impl Errand {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Digest(one), Self::Digest(other)) => one.is(other),
+            (Self::Node(one), Self::Node(other)) => one == other,
+            _ => false,
+        }
     }
 }
 
@@ -129,8 +144,12 @@ impl Errands {
 mod tests {
     use super::*;
 
+    fn secret(text: &str) -> Password {
+        Password { text: text.into(), salt: vec![2; 16], memory_kib: 64, passes: 3 }
+    }
+
     fn password(text: &str) -> Errand {
-        Errand::Digest(Password { text: text.into(), salt: vec![2; 16], memory_kib: 64, passes: 3 })
+        Errand::Digest(secret(text))
     }
 
     #[test]
@@ -138,7 +157,7 @@ mod tests {
         let mut errands = Errands::new([1; 32]);
         assert!(errands.ask(password("a")).is_err());
         let asked = errands.take_asked().unwrap();
-        let answer = asked.run().unwrap();
+        let answer = secret("a").digest().unwrap();
         errands.answer(asked, answer);
         assert!(errands.ask(password("b")).is_err());
         assert!(errands.take_asked().is_some());

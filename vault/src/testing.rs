@@ -16,10 +16,11 @@ use crate::batch::Proposal;
 use crate::bootstrap;
 use crate::context::{Context, Random, SystemTtl};
 use crate::core::{Core, Done};
-use crate::errand::{Errands, MAX_ERRANDS};
+use crate::errand::{Answer as Answered, Errand, Errands, MAX_ERRANDS};
 use crate::error::{Error, ErrorKind};
 use crate::members::MemberRecord;
 use crate::path::CanonicalPath;
+use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::seal::init;
 use crate::seal::record::KEYRING;
@@ -256,21 +257,22 @@ impl Harness {
 
     /// Runs a request on the present table without committing its batch, so that tests can let two requests race.
     pub(crate) fn propose(&mut self, request: &Request) -> (Answer, Option<Proposal>) {
-        let done = self.run(request);
+        let (done, asked) = self.run(request);
         let wrote = done.batch.is_some();
         let answer = match done.result {
             Ok(reply) => {
                 let raw = reply.render(&request.id);
                 let body = serde_json::from_slice(&raw.body).unwrap_or(Value::Null);
-                Answer { status: raw.status_code, body, action: reply.action, wrote }
+                Answer { status: raw.status_code, body, action: reply.action.or(asked), wrote }
             }
             Err(error) => Answer { status: status_of(&error), body: body_of(&error), action: None, wrote },
         };
         (answer, done.batch)
     }
 
-    /// Runs a request until it has no errand left.
-    fn run(&mut self, request: &Request) -> Done {
+    /// Runs a request until it has no errand left; also what the node was asked meanwhile.
+    fn run(&mut self, request: &Request) -> (Done, Option<Action>) {
+        let mut asked = None;
         let mut seed = [0; 32];
         self.random.fill(&mut seed);
         let mut errands = Errands::new(seed);
@@ -279,8 +281,14 @@ impl Harness {
             context.errands = errands;
             let done = self.core.handle(&mut context, &self.table, request);
             errands = std::mem::take(&mut context.errands);
-            let Some(errand) = done.errand else { return done };
-            let answer = errand.run().expect("errands of tests can be done");
+            let Some(errand) = done.errand else { return (done, asked) };
+            let answer = match &errand {
+                Errand::Digest(password) => password.digest().expect("digests of tests can be computed"),
+                Errand::Node(action) => {
+                    asked = Some(action.clone());
+                    Answered::Node(Box::new(Reply::data(json!({ "asked": format!("{action:?}") }))))
+                }
+            };
             errands.answer(errand, answer);
         }
         panic!("the request asks for more than {MAX_ERRANDS} errands");

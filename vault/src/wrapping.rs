@@ -14,7 +14,6 @@ use prost::Message;
 use serde_json::json;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::action::Action;
 use crate::context::Context;
 use crate::engine::{Access, Call, Effect, Path};
 use crate::error::{Error, ErrorKind};
@@ -111,16 +110,9 @@ pub const PATHS: &[Path] = &[
 
 /// Puts a reply into a wrapping token if the client (`wrap`) or the engine wants it; the shorter time counts. A reply
 /// that says nothing, or says what went wrong, is not wrapped.
-///
-/// # Errors
-/// [`ErrorKind::Invalid`] for a reply that only the node can fill in, which must not leave unwrapped.
 pub fn wrap_if_wanted(call: &mut Call<'_, '_>, reply: Reply, wrap: Option<Duration>) -> Result<Reply, Error> {
     let engine = reply.wrap_secs.filter(|secs| *secs > 0).map(Duration::from_secs);
     let Some(ttl) = wrap.into_iter().chain(engine).min() else { return Ok(reply) };
-    let is_silent = matches!(reply.action, None | Some(Action::Seal | Action::StepDown | Action::RemovePeer { .. }));
-    if !is_silent {
-        return Err(Error::invalid("the reply of this path cannot be wrapped; ask without a wrap TTL"));
-    }
     let says_nothing = reply.is_empty() && reply.raw.as_ref().is_none_or(|raw| raw.body.is_empty());
     if says_nothing || reply.status != Status::Done || reply.wrap_info.is_some() {
         return Ok(reply);

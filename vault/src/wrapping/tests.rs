@@ -185,10 +185,13 @@ fn the_accessor_of_a_token_inside_is_shown() {
 }
 
 #[test]
-fn a_reply_that_the_node_fills_in_cannot_be_wrapped() {
+fn a_reply_that_the_node_fills_in_is_wrapped_as_any_other() {
     let mut harness = Harness::new();
-    let (status, body) = harness.request_wrapped("root", "GET", "sys/ha-status", Value::Null, "1m");
-    assert_eq!(status, 400, "{body}");
+    let (status, body) = harness.request_wrapped("root", "POST", "sys/storage/raft/join-token", json!({}), "1m");
+    assert_eq!((status, &body["data"]), (200, &Value::Null), "{body}");
+    let token = body["wrap_info"]["token"].as_str().unwrap().to_owned();
+    let (status, body) = harness.request_as(&token, "POST", "sys/wrapping/unwrap", Value::Null);
+    assert_eq!((status, &body["data"]["asked"]), (200, &json!("JoinToken { ttl_secs: 1800 }")));
 }
 
 #[test]

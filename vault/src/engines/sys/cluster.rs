@@ -71,12 +71,12 @@ fn step_down(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Ok(Reply::empty().with_action(Action::StepDown))
 }
 
-fn ha_status(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Ok(Reply::empty().injected().with_action(Action::HaStatus))
+fn ha_status(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    Ok(call.context.ask_node(Action::HaStatus)?.injected())
 }
 
-fn configuration(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Ok(Reply::empty().with_action(Action::RaftConfiguration))
+fn configuration(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    call.context.ask_node(Action::RaftConfiguration)
 }
 
 fn remove_peer(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
@@ -95,5 +95,5 @@ fn join_token(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if ttl_secs == 0 || ttl_secs > members::MAX_TOKEN_SECS {
         return Err(Error::invalid(format!("the ttl must be between 1 and {} seconds", members::MAX_TOKEN_SECS)));
     }
-    Ok(Reply::empty().with_action(Action::JoinToken { ttl_secs }))
+    call.context.ask_node(Action::JoinToken { ttl_secs })
 }

@@ -56,23 +56,24 @@ fn metrics(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if !matches!(format, "" | "prometheus") {
         return Err(Error::invalid("the metrics format is unknown; ask for \"prometheus\", or for none to get JSON"));
     }
-    Ok(Reply::empty().with_action(Action::Metrics { format: format.to_owned() }))
+    let format = format.to_owned();
+    call.context.ask_node(Action::Metrics { format })
 }
 
-fn host_info(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Ok(Reply::empty().with_action(Action::HostInfo))
+fn host_info(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    call.context.ask_node(Action::HostInfo)
 }
 
-fn in_flight(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Ok(Reply::empty().with_action(Action::InFlightRequests))
+fn in_flight(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    call.context.ask_node(Action::InFlightRequests)
 }
 
-fn configuration(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Ok(Reply::empty().with_action(Action::SanitizedConfig))
+fn configuration(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    call.context.ask_node(Action::SanitizedConfig)
 }
 
-fn version_history(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Ok(Reply::empty().with_action(Action::VersionHistory))
+fn version_history(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    call.context.ask_node(Action::VersionHistory)
 }
 
 fn replication(_: &mut Call<'_, '_>) -> Result<Reply, Error> {

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::engine::Call;
 use crate::engines::listing;
 use crate::engines::terms::TermsRecord;
-use crate::errand::{Answer, Errand, Password};
+use crate::errand::Password;
 use crate::error::{Error, ErrorKind, multi};
 use crate::field::{Field, Kind, field};
 use crate::reply::Reply;
@@ -72,14 +72,12 @@ impl UserRecord {
     }
 
     fn digest_of(&self, context: &mut Context<'_>, text: &str) -> Result<zeroize::Zeroizing<[u8; 32]>, Error> {
-        let errand = Errand::Digest(Password {
+        context.ask_digest(Password {
             text: text.as_bytes().to_vec(),
             salt: self.salt.clone(),
             memory_kib: self.memory_kib,
             passes: self.passes,
-        });
-        let Answer::Digest(digest) = context.ask(errand)?;
-        Ok(digest)
+        })
     }
 }
 
