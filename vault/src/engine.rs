@@ -160,14 +160,24 @@ pub struct Life {
     /// What bounds a token that the mount made, on top of the mount's own bounds; `None` leaves the token as it is, without
     /// a word.
     pub renewal: Option<fn(&mut Work<'_, '_>, &TokenRecord, Bounds) -> Result<Option<Bounds>, Error>>,
+    /// Whether anything is kept for a token of this hash. It is asked by the batch that ends the token, and what it read must
+    /// be a guard.
+    pub keeps_for_token: Option<fn(&mut Store<'_>, &Mount, &str) -> Result<bool, Error>>,
     /// A token of this hash is gone: deletes up to a number of records that belonged to it; fewer mean that none is left.
     pub token_ended: Option<fn(&mut Work<'_, '_>, &str, usize) -> Result<usize, Error>>,
 }
 
 impl Life {
     /// An engine that only answers requests; the other fields by struct update.
-    pub const NONE: Self =
-        Self { mounted: None, tuned: None, due: None, chore: None, renewal: None, token_ended: None };
+    pub const NONE: Self = Self {
+        mounted: None,
+        tuned: None,
+        due: None,
+        chore: None,
+        renewal: None,
+        keeps_for_token: None,
+        token_ended: None,
+    };
 }
 
 impl Engine {

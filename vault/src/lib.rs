@@ -28,6 +28,7 @@ pub mod field;
 pub mod hcl;
 pub mod idempotency;
 pub mod json;
+pub mod lease;
 pub mod members;
 pub mod mount;
 pub mod pattern;

@@ -5,6 +5,7 @@
 
 pub mod upkeep;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost::Message;
@@ -131,6 +132,8 @@ impl Mount {
 /// All mounts of a namespace, sorted by path.
 pub struct MountTable {
     mounts: Vec<Arc<Mount>>,
+    /// Places in `mounts`, by id.
+    places: HashMap<Vec<u8>, usize>,
 }
 
 impl MountTable {
@@ -145,7 +148,8 @@ impl MountTable {
         let mut mounts =
             record.mounts.into_iter().map(|mount| Mount::new(mount).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         mounts.sort_by(|a, b| a.record.path.cmp(&b.record.path));
-        Ok(Self { mounts })
+        let places = mounts.iter().enumerate().map(|(place, mount)| (mount.record.id.clone(), place)).collect();
+        Ok(Self { mounts, places })
     }
 
     /// Writes the table.
@@ -172,6 +176,11 @@ impl MountTable {
     /// The mount at exactly this path (with its slash).
     pub fn at(&self, path: &str) -> Option<&Arc<Mount>> {
         self.mounts.binary_search_by(|mount| mount.record.path.as_str().cmp(path)).ok().map(|index| &self.mounts[index])
+    }
+
+    /// The mount with an id, wherever it is mounted.
+    pub fn by_id(&self, id: &[u8]) -> Option<&Arc<Mount>> {
+        self.places.get(id).map(|place| &self.mounts[*place])
     }
 
     /// The mount that answers a path: the longest prefix. A list of the mount's root may lack the slash.

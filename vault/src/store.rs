@@ -314,9 +314,26 @@ impl<'a> Store<'a> {
 
     /// Up to `limit` names of a directory in no particular order, not a guard: for work in the background.
     pub fn sample(&self, area: &Area, path: &[&str], limit: usize) -> Result<Vec<Name>, Error> {
+        self.sample_after(area, path, None, limit)
+    }
+
+    /// The names that [`Store::sample`] gives behind one of them, which need not be there any more.
+    pub fn sample_after(
+        &self,
+        area: &Area,
+        path: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Name>, Error> {
         let key = area.key(path);
-        let page = self.view.names(&key, None, limit)?;
+        let after = after.map(|name| area.names.encrypt(name, &key));
+        let page = self.view.names(&key, after.as_deref(), limit)?;
         page.iter().map(|name| self.open_name(area, &key, name)).collect()
+    }
+
+    /// Whether the view holds a record, not a guard: for work in the background.
+    pub fn holds(&self, area: &Area, path: &[&str]) -> Result<bool, Error> {
+        Ok(self.view.get(&area.key(path))?.is_some())
     }
 
     fn open_name(&self, area: &Area, parent: &[u8], name: &conclave_batch::Name) -> Result<Name, Error> {

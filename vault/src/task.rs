@@ -25,6 +25,7 @@ use crate::batch::Proposal;
 use crate::context::Context;
 use crate::core::Core;
 use crate::error::Error;
+use crate::lease::revocation;
 use crate::mount::upkeep;
 use crate::token::revoke;
 use crate::{idempotency, members};
@@ -36,8 +37,15 @@ const MAX_ITEMS: usize = 512;
 static REMINDERS: [&Reminder; 4] = [&revoke::EXPIRY, &idempotency::EXPIRY, &members::EXPIRY, &upkeep::REMINDER];
 
 /// Every kind of chore. What engines do is behind the last one.
-static CHORES: [&Chore; 5] =
-    [&revoke::END_TOKEN, &revoke::ORPHAN_CHILDREN, &upkeep::DROP_MOUNT, &upkeep::DROP_FOLDER, &upkeep::CHORE];
+static CHORES: [&Chore; 7] = [
+    &revoke::END_TOKEN,
+    &revoke::ORPHAN_CHILDREN,
+    &revocation::END_MARKED,
+    &revocation::END_OF_MOUNT,
+    &upkeep::DROP_MOUNT,
+    &upkeep::DROP_FOLDER,
+    &upkeep::CHORE,
+];
 
 /// One bounded chunk of what is due, as a batch to commit; `None` if nothing is. A batch that conflicts is forgotten:
 /// the next run sees what came between.

@@ -5,7 +5,8 @@
 //!
 //! What surprises: the tree is not stored as a tree of deaths. A token counts only while every ancestor does, and each
 //! request walks up and looks. So revoking is one small batch however many descendants there are: they are dead the
-//! moment their ancestor's record is gone, on every node, and the leader removes what is left of them later.
+//! moment their ancestor's record is gone, on every node, and the leader removes what is left of them later. In the same
+//! way a token counts only while the mount that made it is there, and no mark revokes the path that made it.
 
 pub mod cidr;
 pub mod issue;
@@ -26,6 +27,8 @@ pub use self::issue::{INITIAL_ROOT_PATH, create_root};
 use crate::barrier::Barrier;
 use crate::context::Context;
 use crate::error::Error;
+use crate::lease::revocation::Revocations;
+use crate::mount::MountTable;
 use crate::policy::name;
 use crate::store::{Store, decode};
 use crate::time::Time;
@@ -210,7 +213,8 @@ fn open_batch(barrier: &Barrier, sealed: &str, hash: &str) -> Result<Option<Arc<
 
 /// The token, if it and all its ancestors count.
 fn live(store: &mut Store<'_>, now: Time, token: Arc<Token>) -> Result<Option<Arc<Token>>, Error> {
-    if token.record.is_tombstone || token.is_expired(now) {
+    let grounds = Grounds { now, mounts: MountTable::load(store)?, revocations: Revocations::load(store)? };
+    if token.record.is_tombstone || grounds.end(&token) {
         return Ok(None);
     }
     let mut current = Arc::clone(&token);
@@ -223,10 +227,27 @@ fn live(store: &mut Store<'_>, now: Time, token: Arc<Token>) -> Result<Option<Ar
             // A batch token has no record in which it could be made an orphan for good, so it ends with its parent.
             return Ok((!current.is_batch).then_some(token));
         }
-        if parent.is_expired(now) {
+        if grounds.end(&parent) {
             return Ok(None);
         }
         current = parent;
     }
     Ok(None)
+}
+
+/// What can end a token although its record is there.
+struct Grounds {
+    now: Time,
+    mounts: Arc<MountTable>,
+    revocations: Arc<Revocations>,
+}
+
+impl Grounds {
+    fn end(&self, token: &Token) -> bool {
+        let origin = &token.record.origin;
+        let is_mount_gone = !origin.mount_id.is_empty() && self.mounts.by_id(&origin.mount_id).is_none();
+        // A batch token has no lease that could be revoked.
+        let is_revoked = !token.is_batch && self.revocations.end(origin, token.record.generation);
+        token.is_expired(self.now) || is_mount_gone || is_revoked
+    }
 }

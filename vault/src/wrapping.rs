@@ -19,6 +19,7 @@ use crate::engine::{Access, Call, Effect, Path};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Kind, field, parse_duration};
 use crate::idempotency;
+use crate::lease::Origin;
 use crate::policy::name;
 use crate::reply::{Raw, Reply, Status, WrapInfo};
 use crate::request::Operation;
@@ -127,7 +128,8 @@ pub fn wrap_if_wanted(call: &mut Call<'_, '_>, reply: Reply, wrap: Option<Durati
         body: raw.body,
         wrapped_accessor: accessor_inside(&reply).unwrap_or_default().to_owned(),
     };
-    let wrapped = keep(call.store, call.context, record)?;
+    let origin = Origin::new(&call.mount.record, &record.creation_path);
+    let wrapped = keep(call.store, call.context, record, origin)?;
     Ok(Reply { announcement: reply.announcement, ..wrapped })
 }
 
@@ -139,10 +141,11 @@ fn accessor_inside(reply: &Reply) -> Option<&str> {
     }
 }
 
-/// Stores a reply under a new wrapping token.
-fn keep(store: &mut Store<'_>, context: &mut Context<'_>, record: WrapRecord) -> Result<Reply, Error> {
+/// Stores a reply under a new wrapping token, which ends with the mount that made the reply.
+fn keep(store: &mut Store<'_>, context: &mut Context<'_>, record: WrapRecord, origin: Origin) -> Result<Reply, Error> {
     let token = TokenRecord {
         policies: vec![name::RESPONSE_WRAPPING.to_owned()],
+        origin,
         path: record.creation_path.clone(),
         issued_nanos: record.created_nanos,
         ttl_secs: record.ttl_secs,
@@ -192,7 +195,7 @@ pub fn unwrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if let Some(reply) = idempotency::replay(call.store, call.request, call.context.now, true)? {
         return Ok(reply);
     }
-    let mut record = spend(call, &id)?;
+    let (_, mut record) = spend(call, &id)?;
     let raw = Raw {
         status_code: u16::try_from(record.status_code).unwrap_or(200),
         content_type: std::mem::take(&mut record.content_type),
@@ -207,9 +210,9 @@ pub fn rewrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if let Some(reply) = idempotency::replay(call.store, call.request, call.context.now, true)? {
         return Ok(reply);
     }
-    let mut record = spend(call, &id)?;
+    let (token, mut record) = spend(call, &id)?;
     record.created_nanos = call.context.now.nanos();
-    keep(call.store, call.context, record)
+    keep(call.store, call.context, record, token.record.origin.clone())
 }
 
 /// `sys/wrapping/lookup`: what a wrapping token was made for. Spends nothing.
@@ -243,10 +246,10 @@ fn tokens(call: &Call<'_, '_>) -> (Option<Zeroizing<String>>, Option<Zeroizing<S
 }
 
 /// Takes the reply from under its token, which ends.
-fn spend(call: &mut Call<'_, '_>, id: &str) -> Result<WrapRecord, Error> {
+fn spend(call: &mut Call<'_, '_>, id: &str) -> Result<(Arc<Token>, WrapRecord), Error> {
     let (token, record) = open(call.store, call.context, id)?;
     revoke::end(call.store, call.context.now, &token)?;
-    Ok(record)
+    Ok((token, record))
 }
 
 /// A live wrapping token and the reply under it.

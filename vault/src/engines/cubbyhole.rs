@@ -6,8 +6,10 @@ use crate::engine::{Call, Class, Engine, Life, Path, Work};
 use crate::engines::documents::Documents;
 use crate::engines::listing;
 use crate::error::{Error, multi};
+use crate::mount::Mount;
 use crate::reply::Reply;
 use crate::request::Operation;
+use crate::store::Store;
 use crate::task::tree;
 
 const PATHS: &[Path] = &[Path {
@@ -34,9 +36,14 @@ pub static ENGINE: Engine = Engine {
     help: "Private storage of one token.",
     paths: &[PATHS],
     is_single: true,
-    life: Life { token_ended: Some(forget), ..Life::NONE },
+    life: Life { keeps_for_token: Some(keeps), token_ended: Some(forget), ..Life::NONE },
     ..Engine::DEFAULT
 };
+
+/// Whether a token has anything here.
+fn keeps(store: &mut Store<'_>, mount: &Mount, hash: &str) -> Result<bool, Error> {
+    Ok(store.count(&mount.area, &[hash])? > 0)
+}
 
 /// Deletes some of what belonged to a token that is gone.
 fn forget(work: &mut Work<'_, '_>, hash: &str, limit: usize) -> Result<usize, Error> {

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::engine::Call;
 use crate::engines::terms::{TermsRecord, sorted};
 use crate::error::Error;
+use crate::lease::Origin;
 use crate::mount::Mount;
 use crate::policy::name;
 use crate::reply::Reply;
@@ -48,6 +49,7 @@ pub fn log_in(call: &mut Call<'_, '_>, login: Login<'_>) -> Result<Reply, Error>
         policies: policies(terms),
         path: call.request.path.as_str().to_owned(),
         display_name: display_name(&call.mount, login.shown_as.as_deref()),
+        origin: Origin::new(&call.mount.record, call.request.path.as_str()),
         meta: login.meta,
         issued_nanos: call.context.now.nanos(),
         ttl_secs: life.ttl_secs,

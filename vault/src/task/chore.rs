@@ -18,7 +18,7 @@ const FOLDER: &str = "task";
 /// Most chores that one run looks at.
 const MAX_CHORES: usize = 64;
 /// Most pieces of work for one chore in one run, so that a large one leaves room for others.
-const MAX_CHORE_ITEMS: usize = 128;
+const MAX_CHORE_ITEMS: usize = 256;
 
 /// Does up to a number of pieces of a chore; fewer mean that nothing is left.
 pub type Step = for<'s> fn(&mut Store<'s>, &mut Context<'s>, &ChoreRecord, usize) -> Result<usize, Error>;
@@ -47,12 +47,15 @@ pub struct ChoreRecord {
     /// Keys of the mount; secret, and wiped when the record is dropped.
     #[prost(bytes = "vec", tag = "4")]
     pub mount_keys: Vec<u8>,
-    /// Path of a folder in the mount's area; empty for other kinds.
+    /// Path of a folder in the mount's area, or where a chore goes on; empty for other kinds.
     #[prost(string, repeated, tag = "5")]
     pub path: Vec<String>,
-    /// What the engine calls it; empty for other kinds.
+    /// What the engine calls it, or a path below the mount; empty for other kinds.
     #[prost(string, tag = "6")]
     pub name: String,
+    /// Generation of a mark (see [`crate::lease::revocation`]); 0 for other kinds.
+    #[prost(uint64, tag = "7")]
+    pub generation: u64,
 }
 
 impl Drop for ChoreRecord {
@@ -72,6 +75,12 @@ pub fn add(store: &mut Store<'_>, now: Time, chore: &Chore, name: &str, mut reco
     let system = store.system();
     record.since_nanos = now.nanos();
     store.put(&system, &[FOLDER, &chore.entry(name)], &record)
+}
+
+/// Takes back [`add`]; absent is as good.
+pub fn forget(store: &mut Store<'_>, chore: &Chore, name: &str) {
+    let system = store.system();
+    store.delete(&system, &[FOLDER, &chore.entry(name)]);
 }
 
 /// Whether a chore is not done yet.

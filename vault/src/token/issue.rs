@@ -1,5 +1,5 @@
 //! Making tokens. Whoever calls decides policies and times; here the id is drawn and everything is written that lets
-//! the token be found: by its hash, by its accessor, by its parent, and by its expiry.
+//! the token be found: by its hash, by its accessor, by its parent, by the path that made it, and by its expiry.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::lease::{self, revocation::Revocations};
 use crate::policy::name;
 use crate::reply::Auth;
 use crate::store::Store;
@@ -67,6 +68,7 @@ pub fn issue(
         }
     }
     record.accessor = context.base62(ID_SYMBOLS);
+    record.generation = Revocations::load(store)?.generation();
     store.put(&system, &record::token_path(&hash), &record)?;
     store.put(&system, &record::accessor_path(&record.accessor), &AccessorRecord { token: hash.clone() })?;
     if !record.parent.is_empty() {
@@ -74,6 +76,7 @@ pub fn issue(
     }
     if record.expires_nanos != 0 {
         calendar::schedule(store, Time::from_nanos(record.expires_nanos), &revoke::EXPIRY, &hash)?;
+        lease::add(store, &record.origin, &hash)?;
     }
     Ok(Issued { id, record, is_batch: false })
 }

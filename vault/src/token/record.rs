@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
+use crate::lease::Origin;
+
 /// A service token as it is stored, and the content of a batch token. The id is in neither.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
@@ -75,6 +77,12 @@ pub struct TokenRecord {
     /// is `ttl_secs`.
     #[prost(uint64, tag = "22")]
     pub renewal_secs: u64,
+    /// The mount that made it, and the path below that. Its lease is found there, and it ends with the mount.
+    #[prost(message, required, tag = "23")]
+    pub origin: Origin,
+    /// Generation of revocations in which it was made; see [`crate::lease::revocation`].
+    #[prost(uint64, tag = "24")]
+    pub generation: u64,
 }
 
 /// What an accessor stands for.

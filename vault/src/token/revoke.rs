@@ -7,6 +7,7 @@
 use crate::context::Context;
 use crate::engine::Work;
 use crate::error::Error;
+use crate::lease;
 use crate::mount::MountTable;
 use crate::store::Store;
 use crate::task::calendar::{self, Reminder};
@@ -33,7 +34,26 @@ pub fn end(store: &mut Store<'_>, now: Time, token: &Token) -> Result<(), Error>
         wrapping::forget(store, &token.hash);
         return Ok(());
     }
+    if !leaves_something(store, &token.hash)? {
+        return Ok(());
+    }
     add_chore(store, now, &END_TOKEN, &token.hash)
+}
+
+/// Whether a token has children, or an engine keeps something for it. That there is none is a guard, so none comes later.
+fn leaves_something(store: &mut Store<'_>, hash: &str) -> Result<bool, Error> {
+    let system = store.system();
+    if store.count(&system, &record::children_path(hash))? > 0 {
+        return Ok(true);
+    }
+    for mount in MountTable::load(store)?.iter() {
+        if let Some(keeps) = mount.engine.life.keeps_for_token
+            && keeps(store, mount, hash)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Ends a stored token; its children live on as orphans.
@@ -54,6 +74,7 @@ fn forget(store: &mut Store<'_>, token: &Token) {
     store.delete(&system, &record::accessor_path(token.accessor()));
     if let Some(expires) = token.expires() {
         calendar::unschedule(store, expires, &EXPIRY, &token.hash);
+        lease::remove(store, &token.record.origin, &token.hash);
     }
     if !token.record.parent.is_empty() {
         store.delete(&system, &record::child_path(&token.record.parent, &token.hash));

@@ -1,27 +1,22 @@
 //! `sys/leases`: leases by their ids. Tokens are the only ones that have leases so far.
 //!
-//! A token's lease id is the path that made it and its hash, so it needs no record and says nothing about the token's
-//! id. Tokens are in no order of path, so a listing or a revocation by prefix looks at each of them, up to a limit.
+//! A token's lease id is the path that made it and its hash, so it says nothing about the token's id. How leases are kept
+//! and revoked by path is in [`crate::lease`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::engine::{Access, Call, Effect, Path};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::lease::{self, Origin, revocation};
+use crate::mount::MountTable;
 use crate::reply::{Reply, Status};
 use crate::request::Operation;
 use crate::time::Time;
 use crate::token::lifetime::secs_until;
-use crate::token::record::token_path;
 use crate::token::{self, Token, revoke};
-
-/// Most tokens that one request looks at.
-const MAX_SCANNED: u64 = 20_000;
-/// Most tokens that one request revokes, so that its batch stays within the limits of one.
-const MAX_REVOKED: usize = 400;
 
 const LEASE_FIELDS: &[Field] = &[
     field("lease_id", Kind::Text, "Id of the lease"),
@@ -105,16 +100,19 @@ fn sent_id(call: &Call<'_, '_>) -> Result<String, Error> {
     if id.is_empty() { Err(Error::invalid("lease_id must be specified")) } else { Ok(id.to_owned()) }
 }
 
-fn lease_id(token: &Token) -> String {
-    format!("{}/{}", token.record.path, token.hash_hex())
-}
-
-/// The live token of a lease id. A token that lives for ever has no lease.
+/// The live token of a lease id. A token that lives for ever has no lease. After its mount moved, a lease is found under
+/// the path that gave it and under the one at which the mount is now.
 fn find(call: &mut Call<'_, '_>, id: &str) -> Result<Option<Arc<Token>>, Error> {
     let Some((path, hash)) = id.rsplit_once('/') else { return Ok(None) };
     let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     let token = if is_hash { token::by_hash(call.store, call.context, hash)? } else { None };
-    Ok(token.filter(|token| token.record.path == path && token.expires().is_some()))
+    let mounts = MountTable::load(call.store)?;
+    let is_at = |token: &Token| {
+        let origin = &token.record.origin;
+        let mount = mounts.route(path).map(|mount| Origin::new(&mount.record, path));
+        token.record.path == path || mount.as_ref() == Some(origin)
+    };
+    Ok(token.filter(|token| token.expires().is_some() && is_at(token)))
 }
 
 fn lookup(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
@@ -149,26 +147,7 @@ fn revoke_one(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Ok(Reply::empty())
 }
 
-/// The live tokens that have a lease below a prefix, which ends with a slash or is empty.
-fn below(call: &mut Call<'_, '_>, prefix: &str) -> Result<Vec<Arc<Token>>, Error> {
-    let system = call.store.system();
-    let directory = &token_path("")[..2];
-    let count = call.store.count(&system, directory)?;
-    if count > MAX_SCANNED {
-        let message = format!(
-            "there are {count} tokens, more than the {MAX_SCANNED} that one request looks through; use accessors instead"
-        );
-        return Err(Error::new(ErrorKind::TooMany, message));
-    }
-    let names = call.store.list(&system, directory)?;
-    let mut found = Vec::new();
-    for name in names.iter() {
-        let token = token::by_hash(call.store, call.context, &name.name)?;
-        found.extend(token.filter(|token| token.expires().is_some() && lease_id(token).starts_with(prefix)));
-    }
-    Ok(found)
-}
-
+/// The full path that a request names, with a slash at the end, or empty.
 fn prefix_of(call: &Call<'_, '_>) -> String {
     match call.fields.text("prefix").unwrap_or_default().trim_matches('/') {
         "" => String::new(),
@@ -177,29 +156,20 @@ fn prefix_of(call: &Call<'_, '_>) -> String {
 }
 
 fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let mounts = MountTable::load(call.store)?;
     let prefix = prefix_of(call);
-    let mut keys = BTreeSet::new();
-    for token in below(call, &prefix)? {
-        let id = lease_id(&token);
-        let rest = &id[prefix.len()..];
-        keys.insert(rest.find('/').map_or(rest, |end| &rest[..=end]).to_owned());
-    }
-    Reply::keys(keys.into_iter().collect())
+    Reply::keys(lease::list(call.store, &mounts, &prefix)?)
 }
 
+/// One batch however many there are; a prefix may also be the whole id of one lease.
 fn revoke_prefix(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let prefix = prefix_of(call);
-    let tokens = below(call, &prefix)?;
-    if tokens.len() > MAX_REVOKED {
-        let message = format!(
-            "{} leases lie below that path, at most {MAX_REVOKED} are revoked at once; name a longer path",
-            tokens.len()
-        );
-        return Err(Error::invalid(message));
-    }
-    for token in tokens {
+    if let Some(token) = find(call, prefix.trim_end_matches('/'))? {
         revoke::end(call.store, call.context.now, &token)?;
+        return Ok(Reply::empty());
     }
+    let mounts = MountTable::load(call.store)?;
+    revocation::mark(call.store, call.context, lease::below(&mounts, &prefix))?;
     Ok(Reply::empty())
 }
 

@@ -11,6 +11,7 @@ use crate::engine::{Call, Class, Handler, Path};
 use crate::engines;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::lease::revocation;
 use crate::mount::{self, Mount, MountRecord, MountTable, MountTableRecord, upkeep};
 use crate::printable;
 use crate::reply::Reply;
@@ -216,6 +217,7 @@ pub(super) fn disable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Er
     let Some(mount) = table.at(&path).filter(|_| mount::class_of(&path) == class) else { return Ok(Reply::empty()) };
     let others = table.records().into_iter().filter(|record| record.path != path).collect();
     save(call, others)?;
+    revocation::end_mount(call.store, call.context, &mount.record.id)?;
     upkeep::drop_mount(call.store, call.context, mount)?;
     Ok(Reply::empty().announce(format!("{} is disabled at {path}", mount.record.kind)))
 }

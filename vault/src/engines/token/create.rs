@@ -10,6 +10,7 @@ use crate::engine::Call;
 use crate::engines::token::role::{self, RoleRecord};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::lease::Origin;
 use crate::policy::name::{self, NameError, PolicyName};
 use crate::policy::records;
 use crate::printable;
@@ -72,9 +73,11 @@ fn create(call: &mut Call<'_, '_>, role: Option<(&str, &RoleRecord)>, is_orphan_
     let policies = policies(call, role_record, &parent, is_sudo)?;
     // With a role the role decides, whatever the request says.
     let is_orphan = is_orphan_path || role_record.map_or_else(|| wants(call, "no_parent"), |role| role.orphan);
+    let path = creation_path(call, role);
     let mut record = TokenRecord {
         policies,
-        path: creation_path(call, role),
+        origin: Origin::new(&call.mount.record, &path),
+        path,
         display_name: display_name(call)?,
         meta: metadata(call)?,
         issued_nanos: call.context.now.nanos(),

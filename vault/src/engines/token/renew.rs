@@ -63,7 +63,7 @@ fn renew(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
 /// What bounds a token now: the mount that made it, its role, and itself. `None` if it is to be left as it is.
 fn bounds(call: &mut Call<'_, '_>, record: &TokenRecord) -> Result<Option<Bounds>, Error> {
     let mounts = MountTable::load(call.store)?;
-    let mount = mounts.route(&record.path).unwrap_or(&call.mount);
+    let mount = mounts.by_id(&record.origin.mount_id).unwrap_or(&call.mount);
     let mut bounds = Bounds {
         role_max_secs: record.max_secs,
         explicit_max_secs: record.explicit_max_secs,
@@ -91,7 +91,7 @@ fn method_bounds(
     mounts: &MountTable,
     bounds: Bounds,
 ) -> Result<Option<Bounds>, Error> {
-    let mount = mounts.route(&record.path).cloned().ok_or_else(gone)?;
+    let mount = mounts.by_id(&record.origin.mount_id).cloned().ok_or_else(gone)?;
     let renewal = mount.engine.life.renewal.ok_or_else(gone)?;
     renewal(&mut Work { context: call.context, store: call.store, mount }, record, bounds)
 }

@@ -1,0 +1,182 @@
+//! Revoking all that lies below a path, however many: a mark, checked at each use.
+//!
+//! Each lease remembers the generation in which it was given; a mark ends those of an earlier generation at its place. A
+//! mark begins a new generation, and whoever gives a lease has read the record of the marks: so of a lease and a mark
+//! that are written at the same moment, either the mark comes later and ends it, or the lease is refused by its guard
+//! and given again in the new generation. Clocks have no part in it.
+//!
+//! The record is small and rarely changes. How far a removal came is therefore not in it but in the task that goes on
+//! with it ([`END_MARKED`]); the mark goes when nothing that it ended is left.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::context::Context;
+use crate::error::{Error, ErrorKind};
+use crate::lease::{self, Origin, walk};
+use crate::store::{Store, decode};
+use crate::task::chore::{self, Chore, ChoreRecord};
+use crate::token::{self, revoke};
+
+/// Where the marks lie in the system area.
+const PLACE: &[&str] = &["core", "revocations"];
+/// Most marks at a time. Each costs a comparison at every use of a token of its mount.
+pub const MAX_MARKS: usize = 1000;
+
+/// A mark ended what was given at a place before its generation: removes those leases, then the mark.
+pub static END_MARKED: Chore = Chore { word: "leases", step: end_marked };
+/// A mount is gone: removes the leases that it gave.
+pub static END_OF_MOUNT: Chore = Chore { word: "mount-leases", step: end_of_mount };
+
+/// Ends what lies at a place and was given before.
+#[derive(Clone, PartialEq, Message)]
+struct Mark {
+    /// The generation that it began.
+    #[prost(uint64, tag = "1")]
+    generation: u64,
+    /// The place.
+    #[prost(message, required, tag = "2")]
+    origin: Origin,
+}
+
+/// All marks, as they are stored.
+#[derive(Clone, PartialEq, Message)]
+pub struct Revocations {
+    /// The present generation.
+    #[prost(uint64, tag = "1")]
+    generation: u64,
+    /// Those whose leases are not removed yet.
+    #[prost(message, repeated, tag = "2")]
+    marks: Vec<Mark>,
+}
+
+impl Revocations {
+    /// Reads them.
+    pub fn load(store: &mut Store<'_>) -> Result<Arc<Self>, Error> {
+        let system = store.system();
+        Ok(store.get_cached(&system, PLACE, decode::<Self>)?.unwrap_or_default())
+    }
+
+    /// The generation of what is given now.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether a mark ends what was given at a place in a generation.
+    pub fn end(&self, origin: &Origin, generation: u64) -> bool {
+        self.marks.iter().any(|mark| generation < mark.generation && mark.origin.covers(origin))
+    }
+}
+
+/// Ends everything that was given below a full path, which ends with a slash or is empty.
+///
+/// # Errors
+/// [`ErrorKind::TooMany`] if [`MAX_MARKS`] earlier ones are still being worked off.
+pub fn mark(store: &mut Store<'_>, context: &Context<'_>, origins: Vec<Origin>) -> Result<(), Error> {
+    let mut revocations = (*Revocations::load(store)?).clone();
+    let generation = revocations.generation + 1;
+    for origin in origins {
+        if !lease::is_any(store, &origin)? {
+            continue;
+        }
+        // A later mark at the same place, or above it, says all that an earlier one said.
+        for mark in revocations.marks.extract_if(.., |mark| origin.covers(&mark.origin)) {
+            chore::forget(store, &END_MARKED, &chore_name(mark.generation, &mark.origin));
+        }
+        add_chore(store, context, generation, &origin, Vec::new())?;
+        revocations.marks.push(Mark { generation, origin });
+        revocations.generation = generation;
+    }
+    if revocations.marks.len() > MAX_MARKS {
+        let message = format!(
+            "{MAX_MARKS} revocations by path are still being worked off, the most at a time; \
+             try again in a minute, or name a path above them"
+        );
+        return Err(Error::new(ErrorKind::TooMany, message));
+    }
+    if revocations.generation == generation { save(store, &revocations) } else { Ok(()) }
+}
+
+/// Has the leases of a mount removed that the same batch takes out of the mount table, which ends them.
+pub fn end_mount(store: &mut Store<'_>, context: &Context<'_>, mount_id: &[u8]) -> Result<(), Error> {
+    if !lease::is_any(store, &Origin::whole(mount_id.to_vec()))? {
+        return Ok(());
+    }
+    let mut record = ChoreRecord::default();
+    record.mount_id = Bytes::copy_from_slice(mount_id);
+    chore::add(store, context.now, &END_OF_MOUNT, &hex::encode(mount_id), record)
+}
+
+/// A mark begins a generation at one place of a mount, so the two tell chores apart.
+fn chore_name(generation: u64, origin: &Origin) -> String {
+    format!("{generation}.{}", hex::encode(&origin.mount_id))
+}
+
+fn add_chore(
+    store: &mut Store<'_>,
+    context: &Context<'_>,
+    generation: u64,
+    origin: &Origin,
+    after: Vec<String>,
+) -> Result<(), Error> {
+    let mut record = ChoreRecord::default();
+    record.mount_id = Bytes::copy_from_slice(&origin.mount_id);
+    record.name.clone_from(&origin.path);
+    record.generation = generation;
+    record.path = after;
+    chore::add(store, context.now, &END_MARKED, &chore_name(generation, origin), record)
+}
+
+/// Looks at some leases behind those of the last step. The ones that are newer than the mark stay.
+fn end_marked<'s>(
+    store: &mut Store<'s>,
+    context: &mut Context<'s>,
+    chore: &ChoreRecord,
+    limit: usize,
+) -> Result<usize, Error> {
+    let (generation, origin) =
+        (chore.generation, Origin { mount_id: chore.mount_id.to_vec(), path: chore.name.clone() });
+    let found = walk::leases(store, &origin, &chore.path, limit)?;
+    for lease in &found {
+        match token::stored(store, lease.name())? {
+            Some(token) if token.record.generation >= generation => {}
+            Some(token) => revoke::end(store, context.now, &token)?,
+            None => lease.remove(store),
+        }
+    }
+    match found.last().filter(|_| found.len() >= limit) {
+        Some(last) => add_chore(store, context, generation, &origin, last.cursor(&origin))?,
+        None => unmark(store, generation, &origin)?,
+    }
+    Ok(found.len())
+}
+
+/// Takes a mark back, once nothing that it ended is left.
+fn unmark(store: &mut Store<'_>, generation: u64, origin: &Origin) -> Result<(), Error> {
+    let mut revocations = (*Revocations::load(store)?).clone();
+    revocations.marks.retain(|mark| mark.generation != generation || mark.origin != *origin);
+    save(store, &revocations)
+}
+
+fn save(store: &mut Store<'_>, revocations: &Revocations) -> Result<(), Error> {
+    let system = store.system();
+    store.put(&system, PLACE, revocations)
+}
+
+fn end_of_mount<'s>(
+    store: &mut Store<'s>,
+    context: &mut Context<'s>,
+    chore: &ChoreRecord,
+    limit: usize,
+) -> Result<usize, Error> {
+    let found = walk::leases(store, &Origin::whole(chore.mount_id.to_vec()), &[], limit)?;
+    for lease in &found {
+        lease.remove(store);
+        if let Some(token) = token::stored(store, lease.name())? {
+            revoke::end(store, context.now, &token)?;
+        }
+    }
+    Ok(found.len())
+}
