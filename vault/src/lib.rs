@@ -29,6 +29,7 @@ pub mod hcl;
 pub mod idempotency;
 pub mod json;
 pub mod lease;
+pub mod lockout;
 pub mod members;
 pub mod mount;
 pub mod pattern;

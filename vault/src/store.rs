@@ -4,7 +4,7 @@
 //! ends and becomes an operation, encrypted under the batch's id. A read sees the request's own writes. Listing reads
 //! the directory as it was, because no request lists what it just wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -111,6 +111,9 @@ pub struct Store<'a> {
     system: Area,
     reads: BTreeMap<(Bytes, bool), u64>,
     writes: BTreeMap<Bytes, Write>,
+    /// Keys of the writes that stay although the request is refused.
+    lasting: BTreeSet<Bytes>,
+    is_lasting: bool,
 }
 
 impl<'a> Store<'a> {
@@ -122,7 +125,8 @@ impl<'a> Store<'a> {
         run: RwLockReadGuard<'a, ()>,
     ) -> Self {
         let system = Area::new(ROOT_NAMESPACE, SYSTEM, barrier.system_names());
-        Self { view, barrier, cache, _run: run, system, reads: BTreeMap::new(), writes: BTreeMap::new() }
+        let (reads, writes, lasting) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { view, barrier, cache, _run: run, system, reads, writes, lasting, is_lasting: false }
     }
 
     /// The system's area of the root namespace.
@@ -155,9 +159,25 @@ impl<'a> Store<'a> {
         Mark(self.writes.clone())
     }
 
-    /// Forgets the writes since the mark; the reads stay guards.
+    /// Forgets the writes since the mark, but for lasting ones; the reads stay guards.
     pub fn discard_since(&mut self, mark: Mark) {
-        self.writes = mark.0;
+        let since = std::mem::replace(&mut self.writes, mark.0);
+        self.writes.extend(since.into_iter().filter(|(key, _)| self.lasting.contains(key)));
+    }
+
+    /// Lets the writes of some work stay although the request is refused, such as the count of refused logins.
+    pub fn lasting<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.is_lasting = true;
+        let done = work(self);
+        self.is_lasting = false;
+        done
+    }
+
+    fn write(&mut self, key: Bytes, write: Write) {
+        if self.is_lasting {
+            self.lasting.insert(key.clone());
+        }
+        self.writes.insert(key, write);
     }
 
     /// A record's plaintext.
@@ -246,13 +266,13 @@ impl<'a> Store<'a> {
         if path.iter().any(|segment| segment.len() > MAX_SEGMENT_BYTES) {
             return Err(Error::invalid(format!("a name in the path is longer than {MAX_SEGMENT_BYTES} bytes")));
         }
-        self.writes.insert(area.key(path), Write::Put { namespace: area.namespace, plaintext, is_open: false });
+        self.write(area.key(path), Write::Put { namespace: area.namespace, plaintext, is_open: false });
         Ok(())
     }
 
     /// Deletes a record; absent is as good.
     pub fn delete(&mut self, area: &Area, path: &[&str]) {
-        self.writes.insert(area.key(path), Write::Delete);
+        self.write(area.key(path), Write::Delete);
     }
 
     /// A record outside the barrier.

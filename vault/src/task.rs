@@ -28,13 +28,14 @@ use crate::error::Error;
 use crate::lease::revocation;
 use crate::mount::upkeep;
 use crate::token::revoke;
-use crate::{idempotency, members};
+use crate::{idempotency, lockout, members};
 
 /// Most pieces of work in one run: tokens ended, records deleted. Each takes at most six operations of the batch.
 const MAX_ITEMS: usize = 512;
 
 /// Every kind of entry that the calendar knows.
-static REMINDERS: [&Reminder; 4] = [&revoke::EXPIRY, &idempotency::EXPIRY, &members::EXPIRY, &upkeep::REMINDER];
+static REMINDERS: [&Reminder; 5] =
+    [&revoke::EXPIRY, &idempotency::EXPIRY, &members::EXPIRY, &lockout::EXPIRY, &upkeep::REMINDER];
 
 /// Every kind of chore. What engines do is behind the last one.
 static CHORES: [&Chore; 7] = [

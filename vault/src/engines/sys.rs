@@ -21,6 +21,7 @@ mod specs;
 mod before_unseal;
 mod keys;
 mod leases;
+mod lockout;
 mod tools;
 
 mod cluster;
@@ -42,6 +43,7 @@ const FAMILIES: &[&[Path]] = &[
     wrapping::PATHS,
     keys::PATHS,
     leases::PATHS,
+    lockout::PATHS,
     tools::PATHS,
     before_unseal::PATHS,
     cluster::PATHS,

@@ -1,7 +1,8 @@
 //! `login`: a role id and, if the role asks for it, a secret id, for a token.
 //!
-//! Whatever is wrong, the answer is the same, and so is the work: a caller learns neither whether a role id exists nor
-//! why a secret id was refused. Nothing is written before everything was checked.
+//! Whatever is wrong, the answer is the same: a caller does not learn why a secret id was refused. Nothing is written
+//! before everything was checked, but the count of wrong secret ids ([`crate::lockout`]), by which a role id that exists
+//! can be told from one that does not. A role id is no secret.
 
 use std::net::IpAddr;
 
@@ -14,6 +15,7 @@ use crate::engines::approle::secret::{self, Place, SecretRecord};
 use crate::engines::login::{self, Login, log_in, permits};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::lockout;
 use crate::reply::Reply;
 use crate::token::lifetime::Bounds;
 use crate::token::record::TokenRecord;
@@ -38,13 +40,24 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         // The look-up that a role id which exists would have cost.
         role::find(call.store, &call.mount.clone(), NO_ROLE)?;
     }
+    if found.is_some() {
+        lockout::check(call, &role_id)?;
+    }
     let place = Place::new(&call.mount, found.as_ref().map_or(NO_ROLE, |(_, role)| &role.id), &secret_id);
     let record = secret::find(call, &place)?;
+    let is_guess = !secret_id.is_empty() && is_guess(found.as_ref(), record.as_ref(), call.request.remote_address);
     let Some((name, role, record)) = admitted(found, record, call.request.remote_address) else {
+        if is_guess {
+            lockout::count(call, &role_id)?;
+        }
         // What was not sent is no secret of ours.
         let message = if secret_id.is_empty() { "missing secret_id" } else { "invalid role or secret ID" };
         return Err(Error::invalid(message));
     };
+    if role.bind_secret_id {
+        let mount = call.mount.clone();
+        lockout::forget(call.store, &mount, &role_id)?;
+    }
     if let Some(record) = &record {
         secret::spend(call, &place, record)?;
     }
@@ -69,6 +82,15 @@ fn admitted(
     let is_permitted =
         [&role.secret_cidrs, &role.terms.bound_cidrs].into_iter().chain(of_secret).all(|list| permits(list, remote));
     is_permitted.then_some((name, role, record))
+}
+
+/// Whether a refused login tried a secret id that there is not, from where its role admits somebody. From elsewhere no
+/// secret id opens, so nothing is guessed there, and nobody there can lock the role out.
+fn is_guess(found: Option<&(String, RoleRecord)>, record: Option<&SecretRecord>, remote: Option<IpAddr>) -> bool {
+    found.is_some_and(|(_, role)| {
+        let is_from_here = [&role.secret_cidrs, &role.terms.bound_cidrs].into_iter().all(|list| permits(list, remote));
+        role.bind_secret_id && record.is_none() && is_from_here
+    })
 }
 
 /// What bounds a token's renewal: the role as it is now.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::context::SystemTtl;
 use crate::engine::Class;
 use crate::error::Error;
 use crate::field::{self, Field, Kind, field};
+use crate::lockout;
 use crate::mount::{self, MountRecord};
 
 /// Settings that a tuning takes at the top level of its body, and a new mount inside `config`.
@@ -70,7 +71,7 @@ pub(super) fn apply(record: &mut MountRecord, sent: &Map<String, Value>, system:
     }
     token_type(record, &mut config, sent)?;
     if let Some(sent) = sent.get("user_lockout_config").and_then(Value::as_object) {
-        lockout(record, &mut config, sent)?;
+        set_lockout(record, &mut config, sent)?;
     }
     record.config_json = Value::Object(config).to_string();
     Ok(())
@@ -167,7 +168,7 @@ fn token_type(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<
     Ok(())
 }
 
-fn lockout(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<String, Value>) -> Result<(), Error> {
+fn set_lockout(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<String, Value>) -> Result<(), Error> {
     if !LOCKOUT_KINDS.contains(&record.kind.as_str()) {
         return Err(Error::invalid(format!(
             "tuning of user lockout configuration for auth type {:?} not allowed; only {} lock users out",
@@ -185,17 +186,13 @@ fn lockout(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<Str
     };
     let threshold = match sent.get("lockout_threshold") {
         None | Some(Value::Null) => before["user_lockout_threshold"].as_i64().unwrap_or(0),
-        Some(value) => field::int(value)
-            .filter(|count| *count >= 0)
-            .ok_or_else(|| Error::invalid("lockout_threshold must be a whole number, not negative"))?,
+        Some(value) => lockout::checked_threshold(field::int(value))?,
     };
-    let disable = sent.get("lockout_disable").and_then(field::boolean);
-    let lockout = json!({
-        "user_lockout_counter_reset_duration": secs("lockout_counter_reset_duration", "user_lockout_counter_reset_duration")?,
-        "user_lockout_disable": disable.unwrap_or(before["user_lockout_disable"].as_bool().unwrap_or(false)),
-        "user_lockout_duration": secs("lockout_duration", "user_lockout_duration")?,
-        "user_lockout_threshold": threshold,
-    });
+    let is_disabled = sent.get("lockout_disable").and_then(field::boolean);
+    let is_disabled = is_disabled.unwrap_or(before["user_lockout_disable"].as_bool().unwrap_or(false));
+    let lock_secs = secs("lockout_duration", "user_lockout_duration")?;
+    let reset_secs = secs("lockout_counter_reset_duration", "user_lockout_counter_reset_duration")?;
+    let lockout = lockout::shown(threshold, lock_secs, reset_secs, is_disabled);
     config.insert("user_lockout_config".into(), lockout);
     Ok(())
 }

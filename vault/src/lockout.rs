@@ -1,0 +1,198 @@
+//! Lockout: an auth method stops answering for a user after wrong passwords, as the mount's `user_lockout_config` says.
+//!
+//! The count is a record in the mount's own area, changed under guards, so attempts on several nodes are counted as on
+//! one, and nobody gains tries by asking elsewhere. It lies under an HMAC of the user's name, and goes with the mount.
+//!
+//! What surprises: strangers make these records, so they are bounded by what the administrator made. Only users that
+//! exist are counted; one that is locked is not counted further; and a threshold has a limit. So a user costs at most
+//! [`MAX_THRESHOLD`] small writes in the time of one lockout, and one record, which the calendar removes.
+
+use prost::Message;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::engine::Call;
+use crate::error::{Error, ErrorKind};
+use crate::mount::{Mount, MountTable};
+use crate::store::Store;
+use crate::task::calendar::{self, Reminder};
+use crate::time::Time;
+
+/// Nothing depends on a count any more, by its mount and the hash of the user's name.
+pub static EXPIRY: Reminder = Reminder { word: "lockout", due: expire };
+/// Directory of the counts in a mount's area. No engine has one of this name.
+const FOLDER: &str = "lockout";
+/// Attempts before a user is locked out, if the mount says nothing.
+const THRESHOLD: u64 = 5;
+/// How long a user is locked out, and after how long without an attempt the count starts again, if the mount says
+/// nothing; in seconds.
+const USUAL_SECS: u64 = 15 * 60;
+/// Most attempts that a mount can ask for. Each is a write.
+pub const MAX_THRESHOLD: i64 = 1000;
+/// Longest time of a lockout and of a count, in seconds.
+pub const MAX_SECS: u64 = 365 * 24 * 3600;
+
+/// The count of one user.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+struct LockoutRecord {
+    /// The user's name.
+    #[prost(string, tag = "1")]
+    user: String,
+    /// Wrong attempts since the count began.
+    #[prost(uint64, tag = "2")]
+    attempts: u64,
+    /// Time of the last one, nanoseconds since the Unix epoch.
+    #[prost(int64, tag = "3")]
+    last_nanos: i64,
+    /// When nothing depends on the record any more, nanoseconds since the Unix epoch.
+    #[prost(int64, tag = "4")]
+    ends_nanos: i64,
+}
+
+/// What a mount says.
+struct Rules {
+    threshold: u64,
+    lock_secs: u64,
+    reset_secs: u64,
+}
+
+impl Rules {
+    /// `None` if the mount locks nobody out.
+    fn of(mount: &Mount) -> Option<Self> {
+        let config = mount.config().remove("user_lockout_config").unwrap_or_default();
+        if config["user_lockout_disable"].as_bool().unwrap_or(false) {
+            return None;
+        }
+        let says = |name: &str, usual: u64| config[name].as_u64().filter(|value| *value > 0).unwrap_or(usual);
+        Some(Self {
+            threshold: says("user_lockout_threshold", THRESHOLD),
+            lock_secs: says("user_lockout_duration", USUAL_SECS).min(MAX_SECS),
+            reset_secs: says("user_lockout_counter_reset_duration", USUAL_SECS).min(MAX_SECS),
+        })
+    }
+
+    fn is_locked(&self, record: &LockoutRecord, now: Time) -> bool {
+        record.attempts >= self.threshold && now < Time::from_nanos(record.last_nanos).plus_secs(self.lock_secs)
+    }
+
+    /// Attempts that still count at a time.
+    fn counted(&self, record: &LockoutRecord, now: Time) -> u64 {
+        let is_over = now >= Time::from_nanos(record.last_nanos).plus_secs(self.reset_secs);
+        // Whoever was locked out starts afresh after it.
+        if is_over || record.attempts >= self.threshold { 0 } else { record.attempts }
+    }
+}
+
+/// Where the count of a user of a mount lies.
+struct Place {
+    hash: String,
+}
+
+impl Place {
+    fn new(mount: &Mount, user: &str) -> Self {
+        Self { hash: hex::encode(mount.keys.index(FOLDER, user.as_bytes())) }
+    }
+
+    fn path(&self) -> [&str; 2] {
+        [FOLDER, &self.hash]
+    }
+
+    fn calendar_name(&self, mount: &Mount) -> String {
+        format!("{}.{}", hex::encode(&mount.record.id), self.hash)
+    }
+}
+
+/// Refuses a login of a user who is locked out, whatever the password is.
+///
+/// # Errors
+/// [`ErrorKind::Denied`] if so.
+pub fn check(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
+    let mount = call.mount.clone();
+    let Some(rules) = Rules::of(&mount) else { return Ok(()) };
+    let record = call.store.get::<LockoutRecord>(&mount.area, &Place::new(&mount, user).path())?;
+    match record.is_some_and(|record| rules.is_locked(&record, call.context.now)) {
+        true => Err(Error::new(ErrorKind::Denied, "permission denied")),
+        false => Ok(()),
+    }
+}
+
+/// Counts a wrong password of a user that exists and is not locked out. The count stays although the login is refused.
+pub fn count(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
+    let (mount, now) = (call.mount.clone(), call.context.now);
+    let Some(rules) = Rules::of(&mount) else { return Ok(()) };
+    let place = Place::new(&mount, user);
+    let before = call.store.get::<LockoutRecord>(&mount.area, &place.path())?;
+    let attempts = 1 + before.as_ref().map_or(0, |record| rules.counted(record, now));
+    let ends = now.plus_secs(rules.lock_secs.max(rules.reset_secs));
+    let record = LockoutRecord { user: user.to_owned(), attempts, last_nanos: now.nanos(), ends_nanos: ends.nanos() };
+    call.store.lasting(|store| {
+        if let Some(before) = before {
+            let ends = Time::from_nanos(before.ends_nanos);
+            calendar::unschedule(store, ends, &EXPIRY, &place.calendar_name(&mount));
+        }
+        calendar::schedule(store, ends, &EXPIRY, &place.calendar_name(&mount))?;
+        store.put(&mount.area, &place.path(), &record)
+    })
+}
+
+/// Forgets a user's wrong attempts: after a right password, or because an operator says so.
+pub fn forget(store: &mut Store<'_>, mount: &Mount, user: &str) -> Result<(), Error> {
+    let place = Place::new(mount, user);
+    if let Some(record) = store.get::<LockoutRecord>(&mount.area, &place.path())? {
+        store.delete(&mount.area, &place.path());
+        let ends = Time::from_nanos(record.ends_nanos);
+        calendar::unschedule(store, ends, &EXPIRY, &place.calendar_name(mount));
+    }
+    Ok(())
+}
+
+/// The users of a mount that are locked out, sorted; at most `limit` of them.
+pub fn locked(store: &mut Store<'_>, mount: &Mount, now: Time, limit: usize) -> Result<Vec<String>, Error> {
+    let Some(rules) = Rules::of(mount) else { return Ok(Vec::new()) };
+    let mut users = Vec::new();
+    for name in store.list(&mount.area, &[FOLDER])?.iter() {
+        let record = store.get::<LockoutRecord>(&mount.area, &[FOLDER, &name.name])?;
+        users.extend(record.filter(|record| rules.is_locked(record, now)).map(|record| record.user));
+        if users.len() >= limit {
+            break;
+        }
+    }
+    users.sort_unstable();
+    Ok(users)
+}
+
+/// Removes a count, unless it was prolonged: its own entry for that is elsewhere in the calendar.
+fn expire<'s>(store: &mut Store<'s>, context: &mut Context<'s>, name: &str) -> Result<(), Error> {
+    let (mount, hash) = name.split_once('.').unwrap_or_default();
+    let mounts = MountTable::load(store)?;
+    // The counts of a mount that is gone go with it.
+    let Some(mount) = hex::decode(mount).ok().and_then(|id| mounts.by_id(&id)) else { return Ok(()) };
+    let record = store.get::<LockoutRecord>(&mount.area, &[FOLDER, hash])?;
+    if record.is_some_and(|record| record.ends_nanos <= context.now.nanos()) {
+        store.delete(&mount.area, &[FOLDER, hash]);
+    }
+    Ok(())
+}
+
+/// Checks a threshold that was sent.
+pub fn checked_threshold(value: Option<i64>) -> Result<i64, Error> {
+    value.filter(|count| (0..=MAX_THRESHOLD).contains(count)).ok_or_else(|| {
+        Error::invalid(format!(
+            "lockout_threshold must be a whole number, at most {MAX_THRESHOLD}; lockout_disable turns lockout off"
+        ))
+    })
+}
+
+/// The setting's value as a mount shows it.
+pub fn shown(threshold: i64, lock_secs: u64, reset_secs: u64, is_disabled: bool) -> Value {
+    serde_json::json!({
+        "user_lockout_counter_reset_duration": reset_secs,
+        "user_lockout_disable": is_disabled,
+        "user_lockout_duration": lock_secs,
+        "user_lockout_threshold": threshold,
+    })
+}
+
+#[cfg(test)]
+mod tests;
