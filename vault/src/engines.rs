@@ -88,6 +88,15 @@ pub fn is_single(kind: &str) -> bool {
     ENGINES.iter().any(|engine| engine.is_single && (engine.kind == kind || engine.aliases.contains(&kind)))
 }
 
+/// The kinds that users can mount, sorted.
+pub fn mountable(class: Class) -> Vec<&'static str> {
+    let listed = ENGINES.iter().filter(|engine| engine.class == class && !engine.is_single).map(|engine| engine.kind);
+    let kv = (class == Class::Secret).then_some("kv");
+    let mut kinds: Vec<_> = listed.chain(kv).collect();
+    kinds.sort_unstable();
+    kinds
+}
+
 /// Whether a mount of kind `kv` is asked to keep versions.
 pub fn is_second(options: &Map<String, Value>) -> bool {
     matches!(options.get("version"), Some(Value::String(text)) if text == "2")

@@ -27,6 +27,7 @@ mod tools;
 mod cluster;
 mod process;
 
+mod catalog;
 mod description;
 mod settings;
 mod unconfigured;
@@ -48,6 +49,7 @@ const FAMILIES: &[&[Path]] = &[
     before_unseal::PATHS,
     cluster::PATHS,
     process::PATHS,
+    catalog::PATHS,
     unconfigured::PATHS,
 ];
 

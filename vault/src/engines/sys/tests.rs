@@ -351,13 +351,70 @@ fn paths_that_are_about_the_server_itself_need_sudo() {
         "step-down",
         "storage/raft/remove-peer",
         "storage/raft/join-token",
+        "plugins/catalog/?",
+        "plugins/catalog/{type}/?",
+        "plugins/catalog/{type}/{name}",
         "audit",
         "config/cors",
+        "config/ui/headers/?",
+        "config/ui/headers/{header}",
+        "config/auditing/request-headers",
+        "config/auditing/request-headers/{header}",
     ];
     assert_eq!(protected, expected);
     let mut harness = Harness::new();
     let token = harness.token_with(r#"path "*" { capabilities = ["create", "read", "update", "delete", "list"] }"#);
     for (verb, path) in [("GET", "sys/audit"), ("LIST", "sys/leases/lookup/auth/"), ("LIST", "auth/token/accessors/")] {
         assert_eq!(harness.request_as(&token, verb, path, Value::Null).0, 403, "{path}");
+    }
+}
+
+#[test]
+fn whatever_can_be_asked_about_says_that_there_is_none() {
+    let mut harness = Harness::new();
+    let cases = [
+        ("GET", "sys/audit", 200, json!({})),
+        ("GET", "sys/config/cors", 200, json!({ "enabled": false })),
+        ("GET", "sys/config/auditing/request-headers", 200, json!({ "headers": {} })),
+        ("GET", "sys/config/auditing/request-headers/X-None", 400, Value::Null),
+        ("LIST", "sys/config/ui/headers", 404, Value::Null),
+        ("GET", "sys/config/ui/headers/X-None", 404, Value::Null),
+        ("LIST", "sys/quotas/rate-limit", 404, Value::Null),
+        ("GET", "sys/quotas/rate-limit/none", 404, Value::Null),
+        ("GET", "sys/loggers", 200, json!({})),
+        ("GET", "sys/internal/counters/requests", 200, json!({ "counters": [] })),
+        ("GET", "sys/internal/counters/tokens", 200, json!({ "counters": { "service_tokens": { "total": 1 } } })),
+        ("GET", "sys/internal/counters/entities", 200, json!({ "counters": { "entities": { "total": 0 } } })),
+        ("GET", "sys/internal/counters/activity", 204, Value::Null),
+        ("LIST", "sys/plugins/catalog/database", 200, json!({ "keys": [] })),
+        ("LIST", "sys/plugins/catalog/secret", 200, json!({ "keys": ["kv"] })),
+        ("LIST", "sys/plugins/catalog/odd", 400, Value::Null),
+        ("GET", "sys/plugins/catalog/secret/none", 404, Value::Null),
+    ];
+    for (verb, path, status, data) in cases {
+        let (got, body) = harness.request(verb, path, Value::Null);
+        assert_eq!((got, &body["data"]), (status, &data), "{path}");
+    }
+    for path in ["sys/generate-root/attempt", "sys/rekey/init"] {
+        let (status, body) = harness.request("GET", path, Value::Null);
+        assert_eq!((status, &body["started"], &body["required"]), (200, &json!(false), &json!(1)), "{path}");
+        assert_eq!(harness.request("PUT", path, json!({})).0, 405, "{path}");
+    }
+}
+
+#[test]
+fn the_catalog_names_what_can_be_mounted() {
+    let mut harness = Harness::new();
+    let (_, body) = harness.request("GET", "sys/plugins/catalog", Value::Null);
+    for class in ["auth", "secret"] {
+        let kinds = body["data"][class].as_array().unwrap().clone();
+        assert!(!kinds.is_empty());
+        for kind in kinds {
+            let kind = kind.as_str().unwrap();
+            let (status, body) = harness.request("GET", &format!("sys/plugins/catalog/{class}/{kind}"), Value::Null);
+            assert_eq!((status, &body["data"]["builtin"]), (200, &json!(true)));
+            let mounts = if class == "auth" { "auth" } else { "mounts" };
+            assert_eq!(harness.request("POST", &format!("sys/{mounts}/x-{kind}"), json!({ "type": kind })).0, 204);
+        }
     }
 }
