@@ -39,6 +39,7 @@ pub(crate) struct Limits {
     pub(crate) deadline: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) max_retries: Option<u32>,
+    pub(crate) patience: Option<Duration>,
 }
 
 /// Settings of a [`Client`].
@@ -70,6 +71,7 @@ impl Default for ClientBuilder {
                 deadline: Duration::from_secs(60),
                 attempt_timeout: Duration::from_secs(10),
                 max_retries: None,
+                patience: None,
             },
             connect_timeout: Duration::from_secs(5),
             max_reply_bytes: 64 * 1024 * 1024,
@@ -168,6 +170,13 @@ impl ClientBuilder {
     /// How often the whole list of nodes is tried again; 0 tries each node once. Without it: until the deadline.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.limits.max_retries = Some(retries);
+        self
+    }
+
+    /// How long new rounds over the list of nodes are begun, a pause that a server asks for included. Without it: until
+    /// the deadline. One attempt may take longer.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.limits.patience = Some(patience);
         self
     }
 

@@ -42,6 +42,10 @@ pub enum Variable {
     WrapTtl,
     /// `VAULT_PROXY_ADDR`: the proxy.
     ProxyAddress,
+    /// `VAULT_HTTP_PROXY`: the same, under its older name.
+    HttpProxy,
+    /// `VAULT_AGENT_ADDR`: the address of an agent, which wins over `VAULT_ADDR`.
+    AgentAddress,
     /// `VAULT_FORMAT`: the output format; only the command line reads it.
     Format,
 }
@@ -64,6 +68,8 @@ impl Variable {
             Self::MaxRetries => "MAX_RETRIES",
             Self::WrapTtl => "WRAP_TTL",
             Self::ProxyAddress => "PROXY_ADDR",
+            Self::HttpProxy => "HTTP_PROXY",
+            Self::AgentAddress => "AGENT_ADDR",
             Self::Format => "FORMAT",
         }
     }
@@ -100,7 +106,7 @@ impl<'a> Environment<'a> {
     }
 
     pub(crate) fn apply(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, Error> {
-        if let Some(addresses) = self.get(Variable::Address) {
+        if let Some(addresses) = self.get(Variable::AgentAddress).or_else(|| self.get(Variable::Address)) {
             builder = builder.without_addresses().address(addresses);
         }
         if let Some(token) = self.get(Variable::Token) {
@@ -112,7 +118,7 @@ impl<'a> Environment<'a> {
         if let Some(ttl) = self.get(Variable::WrapTtl) {
             builder = builder.wrap_ttl(ttl);
         }
-        if let Some(proxy) = self.get(Variable::ProxyAddress) {
+        if let Some(proxy) = self.get(Variable::ProxyAddress).or_else(|| self.get(Variable::HttpProxy)) {
             builder = builder.proxy(proxy);
         }
         if let Some(timeout) = self.get(Variable::ClientTimeout) {
@@ -218,6 +224,13 @@ mod tests {
         let environment = environment(&[("VAULT_ADDR", "http://a:1,http://b:2")]);
         let client = ClientBuilder::default().environment(&environment).unwrap().build().unwrap();
         assert_eq!(client.addresses().len(), 2);
+    }
+
+    #[test]
+    fn an_agent_wins_over_the_server_behind_it() {
+        let environment = environment(&[("VAULT_ADDR", "http://a:1"), ("VAULT_AGENT_ADDR", "http://b:2")]);
+        let client = ClientBuilder::default().environment(&environment).unwrap().build().unwrap();
+        assert_eq!(client.addresses()[0].as_str(), "http://b:2");
     }
 
     #[test]

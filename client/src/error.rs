@@ -207,10 +207,33 @@ pub enum Cause {
     Undecided,
 }
 
+/// The newest attempts, each kind once.
 fn list(attempts: &[Attempt]) -> String {
-    let mut text = String::new();
-    for attempt in attempts.iter().rev().take(4) {
-        text.push_str(&format!("; {}: {}", attempt.address, attempt.cause));
+    let mut told: Vec<(String, usize)> = Vec::new();
+    for attempt in attempts.iter().rev() {
+        let text = format!("{}: {}", attempt.address, attempt.cause);
+        match told.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, times)) => *times += 1,
+            None => told.push((text, 1)),
+        }
     }
-    text
+    let times = |times: &usize| if *times > 1 { format!(" ({times} times)") } else { String::new() };
+    told.iter().take(4).map(|(text, count)| format!("; {text}{}", times(count))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_often_is_said_once() {
+        let attempt = |port: u16| Attempt {
+            address: Address::parse(&format!("http://127.0.0.1:{port}")).unwrap(),
+            cause: Cause::Refused,
+            may_have_arrived: false,
+        };
+        let text = list(&[attempt(1), attempt(2), attempt(1)]);
+        let expected = "; http://127.0.0.1:1: connection refused (2 times); http://127.0.0.1:2: connection refused";
+        assert_eq!(text, expected);
+    }
 }

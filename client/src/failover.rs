@@ -24,7 +24,7 @@ use crate::error::{Attempt, Cause, Error, StatusError};
 use crate::index::IndexMemory;
 use crate::nodes::Nodes;
 use crate::reply::Reply;
-use crate::request::{Effect, Method, Request, Scope};
+use crate::request::{Effect, Request, Scope};
 use crate::retry::{self, Judgement, Voice};
 use crate::transport::{self, Answer, Context, Sent, Transport};
 
@@ -56,22 +56,27 @@ pub(crate) async fn run(shared: &Shared, request: &Request, mut context: Context
             course.rest().await?;
             continue;
         };
-        let sent = attempt(&course, &address, &target, &headers).await?;
-        if let Some(reply) = course.take(&address, sent)? {
+        let (asked, sent) = attempt(&course, &address, &target, &headers).await?;
+        if let Some(reply) = course.take(&asked, sent)? {
             return Ok(reply);
         }
     }
 }
 
-/// One attempt on one node, following at most one redirect.
-async fn attempt(course: &Course<'_>, address: &Address, target: &str, headers: &HeaderMap) -> Result<Sent, Error> {
+/// One attempt on one node, following at most one redirect; also who was asked last.
+async fn attempt(
+    course: &Course<'_>,
+    address: &Address,
+    target: &str,
+    headers: &HeaderMap,
+) -> Result<(Address, Sent), Error> {
     let (shared, request) = (course.shared, course.request);
     let url = Url::parse(&format!("{address}{target}"))
         .map_err(|_| request.invalid("the path does not make a URL together with the address"))?;
     let (began, timeout) = (Instant::now(), course.attempt_timeout());
     let sent = shared.transport.send(address, url.clone(), request, headers.clone(), timeout).await;
-    let Some(location) = redirection(request, &sent) else {
-        return Ok(sent);
+    let Some(location) = redirection(&sent) else {
+        return Ok((address.clone(), sent));
     };
     let refuse = |to: String, reason: &'static str| {
         let (method, path, from) = (request.method, request.path.clone(), address.clone());
@@ -84,25 +89,22 @@ async fn attempt(course: &Course<'_>, address: &Address, target: &str, headers: 
     if address.is_tls() && !origin.is_tls() {
         return Err(refuse(origin.to_string(), "it would send the token unencrypted"));
     }
-    if !shared.nodes.lock().knows(&origin) {
+    let Some(named) = shared.nodes.lock().at(&origin) else {
         let reason = "the token is sent only to known addresses; add this one to VAULT_ADDR if it is yours";
         return Err(refuse(origin.to_string(), reason));
-    }
+    };
     let left = timeout.saturating_sub(began.elapsed());
-    Ok(shared.transport.send(address, next, request, headers.clone(), left).await)
+    let sent = shared.transport.send(&named, next, request, headers.clone(), left).await;
+    Ok((named, sent))
 }
 
-fn redirection<'a>(request: &Request, sent: &'a Sent) -> Option<&'a str> {
+/// Where a server sends a request. Only 307 is followed, which is what servers of this API answer: the others are a
+/// proxy's, and clients disagree about what becomes of method and body under them.
+fn redirection(sent: &Sent) -> Option<&str> {
     let Sent::Answered(answer) = sent else {
         return None;
     };
-    let followed = match answer.reply.status() {
-        307 | 308 => true,
-        // These let a client change the method, so only a request that stays the same is sent on.
-        301 | 302 => matches!(request.method, Method::Get | Method::List | Method::Head),
-        _ => false,
-    };
-    answer.location.as_deref().filter(|_| followed)
+    answer.location.as_deref().filter(|_| answer.reply.status() == 307)
 }
 
 struct Course<'a> {
@@ -123,6 +125,9 @@ struct Course<'a> {
     last: Option<Answer>,
     /// The pause a server asked for; it ends the round.
     asked: Option<Option<Duration>>,
+    /// The shortest pause that a node asked for that cannot serve; another may, so it only delays the next round.
+    advised: Option<Duration>,
+    began: Instant,
     /// The mark of the index memory when the call began.
     mark: u64,
 }
@@ -140,12 +145,14 @@ impl<'a> Course<'a> {
             server_errors: 0,
             last: None,
             asked: None,
+            advised: None,
+            began: Instant::now(),
             mark: shared.indexes.lock().mark(),
         }
     }
 
     fn may_repeat(&self) -> bool {
-        let remembered = self.request.scope == Scope::Cluster && self.shared.remembers.load(Ordering::Acquire);
+        let remembered = self.request.is_remembered() && self.shared.remembers.load(Ordering::Acquire);
         retry::may_repeat(self.request.effect, remembered)
     }
 
@@ -179,8 +186,12 @@ impl<'a> Course<'a> {
 
     /// Waits before the next round, or gives up.
     async fn rest(&mut self) -> Result<(), Error> {
-        let spent = self.shared.limits.max_retries.is_some_and(|most| self.round >= most);
-        let pause = retry::pause(self.round, rand::random(), self.asked.take().flatten());
+        let asked = self.asked.take().unwrap_or_else(|| self.advised.map(retry::advised_pause));
+        self.advised = None;
+        let pause = retry::pause(self.round, rand::random(), asked);
+        let limits = &self.shared.limits;
+        let spent = limits.max_retries.is_some_and(|most| self.round >= most)
+            || limits.patience.is_some_and(|patience| self.began.elapsed() + pause > patience);
         if spent || self.request.scope == Scope::Node || Instant::now() + pause >= self.deadline {
             return Err(self.give_up());
         }
@@ -217,7 +228,10 @@ impl<'a> Course<'a> {
         }
         match retry::judge(status, voice) {
             Judgement::Final => return self.finish(address, answer),
-            Judgement::Elsewhere => self.shared.nodes.lock().cool(address, Instant::now(), COOLING),
+            Judgement::Elsewhere => {
+                self.shared.nodes.lock().cool(address, Instant::now(), COOLING);
+                self.advised = [self.advised, answer.retry_after].into_iter().flatten().min();
+            }
             Judgement::Patience => self.asked = Some(answer.retry_after),
             Judgement::Undecided if voice == Voice::Proxy => return self.lose(address, Cause::Proxy(status)),
             Judgement::Undecided => return self.lose(address, Cause::Undecided),

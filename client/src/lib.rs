@@ -5,7 +5,8 @@
 //! that echoes it answers a repeated write with the first reply instead of doing it twice. Where that is not known, a
 //! write that may have reached a server is never sent again: the caller gets [`Error::UnknownOutcome`].
 //!
-//! It is not a cache, and it renews nothing by itself: tokens and leases are the caller's.
+//! It is not a cache, and it renews nothing unasked: tokens and leases are the caller's. [`Client::keep_token`] keeps the
+//! client's own token alive.
 //!
 //! What surprises: an error reply that follows a lost attempt is an unknown outcome too, because the lost attempt may
 //! still be under way. Only a success is proof.
@@ -20,6 +21,7 @@ mod error;
 mod failover;
 mod index;
 mod nodes;
+mod renewal;
 mod reply;
 mod request;
 mod retry;
@@ -40,6 +42,7 @@ pub use builder::{ClientBuilder, Discovery};
 pub use client::Client;
 pub use environment::{Environment, Variable};
 pub use error::{Attempt, Cause, Error, StatusError};
+pub use renewal::TokenEnd;
 pub use reply::{Auth, Reply, WrapInfo};
 pub use request::{Effect, Method, Request};
 pub use secret::Secret;

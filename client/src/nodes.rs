@@ -89,9 +89,9 @@ impl Nodes {
         }
     }
 
-    /// Whether a token may be sent to this origin.
-    pub(crate) fn knows(&self, origin: &Origin) -> bool {
-        self.known.iter().any(|node| node.address.origin() == origin)
+    /// The node at this origin; a token may be sent to no other.
+    pub(crate) fn at(&self, origin: &Origin) -> Option<Address> {
+        self.known.iter().find(|node| node.address.origin() == origin).map(|node| node.address.clone())
     }
 
     fn find(&mut self, address: &Address) -> Option<&mut Node> {

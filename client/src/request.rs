@@ -77,6 +77,9 @@ pub(crate) enum Scope {
     Node,
 }
 
+/// Writes that a node does itself, besides those below `sys/storage/raft/`.
+const ACTS: &[&str] = &["sys/init", "sys/unseal", "sys/seal", "sys/step-down"];
+
 /// A request to be sent with [`Client::send`](crate::Client::send).
 #[derive(Clone)]
 pub struct Request {
@@ -178,6 +181,14 @@ impl Request {
     pub fn about_one_node(mut self) -> Self {
         self.scope = Scope::Node;
         self
+    }
+
+    /// Whether a server that remembers writes can remember this one: not an act of a node itself, which leaves no record
+    /// in the cluster, so that a second request would act a second time.
+    pub(crate) fn is_remembered(&self) -> bool {
+        let path = self.path.trim_end_matches('/');
+        let is_act = ACTS.contains(&path) || path.starts_with("sys/storage/raft/");
+        self.scope == Scope::Cluster && !is_act
     }
 
     /// Whether the answer is about one node.

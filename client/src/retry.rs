@@ -61,6 +61,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A server that asks for more patience than this gets this much.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
+/// A node that cannot serve now gets at most this much patience, because another may lead sooner than it thinks.
+const LONGEST_ADVISED: Duration = Duration::from_secs(5);
+
+/// How long to wait when no node can serve and one of them says when to come back.
+pub(crate) fn advised_pause(asked: Duration) -> Duration {
+    asked.min(LONGEST_ADVISED)
+}
+
 /// How long to wait before the next round over all nodes. `chance` lies in 0..1 and spreads clients that failed
 /// together; `asked` is the server's `Retry-After`.
 pub(crate) fn pause(round: u32, chance: f64, asked: Option<Duration>) -> Duration {
@@ -116,6 +124,12 @@ mod tests {
     fn a_server_may_ask_for_a_longer_pause_but_not_for_an_endless_one() {
         assert_eq!(pause(0, 0.5, Some(Duration::from_secs(3))), Duration::from_secs(3));
         assert_eq!(pause(0, 0.5, Some(Duration::from_secs(90_000))), LONGEST_ASKED);
+    }
+
+    #[test]
+    fn a_node_that_cannot_serve_is_believed_for_five_seconds_at_most() {
+        assert_eq!(advised_pause(Duration::from_secs(2)), Duration::from_secs(2));
+        assert_eq!(advised_pause(Duration::from_secs(600)), LONGEST_ADVISED);
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl Globals {
         match suffix {
             "CACERT_BYTES" => self.ca_cert.is_some() || self.ca_path.is_some(),
             "CACERT" => self.ca_path.is_some(),
+            "AGENT_ADDR" => self.address.is_some(),
             _ => false,
         }
     }
@@ -115,6 +116,8 @@ impl Globals {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -122,6 +125,39 @@ mod tests {
     #[test]
     fn the_description_of_all_verbs_and_flags_has_no_contradiction() {
         CommandLine::command().debug_assert();
+    }
+
+    /// The verbs of a command, as they are typed.
+    fn verbs(command: &clap::Command, typed: &str, found: &mut BTreeSet<String>) {
+        for inner in command.get_subcommands() {
+            let typed = format!("{typed} {}", inner.get_name()).trim_start().to_owned();
+            if inner.has_subcommands() {
+                verbs(inner, &typed, found);
+            } else {
+                found.insert(typed);
+            }
+        }
+    }
+
+    /// The verbs that the reference names: in the first cell of a row, the first one whole, the others by their last word.
+    fn written_verbs() -> BTreeSet<String> {
+        let page = include_str!("../../../docs/reference/cli.md");
+        let table = page.split("## ").find(|part| part.starts_with("Verbs")).expect("a part about verbs");
+        let mut found = BTreeSet::new();
+        for cell in table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next()) {
+            let names: Vec<&str> = cell.trim_end_matches('`').split("`, `").collect();
+            let before = names[0].rsplit_once(' ').map_or("", |(before, _)| before);
+            found.insert(names[0].to_owned());
+            found.extend(names[1..].iter().map(|name| format!("{before} {name}").trim_start().to_owned()));
+        }
+        found
+    }
+
+    #[test]
+    fn the_reference_names_every_verb_and_no_other() {
+        let mut known = BTreeSet::from(["quickstart".to_owned(), "server".to_owned()]);
+        verbs(&CommandLine::command(), "", &mut known);
+        assert_eq!(written_verbs(), known);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod secrets;
 mod status;
 mod token;
 mod unwrap;
+mod version_history;
 mod write;
 
 use clap::Subcommand;
@@ -67,6 +68,7 @@ pub(crate) enum Verb {
     Print(print::Print),
     /// Print the version.
     Version,
+    VersionHistory(version_history::VersionHistory),
     Completion(completion::Completion),
 }
 
@@ -91,6 +93,7 @@ pub(crate) async fn run(verb: &Verb, session: &Session) -> Outcome {
         Verb::PathHelp(command) => command.run(session).await,
         Verb::Print(command) => command.run(session),
         Verb::Version => output::print(&format!("{}\n", session.version_line)),
+        Verb::VersionHistory(command) => command.run(session).await,
         Verb::Completion(command) => command.run(),
     }
 }

@@ -25,12 +25,14 @@ pub(crate) enum Failure {
     #[error("the terminal or pipe failed: {0}")]
     Stream(#[from] std::io::Error),
     /// The server was asked and did not grant it.
-    #[error("Error {doing}: {}", Told(source))]
+    #[error("Error {doing}: {}", Told { error: source, if_forbidden: *if_forbidden })]
     Call {
         /// What was being done, such as `reading secret/app`.
         doing: String,
         /// Why it failed.
         source: Box<Error>,
+        /// What to try if the server forbids it, where that is known better than from its answer.
+        if_forbidden: Option<&'static str>,
     },
     /// There is nothing at the path.
     #[error("No value found at {path}{}", reasons.iter().map(|reason| format!("\n\n* {reason}")).collect::<String>())]
@@ -51,7 +53,15 @@ pub(crate) enum Failure {
 impl Failure {
     /// A failed call.
     pub(crate) fn call(doing: impl Into<String>, source: Error) -> Self {
-        Self::Call { doing: doing.into(), source: Box::new(source) }
+        Self::Call { doing: doing.into(), source: Box::new(source), if_forbidden: None }
+    }
+
+    /// The same failure with other advice for the case that the server forbids the call.
+    pub(crate) fn if_forbidden(mut self, advice: &'static str) -> Self {
+        if let Self::Call { if_forbidden, .. } = &mut self {
+            *if_forbidden = Some(advice);
+        }
+        self
     }
 
     /// A failed file operation.
@@ -75,14 +85,17 @@ impl Failure {
 }
 
 /// An error with what to try.
-struct Told<'a>(&'a Error);
+struct Told<'a> {
+    error: &'a Error,
+    if_forbidden: Option<&'static str>,
+}
 
 impl fmt::Display for Told<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Error::Status(error) => answer(formatter, error),
+        match self.error {
+            Error::Status(error) => answer(formatter, error, self.if_forbidden),
             Error::Unreachable { attempts, .. } | Error::Unanswered { attempts, .. } => {
-                write!(formatter, "{}", self.0)?;
+                write!(formatter, "{}", self.error)?;
                 attempts.last().and_then(advice).map_or(Ok(()), |advice| write!(formatter, "\n\n{advice}"))
             }
             other => write!(formatter, "{other}"),
@@ -91,21 +104,28 @@ impl fmt::Display for Told<'_> {
 }
 
 /// The server's answer, laid out as scripts for Vault look for it.
-fn answer(formatter: &mut fmt::Formatter<'_>, error: &StatusError) -> fmt::Result {
+fn answer(formatter: &mut fmt::Formatter<'_>, error: &StatusError, if_forbidden: Option<&str>) -> fmt::Result {
     let address = error.reply.address();
     write!(formatter, "Error making API request.\n\nURL: {} {address}/v1/{}", error.method, error.path)?;
     write!(formatter, "\nCode: {}. Errors:\n", error.status)?;
     for reason in &error.errors {
         write!(formatter, "\n* {}", reason.trim())?;
     }
-    hint(error).map_or(Ok(()), |hint| write!(formatter, "\n\n{hint}"))
+    hint(error, if_forbidden).map_or(Ok(()), |hint| write!(formatter, "\n\n{hint}"))
 }
 
-fn hint(error: &StatusError) -> Option<&'static str> {
+fn hint<'a>(error: &StatusError, if_forbidden: Option<&'a str>) -> Option<&'a str> {
     match error.status {
+        300..400 => Some(
+            "Only 307 is followed, and only to a known address. Does something in between redirect? Give the address of \
+             the server itself, or let it pass requests on.",
+        ),
         503 if error.says("sealed") => Some("Unseal the server first, share by share: `operator unseal`."),
-        503 => Some("The cluster has no leader at the moment; `operator members` and `status` say more."),
-        403 if error.says("invalid token") => Some("The token is missing, wrong or expired; `login` gets a new one."),
+        503 if error.says("leader") => {
+            Some("The cluster has no leader at the moment; `operator members` and `status` say more.")
+        }
+        403 if if_forbidden.is_some() => if_forbidden,
+        403 if error.says("invalid token") => Some("The token is wrong or expired; `login` gets another."),
         403 => Some("`token lookup` shows what the token is, `token capabilities` what it may do there."),
         400 if error.says("HTTP request to an HTTPS server") => Some("Write the address with https:// (VAULT_ADDR)."),
         _ => None,
@@ -124,6 +144,9 @@ fn advice(attempt: &Attempt) -> Option<String> {
              If the server has no TLS, write its address with http://."
                 .to_owned(),
         ),
+        Cause::Lost(_) if !address.is_tls() => {
+            Some(format!("If the server speaks TLS, write its address with https:// instead of {address}."))
+        }
         Cause::Timeout => Some(format!("{address} does not answer; a firewall may drop the connection.")),
         _ => None,
     }

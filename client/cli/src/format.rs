@@ -3,8 +3,10 @@
 //! What surprises: JSON keeps the order of Vault's envelope and leaves out `auth` and `wrap_info` where they are null,
 //! because golden files of other people's tools contain it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{golang, table};
 
@@ -74,11 +76,37 @@ struct Envelope<'a> {
     data: &'a Value,
     warnings: &'a Value,
     #[serde(skip_serializing_if = "Value::is_null")]
-    auth: &'a Value,
+    auth: Value,
     #[serde(skip_serializing_if = "Value::is_null")]
     wrap_info: &'a Value,
     #[serde(skip_serializing_if = "Value::is_null")]
     mount_type: &'a Value,
+}
+
+/// The members of an envelope; a document with none of them is bare.
+const ENVELOPE: &[&str] =
+    &["request_id", "lease_id", "lease_duration", "renewable", "data", "warnings", "auth", "wrap_info"];
+
+/// A reply in an envelope: its own, or an empty one around a bare document, because what reads any path has one shape.
+pub(crate) fn enveloped(document: &Value) -> Cow<'_, Value> {
+    let is_bare = document.as_object().is_some_and(|members| ENVELOPE.iter().all(|name| !members.contains_key(*name)));
+    if !is_bare {
+        return Cow::Borrowed(document);
+    }
+    Cow::Owned(json!({
+        "request_id": "", "lease_id": "", "lease_duration": 0, "renewable": false, "data": document, "warnings": null,
+    }))
+}
+
+/// A new token with the members that a server may leave out, so that programs find each of them.
+fn whole_auth(auth: &Value) -> Value {
+    let mut auth = auth.clone();
+    if let Some(members) = auth.as_object_mut() {
+        for name in ["identity_policies", "metadata", "mfa_requirement"] {
+            members.entry(name).or_insert(Value::Null);
+        }
+    }
+    auth
 }
 
 /// A reply as JSON: an envelope in its usual order, anything else as it is.
@@ -93,7 +121,7 @@ pub(crate) fn reply_json(document: &Value) -> String {
         renewable: &document["renewable"],
         data: &document["data"],
         warnings: &document["warnings"],
-        auth: &document["auth"],
+        auth: whole_auth(&document["auth"]),
         wrap_info: &document["wrap_info"],
         mount_type: &document["mount_type"],
     })
@@ -169,7 +197,7 @@ fn wrap_rows(wrap: &Value) -> Vec<(String, String)> {
         row("wrapping_token:", golang::value(&wrap["token"])),
         row("wrapping_accessor:", golang::value(&wrap["accessor"])),
         row("wrapping_token_ttl:", seconds(&wrap["ttl"])),
-        row("wrapping_token_creation_time:", golang::value(&wrap["creation_time"])),
+        row("wrapping_token_creation_time:", golang::time(&wrap["creation_time"])),
         row("wrapping_token_creation_path:", golang::value(&wrap["creation_path"])),
     ];
     if let Some(accessor) = wrap["wrapped_accessor"].as_str().filter(|accessor| !accessor.is_empty()) {

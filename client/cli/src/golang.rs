@@ -2,6 +2,8 @@
 //!
 //! It is for people and `cut`; whoever wants to parse uses JSON.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 /// A value as Go's `%v` shows it: `<nil>`, `[a b]`, `map[k:v]`.
@@ -36,6 +38,23 @@ pub(crate) fn duration(seconds: u64) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// A point in time as Go prints one that nobody formatted; anything else as [`value`] shows it.
+pub(crate) fn time(value: &Value) -> String {
+    in_utc(value, "%Y-%m-%d %H:%M:%S%.f +0000 UTC")
+}
+
+/// A point in time as RFC 822 writes it, to the minute.
+pub(crate) fn rfc_822(value: &Value) -> String {
+    in_utc(value, "%d %b %y %H:%M UTC")
+}
+
+fn in_utc(value: &Value, format: &str) -> String {
+    match value.as_str().and_then(|text| text.parse::<Timestamp>().ok()) {
+        Some(time) => time.to_zoned(TimeZone::UTC).strftime(format).to_string(),
+        None => self::value(value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +69,14 @@ mod tests {
     fn seconds_become_a_duration_only_in_fields_of_time() {
         assert_eq!(field("creation_ttl", &json!(2_764_800)), "768h");
         assert_eq!(field("num_uses", &json!(60)), "60");
+    }
+
+    #[test]
+    fn points_in_time_are_shown_in_utc() {
+        let (whole, parts) = (json!("2026-11-28T12:34:56Z"), json!("2026-11-28T12:34:56.250+02:00"));
+        assert_eq!(time(&whole), "2026-11-28 12:34:56 +0000 UTC");
+        assert_eq!(time(&parts), "2026-11-28 10:34:56.25 +0000 UTC");
+        assert_eq!(rfc_822(&parts), "28 Nov 26 10:34 UTC");
     }
 
     #[test]

@@ -25,20 +25,27 @@ impl Output {
         self.format == Format::Table
     }
 
+    /// Whether a program parses it.
+    pub(crate) fn is_document(&self) -> bool {
+        matches!(self.format, Format::Json | Format::Yaml)
+    }
+
     /// Prints a reply in the format or the one field that was asked for.
     pub(crate) fn reply(&self, reply: &Reply) -> Result<(), Failure> {
         if self.field.is_none() && (self.format == Format::Raw || reply.json().is_null()) {
             return bytes(reply.bytes());
         }
-        self.document(reply.json())?;
-        self.warnings(reply);
+        self.document(&format::enveloped(reply.json()))?;
+        if self.is_table() {
+            self.warnings(reply);
+        }
         Ok(())
     }
 
-    /// Prints what the server warns of, where people read it.
+    /// Says what the server warns of, besides the result.
     pub(crate) fn warnings(&self, reply: &Reply) {
         let warnings = reply.warnings();
-        if self.is_table() && !warnings.is_empty() {
+        if !warnings.is_empty() {
             let list: String = warnings.iter().map(|warning| format!("\n  * {warning}")).collect();
             self.warn(&format!("The server warns:{list}"));
         }
@@ -93,6 +100,11 @@ impl Output {
     pub(crate) fn keys(&self, keys: &[String]) -> Result<(), Failure> {
         let document = Value::from(keys.to_vec());
         self.either(|| table::keys(keys), &document)
+    }
+
+    /// Prints an empty document to programs that parse what comes.
+    pub(crate) fn nothing(&self) -> Result<(), Failure> {
+        print("{}\n")
     }
 
     /// Says that something was done; programs that asked for another format read the exit code.

@@ -2,6 +2,8 @@
 //!
 //! What surprises: the client of the SDK would go on for a minute; a person at a prompt is told after a few rounds.
 
+use std::time::Duration;
+
 use conclave_client::{Client, Discovery, Environment, Error, Reply, Request, Secret, Variable};
 
 use crate::arguments::Globals;
@@ -11,9 +13,8 @@ use crate::format::Format;
 use crate::output::{self, Output};
 use crate::token_file::TokenFile;
 
-/// Rounds over all nodes after the first, unless the environment says otherwise: about three seconds, within which a
-/// healthy cluster elects a leader.
-const ROUNDS: u32 = 5;
+/// How long all nodes are tried again, unless the environment says how often: a healthy cluster elects a leader within.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One command's surroundings.
 pub(crate) struct Session {
@@ -36,7 +37,10 @@ impl Session {
     pub(crate) fn open(globals: &Globals, version_line: &str) -> Result<Self, Failure> {
         let environment = environment(globals.clone());
         let local = |source: Error| Failure::Usage(source.to_string());
-        let builder = Client::builder().discovery(Discovery::Off).max_retries(ROUNDS);
+        let mut builder = Client::builder().discovery(Discovery::Off);
+        if environment.get(Variable::MaxRetries).is_none() {
+            builder = builder.patience(PATIENCE);
+        }
         // Set for each request instead, because what is asked on the way must not be wrapped.
         let unwrapped =
             Environment::from_fn(|name| if name.ends_with("_WRAP_TTL") { None } else { environment.named(name) });
@@ -75,9 +79,18 @@ impl Session {
     /// Sends a request; `doing` says what for, such as `reading secret/app`.
     pub(crate) async fn send(&self, doing: &str, request: Request) -> Result<Reply, Failure> {
         self.send_as(&self.client, self.token.is_some(), request).await.map_err(|failure| match failure {
-            Sending::Failed(source) => Failure::call(doing, source),
+            Sending::Failed(source) => self.failure(doing, source),
             Sending::Printed(outcome) => outcome,
         })
+    }
+
+    /// A failed call, which for want of a token needs other advice.
+    fn failure(&self, doing: &str, source: Error) -> Failure {
+        let failure = Failure::call(doing, source);
+        match self.token {
+            None => failure.if_forbidden("There is no token to send: `login` gets one, or set VAULT_TOKEN."),
+            Some(_) => failure,
+        }
     }
 
     /// Sends a request without this session's token.
@@ -94,7 +107,7 @@ impl Session {
         match self.send_as(&self.client, self.token.is_some(), request).await {
             Ok(reply) => Ok(reply),
             Err(Sending::Printed(outcome)) => Err(outcome),
-            Err(Sending::Failed(source)) => found_anyway(source, doing, path),
+            Err(Sending::Failed(source)) => self.found_anyway(source, doing, path),
         }
     }
 
@@ -103,7 +116,20 @@ impl Session {
     pub(crate) async fn ask(&self, doing: &str, path: &str, request: Request) -> Result<Reply, Failure> {
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let sent = self.client.send(request).await;
-        sent.or_else(|source| found_anyway(source, doing, path))
+        sent.or_else(|source| self.found_anyway(source, doing, path))
+    }
+
+    /// Takes a 404 that carries data for an answer, and one that does not for nothing found.
+    fn found_anyway(&self, source: Error, doing: &str, path: &str) -> Result<Reply, Failure> {
+        match source {
+            Error::Status(error) if error.status == 404 => {
+                if error.reply.data().is_some_and(|data| !data.is_empty()) || !error.reply.warnings().is_empty() {
+                    return Ok(error.reply);
+                }
+                Err(Failure::NotFound { path: path.to_owned(), reasons: error.errors })
+            }
+            source => Err(self.failure(doing, source)),
+        }
     }
 
     async fn send_as(&self, client: &Client, has_token: bool, request: Request) -> Result<Reply, Sending> {
@@ -121,19 +147,6 @@ impl Session {
             Ok(()) => Failure::Quiet(0),
             Err(failure) => failure,
         }))
-    }
-}
-
-/// Takes a 404 that carries data for an answer, and one that does not for nothing found.
-fn found_anyway(source: Error, doing: &str, path: &str) -> Result<Reply, Failure> {
-    match source {
-        Error::Status(error) if error.status == 404 => {
-            if error.reply.data().is_some_and(|data| !data.is_empty()) || !error.reply.warnings().is_empty() {
-                return Ok(error.reply);
-            }
-            Err(Failure::NotFound { path: path.to_owned(), reasons: error.errors })
-        }
-        source => Err(Failure::call(doing, source)),
     }
 }
 

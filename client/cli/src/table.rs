@@ -14,10 +14,20 @@ pub(crate) fn columns(header: &[&str], rows: &[Vec<String>]) -> String {
     let titles = header.iter().map(|title| (*title).to_owned()).collect();
     let lines = header.iter().map(|title| "-".repeat(title.chars().count())).collect();
     let all: Vec<Vec<String>> = [titles, lines].into_iter().chain(rows.iter().cloned()).collect();
+    aligned(&all)
+}
+
+/// Names and values without a header.
+pub(crate) fn plain(rows: &[(&str, String)]) -> String {
+    aligned(&rows.iter().map(|(name, value)| vec![(*name).to_owned(), value.clone()]).collect::<Vec<_>>())
+}
+
+/// Rows of equally many cells.
+fn aligned(all: &[Vec<String>]) -> String {
     let width = |column: usize| all.iter().map(|row| shown(&row[column]).chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let widths: Vec<usize> = (0..all.first().map_or(0, Vec::len)).map(width).collect();
     let mut text = String::new();
-    for row in &all {
+    for row in all {
         let last = row.len() - 1;
         for (number, cell) in row.iter().enumerate() {
             let cell = shown(cell);

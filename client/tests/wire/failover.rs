@@ -136,6 +136,17 @@ async fn a_repeated_write_carries_the_same_key_and_another_write_another() {
 }
 
 #[tokio::test]
+async fn a_lost_act_of_a_node_is_not_repeated_although_the_cluster_remembers_writes() {
+    for path in ["sys/storage/raft/join-token", "sys/storage/raft/remove-peer", "sys/step-down", "sys/seal"] {
+        let node = Fake::start(|_| Act::HangUp).await;
+        let client = builder(&[&node.address]).assume_remembered_writes(true).build().unwrap();
+        let failure = client.send(Request::post(path, &json!({}))).await.unwrap_err();
+        assert!(matches!(failure, Error::UnknownOutcome { .. }), "{path}: {failure}");
+        assert_eq!(node.count(), 1, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn an_echo_of_another_key_is_no_proof_that_writes_are_remembered() {
     let first = Fake::start(|seen| match seen.number {
         0 => answer(200, WELL).header("idempotency-key", "another").act(),
@@ -256,6 +267,34 @@ async fn a_rate_limit_is_waited_for_as_long_as_the_server_asks() {
     let began = Instant::now();
     client(&[&node.address]).send(Request::get("secret/app")).await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_node_without_a_leader_says_when_to_come_back() {
+    let node = Fake::start(|seen| match seen.number {
+        0 => error(503, "no active Vault instance found").header("retry-after", "1").act(),
+        _ => answer(200, WELL).act(),
+    })
+    .await;
+    let began = Instant::now();
+    client(&[&node.address]).send(Request::get("secret/app")).await.unwrap();
+    assert_eq!(node.count(), 2);
+    assert!(began.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn another_node_is_asked_at_once_whatever_the_first_says_about_coming_back() {
+    let sealed = Fake::start(|_| error(503, "Vault is sealed").header("retry-after", "3600").act()).await;
+    let second = well().await;
+    assert!(client(&[&sealed.address, &second.address]).send(Request::get("secret/app")).await.is_ok());
+}
+
+#[tokio::test]
+async fn patience_ends_the_rounds_before_the_deadline() {
+    let node = Fake::start(|_| error(503, "Vault is sealed").header("retry-after", "2").act()).await;
+    let client = builder(&[&node.address]).patience(Duration::from_secs(1)).build().unwrap();
+    let failure = client.send(Request::get("secret/app")).await.unwrap_err();
+    assert_eq!((failure.status(), node.count()), (Some(503), 1));
 }
 
 #[tokio::test]

@@ -4,3 +4,4 @@ mod calls;
 mod failover;
 mod fake;
 mod redirect;
+mod renewal;

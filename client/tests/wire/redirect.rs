@@ -60,6 +60,33 @@ async fn a_second_redirect_is_not_followed() {
 }
 
 #[tokio::test]
+async fn no_redirect_but_307_is_followed() {
+    for status in [300, 301, 302, 303, 304, 305, 306, 308] {
+        let second = Fake::start(|_| answer(200, WELL).act()).await;
+        let target = format!("{}/v1/secret/app", second.address);
+        let first = Fake::start(move |_| answer(status, "{}").header("location", &target).act()).await;
+        let client = builder(&first.address).address(&second.address).build().unwrap();
+        for request in [Request::get("secret/app"), Request::delete("secret/app")] {
+            let failure = client.send(request).await.unwrap_err();
+            assert_eq!(failure.status(), Some(status), "{failure}");
+        }
+        assert_eq!(second.count(), 0, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_leader_that_is_gone_is_no_failure_of_the_node_that_named_it() {
+    let (first, target) = redirecting().await;
+    let gone = crate::fake::dead_address().await;
+    target.set(gone.clone()).unwrap();
+    let client = builder(&first.address).address(&gone).max_retries(1).build().unwrap();
+    let Err(Error::Unreachable { attempts, .. }) = client.send(Request::get("secret/app")).await else {
+        panic!("nobody could have answered")
+    };
+    assert!(attempts.iter().all(|attempt| attempt.address.as_str() == gone), "{attempts:?}");
+}
+
+#[tokio::test]
 async fn a_redirect_keeps_method_key_and_body() {
     let first = Fake::start(|seen| match seen.number {
         0 => redirect(&seen.target).act(),

@@ -106,7 +106,7 @@ impl Endpoint {
             .map_err(|error| failure(400, &[&error.to_string()]))?;
         let head = request::head(parts, &self.services.limits)?;
         echo.namespace = head.said.has_namespace.then(|| head.said.namespace.clone());
-        echo.idempotency_key = head.said.idempotency_key.clone();
+        echo.idempotency_key = head.said.idempotency_key.clone().filter(|_| head.may_be_remembered());
         let entry = Entry {
             request_id: head.id.clone(),
             method: head.method.clone(),

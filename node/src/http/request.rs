@@ -178,6 +178,14 @@ impl Head {
         matches!(self.path.as_str(), "sys/health" | "sys/seal-status" | "sys/unseal" | "sys/leader" | "sys/init")
     }
 
+    /// Whether its reply may be remembered by its `Idempotency-Key`: not of what this node does itself, which leaves no
+    /// record that a second request could find.
+    pub fn may_be_remembered(&self) -> bool {
+        let path = self.path.as_str().trim_end_matches('/');
+        !matches!(path, "sys/init" | "sys/unseal" | "sys/seal" | "sys/step-down")
+            && !path.starts_with("sys/storage/raft/")
+    }
+
     /// How large its body may be, in bytes.
     pub fn body_limit(&self, limits: &Limits, listener_bytes: usize) -> usize {
         match (self.path.as_str(), &self.said.token) {

@@ -2,11 +2,11 @@
 
 use clap::Subcommand;
 
-use super::engine::{Disable, Enable, Family, List, Tune};
+use super::engine::{Disable, Enable, Family, List, Move, Tune};
 use crate::command::Outcome;
 use crate::session::Session;
 
-const METHODS: Family = Family { root: "sys/auth", name: "auth method" };
+const METHODS: Family = Family { root: "sys/auth", name: "auth method", own_column: ("Token Type", "token_type") };
 
 /// What can be done with auth methods.
 #[derive(Subcommand)]
@@ -19,6 +19,8 @@ pub(crate) enum Auth {
     Disable(Disable),
     /// Change settings of an auth method.
     Tune(Tune),
+    /// Give an auth method another path.
+    Move(Move),
 }
 
 impl Auth {
@@ -28,6 +30,7 @@ impl Auth {
             Self::Enable(command) => command.run(session, &METHODS).await,
             Self::Disable(command) => command.run(session, &METHODS).await,
             Self::Tune(command) => command.run(session, &METHODS).await,
+            Self::Move(command) => command.run(session, &METHODS).await,
         }
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use conclave_client::Request;
 
-use super::read;
+use super::{read, write};
 use crate::command::Outcome;
 use crate::session::Session;
 
@@ -20,7 +20,6 @@ impl Delete {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         let request = read::with_query(Request::delete(&self.path), &self.data)?;
         let reply = session.send(&format!("deleting {}", self.path), request).await?;
-        session.output.warnings(&reply);
-        session.output.done(&format!("Success! Data deleted (if it existed) at: {}", self.path))
+        write::changed(session, &reply, &format!("Success! Data deleted (if it existed) at: {}", self.path))
     }
 }

@@ -1,5 +1,7 @@
 //! What `secrets` and `auth` share: both manage mounts, under other paths and with other words.
 
+mod relocation;
+
 use std::collections::BTreeMap;
 
 use clap::Args;
@@ -11,12 +13,26 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::{assignment, golang, table};
 
+pub(crate) use relocation::Move;
+
 /// One of the two families.
 pub(super) struct Family {
     /// Where the API manages it.
     pub(super) root: &'static str,
     /// Its name in a sentence about one mount.
     pub(super) name: &'static str,
+    /// What is said of its mounts alone: a column's title, and the setting that it shows.
+    pub(super) own_column: (&'static str, &'static str),
+}
+
+impl Family {
+    /// A mount's path as a move names it: from the top of the API's paths.
+    fn remount_place(&self, path: &str) -> String {
+        match self.root {
+            "sys/auth" => format!("auth/{}", path.strip_prefix("auth/").unwrap_or(path)),
+            _ => path.to_owned(),
+        }
+    }
 }
 
 /// Settings of a mount that can be given when it is made and changed later.
@@ -111,7 +127,7 @@ impl Enable {
             "kv-v2" => ("kv", Some("2")),
             kind => (kind, None),
         };
-        let path = with_slash(self.path.as_deref().unwrap_or(kind));
+        let path = with_slash(self.path.as_deref().unwrap_or(&self.kind));
         let mut options = self.settings.options()?;
         if let Some(version) = version {
             options.insert("version".to_owned(), json!(version));
@@ -129,7 +145,7 @@ impl Enable {
         session.output.warnings(&reply);
         session.output.done(&match family.root {
             "sys/auth" => format!("Success! Enabled {kind} auth method at: {path}"),
-            _ => format!("Success! Enabled the {kind} secrets engine at: {path}"),
+            _ => format!("Success! Enabled the {} secrets engine at: {path}", self.kind),
         })
     }
 }
@@ -195,7 +211,7 @@ impl List {
         let mounts: BTreeMap<String, Value> =
             reply.data().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
         let document: Value = mounts.iter().map(|(path, mount)| (path.clone(), mount.clone())).collect();
-        let table = || if self.detailed { detailed(&mounts) } else { brief(&mounts) };
+        let table = || if self.detailed { detailed(&mounts, family) } else { brief(&mounts) };
         session.output.either(table, &document)
     }
 }
@@ -217,30 +233,60 @@ fn version(mount: &Value) -> String {
     options.or_else(|| mount["plugin_version"].as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn detailed(mounts: &BTreeMap<String, Value>) -> String {
-    let rows: Vec<_> = mounts
-        .iter()
-        .map(|(path, mount)| {
-            let field = |name: &str| mount[name].as_str().unwrap_or("").to_owned();
-            let ttl = |name: &str| match mount["config"][name].as_u64() {
-                None | Some(0) => "system".to_owned(),
-                Some(seconds) => golang::duration(seconds),
-            };
-            vec![
-                path.clone(),
-                field("type"),
-                field("accessor"),
-                ttl("default_lease_ttl"),
-                ttl("max_lease_ttl"),
-                golang::value(&mount["local"]),
-                golang::value(&mount["options"]),
-                field("description"),
-                field("uuid"),
-            ]
-        })
-        .collect();
-    let header = ["Path", "Type", "Accessor", "Default TTL", "Max TTL", "Local", "Options", "Description", "UUID"];
+/// All that is known of mounts, in the columns of Vault and in their order.
+fn detailed(mounts: &BTreeMap<String, Value>, family: &Family) -> String {
+    let header = [
+        "Path",
+        "Plugin",
+        "Accessor",
+        "Default TTL",
+        "Max TTL",
+        family.own_column.0,
+        "Replication",
+        "Seal Wrap",
+        "External Entropy Access",
+        "Options",
+        "Description",
+        "UUID",
+        "Version",
+        "Running Version",
+        "Running SHA256",
+        "Deprecation Status",
+    ];
+    let rows: Vec<_> = mounts.iter().map(|(path, mount)| detailed_row(path, mount, family)).collect();
     table::columns(&header, &rows)
+}
+
+fn detailed_row(path: &str, mount: &Value, family: &Family) -> Vec<String> {
+    let field = |name: &str| mount[name].as_str().unwrap_or("").to_owned();
+    let truth = |name: &str| mount[name].as_bool().unwrap_or(false).to_string();
+    // These two have nothing that could live longer or shorter.
+    let has_leases = !matches!(mount["type"].as_str(), Some("system" | "cubbyhole"));
+    let ttl = |name: &str| match mount["config"][name].as_u64() {
+        _ if !has_leases => String::new(),
+        None | Some(0) => "system".to_owned(),
+        Some(seconds) => seconds.to_string(),
+    };
+    let is_local = mount["local"].as_bool().unwrap_or(false);
+    let options = &mount["options"];
+    vec![
+        path.to_owned(),
+        field("type"),
+        field("accessor"),
+        ttl("default_lease_ttl"),
+        ttl("max_lease_ttl"),
+        golang::value(&mount["config"][family.own_column.1]),
+        if is_local { "local" } else { "replicated" }.to_owned(),
+        truth("seal_wrap"),
+        truth("external_entropy_access"),
+        if options.is_null() { "map[]".to_owned() } else { golang::value(options) },
+        field("description"),
+        field("uuid"),
+        field("plugin_version"),
+        field("running_plugin_version"),
+        field("running_sha256"),
+        field("deprecation_status"),
+    ]
 }
 
 fn mount_path(family: &Family, path: &str) -> String {
@@ -268,5 +314,40 @@ Path       Type    Accessor    Description    Version
 secret/    kv      kv_1        n/a            kv v2
 ";
         assert_eq!(brief(&mounts), expected);
+    }
+
+    #[test]
+    fn details_stand_in_the_columns_of_vault() {
+        let family = Family { root: "sys/auth", name: "auth method", own_column: ("Token Type", "token_type") };
+        let mount = json!({
+            "type": "approle", "accessor": "auth_1", "description": "", "uuid": "u", "local": false, "seal_wrap": false,
+            "external_entropy_access": false, "options": null, "plugin_version": "", "running_sha256": "",
+            "running_plugin_version": "v1", "deprecation_status": "supported",
+            "config": {"default_lease_ttl": 0, "max_lease_ttl": 3600, "token_type": "default-service"}
+        });
+        let text = detailed(&BTreeMap::from([("approle/".to_owned(), mount)]), &family);
+        let cells: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split("    ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+            .collect();
+        let expected = [
+            ("Path", "approle/"),
+            ("Plugin", "approle"),
+            ("Accessor", "auth_1"),
+            ("Default TTL", "system"),
+            ("Max TTL", "3600"),
+            ("Token Type", "default-service"),
+            ("Replication", "replicated"),
+            ("Seal Wrap", "false"),
+            ("External Entropy Access", "false"),
+            ("Options", "map[]"),
+            ("Description", "n/a"),
+            ("UUID", "u"),
+            ("Version", "n/a"),
+            ("Running Version", "v1"),
+            ("Running SHA256", "n/a"),
+            ("Deprecation Status", "supported"),
+        ];
+        assert_eq!(cells[0].iter().copied().zip(cells[2].iter().copied()).collect::<Vec<_>>(), expected);
     }
 }

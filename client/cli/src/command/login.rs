@@ -67,7 +67,8 @@ impl Login {
             Some(word) => Secret::new(word.strip_prefix("token=").unwrap_or(word)),
         };
         let request = Request::get("auth/token/lookup-self").token(given.clone());
-        let reply = session.send("authenticating", request).await?;
+        let reply = session.send("authenticating", request).await;
+        let reply = reply.map_err(|failure| failure.if_forbidden("The token is wrong or expired."))?;
         Ok(as_login(&reply, &given))
     }
 

@@ -1,13 +1,11 @@
 //! `operator`: initialising, unsealing and running a cluster.
 
-mod generate_root;
 mod init;
 mod key_status;
 mod members;
 mod raft;
 mod rotate;
 mod seal;
-mod snapshot;
 mod step_down;
 mod unseal;
 
@@ -29,7 +27,6 @@ pub(crate) enum Operator {
     Raft(raft::Raft),
     KeyStatus(key_status::KeyStatus),
     Rotate(rotate::Rotate),
-    GenerateRoot(generate_root::GenerateRoot),
 }
 
 impl Operator {
@@ -43,7 +40,6 @@ impl Operator {
             Self::Raft(command) => command.run(session).await,
             Self::KeyStatus(command) => command.run(session).await,
             Self::Rotate(command) => command.run(session).await,
-            Self::GenerateRoot(command) => command.run(session).await,
         }
     }
 }

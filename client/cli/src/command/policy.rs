@@ -1,6 +1,8 @@
 //! `policy`: access policies.
 //!
-//! What surprises: `fmt` only tidies indentation and white space; whether a file is a policy is for the server to say.
+//! What surprises: `fmt` knows only how HCL is written; whether a file is a policy is for the server to say.
+
+mod layout;
 
 use std::fs;
 use std::io::Read as _;
@@ -48,7 +50,7 @@ pub(crate) struct Delete {
     name: String,
 }
 
-/// Indent a policy file evenly.
+/// Lay a policy file out evenly; what is no HCL is refused.
 #[derive(Args)]
 pub(crate) struct Fmt {
     /// The file, which is written anew.
@@ -67,8 +69,17 @@ impl Policy {
             Self::Read(command) => {
                 let path = format!("sys/policies/acl/{}", command.name);
                 let doing = format!("reading policy {}", command.name);
-                let reply = session.fetch(&doing, &format!("policy {}", command.name), Request::get(path)).await?;
+                let reply = match session.fetch(&doing, &path.clone(), Request::get(path)).await {
+                    Err(Failure::NotFound { .. }) => {
+                        return Err(Failure::Reply(format!("No policy named: {}", command.name)));
+                    }
+                    other => other?,
+                };
                 let text = reply.json()["data"]["policy"].as_str().unwrap_or("").trim().to_owned();
+                // The policy `root` is a name without a text: what it allows stands in no rules.
+                if text.is_empty() {
+                    return Err(Failure::Reply(format!("No policy named: {}", command.name)));
+                }
                 session.output.either(|| format!("{text}\n"), &json!({ "policy": text }))
             }
             Self::Write(command) => {
@@ -84,7 +95,8 @@ impl Policy {
                 session.output.done(&format!("Success! Deleted policy: {}", command.name))
             }
             Self::Fmt(command) => {
-                let text = tidy(&read(&command.file)?);
+                let laid_out = layout::laid_out(&read(&command.file)?);
+                let text = laid_out.map_err(|reason| Failure::Usage(format!("{}, {reason}", command.file)))?;
                 if command.file == "-" {
                     return output::print(&text);
                 }
@@ -102,50 +114,4 @@ fn read(file: &str) -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// Two spaces for each open bracket, no blanks at ends of lines, one line break at the end.
-fn tidy(text: &str) -> String {
-    let mut depth = 0_usize;
-    let mut tidied = String::new();
-    for line in text.trim().lines().map(str::trim) {
-        let (opened, closed) = brackets(line);
-        let closes_first = line.starts_with(['}', ']']);
-        let indent = depth.saturating_sub(usize::from(closes_first));
-        if !line.is_empty() {
-            tidied.push_str(&"  ".repeat(indent));
-            tidied.push_str(line);
-        }
-        tidied.push('\n');
-        depth = (depth + opened).saturating_sub(closed);
-    }
-    tidied
-}
-
-/// How many brackets a line opens and closes, outside of texts and comments.
-fn brackets(line: &str) -> (usize, usize) {
-    let (mut opened, mut closed, mut is_text, mut is_escaped) = (0, 0, false, false);
-    for character in line.chars() {
-        match character {
-            _ if is_escaped => is_escaped = false,
-            '\\' if is_text => is_escaped = true,
-            '"' => is_text = !is_text,
-            '#' if !is_text => break,
-            '{' | '[' if !is_text => opened += 1,
-            '}' | ']' if !is_text => closed += 1,
-            _ => {}
-        }
-    }
-    (opened, closed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_policy_is_indented_by_its_brackets() {
-        let untidy = "path \"a/{{x}}\" {\n      capabilities = [\n\"read\",  \n ]\n}\n\n\n";
-        assert_eq!(tidy(untidy), "path \"a/{{x}}\" {\n  capabilities = [\n    \"read\",\n  ]\n}\n");
-    }
 }

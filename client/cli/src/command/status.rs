@@ -21,10 +21,11 @@ impl Status {
         let sealing =
             session.send_anonymously("checking seal status", request).await.map_err(|failure| match failure {
                 // A script that waits for an unsealed node must not mistake silence for a seal.
-                Failure::Call { doing, source } => Failure::Usage(Failure::Call { doing, source }.to_string()),
+                failure @ Failure::Call { .. } => Failure::Usage(failure.to_string()),
                 other => other,
             })?;
         let mut document = sealing.json().clone();
+        document["ha_enabled"] = Value::Bool(false);
         let is_sealed = document["sealed"].as_bool().unwrap_or(true);
         if !is_sealed {
             let request = Request::get("sys/leader").about_one_node();
@@ -45,9 +46,21 @@ impl Status {
     }
 }
 
+/// Adds what is known of the leader, without what does not apply: no leader, no second node, no index.
 fn add(document: &mut Value, more: &Value) {
+    let has_leader = more["ha_enabled"].as_bool().unwrap_or(false);
+    let applies = |name: &str, value: &Value| match name {
+        "ha_enabled" => true,
+        "is_self" | "active_time" | "leader_address" | "leader_cluster_address" if !has_leader => false,
+        _ => {
+            !matches!(value, Value::Null | Value::Bool(false))
+                && value.as_str() != Some("")
+                && value.as_u64() != Some(0)
+        }
+    };
     if let (Some(document), Some(more)) = (document.as_object_mut(), more.as_object()) {
-        document.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let told = more.iter().filter(|(name, value)| applies(name, value));
+        document.extend(told.map(|(name, value)| (name.clone(), value.clone())));
     }
 }
 
@@ -129,6 +142,19 @@ Unseal Nonce       abc
 Version            1.17.6
 ";
         assert_eq!(table::pairs(&rows(&document)), expected);
+    }
+
+    #[test]
+    fn a_server_that_stands_alone_has_no_fields_of_a_leader() {
+        let mut document = json!({"sealed": false});
+        add(
+            &mut document,
+            &json!({
+                "ha_enabled": false, "is_self": false, "active_time": "0001-01-01T00:00:00Z", "leader_address": "",
+                "performance_standby": false, "performance_standby_last_remote_wal": 0, "raft_applied_index": 7
+            }),
+        );
+        assert_eq!(document, json!({"sealed": false, "ha_enabled": false, "raft_applied_index": 7}));
     }
 
     #[test]

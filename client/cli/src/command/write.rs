@@ -33,13 +33,21 @@ impl Write {
     }
 }
 
-/// Shows what came back, or that nothing did.
+/// Shows what came back of a write, or that nothing did.
 pub(super) fn written(session: &Session, reply: &Reply, path: &str) -> Outcome {
+    changed(session, reply, &format!("Success! Data written to: {path}"))
+}
+
+/// Shows what came back of a change, or says in `done` that it was made.
+pub(super) fn changed(session: &Session, reply: &Reply, done: &str) -> Outcome {
     let has_content = ["auth", "wrap_info"].iter().any(|part| reply.json().get(part).is_some_and(Value::is_object));
     let is_bare = !reply.bytes().is_empty() && reply.json().get("request_id").is_none();
-    if has_content || is_bare || reply.data().is_some_and(|data| !data.is_empty()) {
+    let has_data = reply.data().is_some_and(|data| !data.is_empty());
+    // A program finds what the server warns of in the document.
+    let warns = !reply.warnings().is_empty() && !session.output.is_table();
+    if has_content || is_bare || has_data || warns {
         return session.output.reply(reply);
     }
     session.output.warnings(reply);
-    session.output.done(&format!("Success! Data written to: {path}"))
+    session.output.done(done)
 }

@@ -179,3 +179,15 @@ fn a_stranger_s_body_is_small() {
     assert_eq!(limit("/v1/secret/a", &[("x-vault-token", "t")]), Some(32 << 20));
     assert_eq!(limit("/v1/sys/unseal", &[("x-vault-token", "t")]), Some(4 << 10));
 }
+
+#[test]
+fn what_a_node_does_itself_is_not_said_to_be_remembered() {
+    let may_be_remembered = |target: &str| {
+        let head = head(&parts("POST", target, &[]), &Limits::default()).map_err(|outgoing| outgoing.status);
+        head.map(|head| head.may_be_remembered())
+    };
+    for act in ["sys/init", "sys/unseal", "sys/seal", "sys/step-down", "sys/storage/raft/join-token"] {
+        assert_eq!(may_be_remembered(&format!("/v1/{act}")), Ok(false), "{act}");
+    }
+    assert_eq!(may_be_remembered("/v1/secret/data/a"), Ok(true));
+}

@@ -22,7 +22,6 @@ impl List {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         let location = Location { mount: self.mount.clone(), path: self.path.clone().unwrap_or_default() };
         let path = location.find(session).await?.api_path("metadata");
-        let reply = session.fetch(&format!("listing {path}"), &path, Request::list(&path)).await?;
-        list::listed(session, &reply, &path)
+        list::show(session, &path, Request::list(&path), false).await
     }
 }

@@ -4,7 +4,6 @@ use clap::{Args, Subcommand};
 use conclave_client::Request;
 use serde_json::{Map, Value, json};
 
-use super::snapshot::Snapshot;
 use crate::command::Outcome;
 use crate::session::Session;
 use crate::{assignment, table};
@@ -16,9 +15,6 @@ pub(crate) enum Raft {
     ListPeers,
     Join(Join),
     RemovePeer(RemovePeer),
-    /// Save and restore snapshots.
-    #[command(subcommand)]
-    Snapshot(Snapshot),
     /// Make a token that lets one node join; it works once.
     JoinToken,
 }
@@ -63,7 +59,6 @@ impl Raft {
                 session.send("removing the peer from raft cluster", request).await?;
                 session.output.done("Peer removed successfully!")
             }
-            Self::Snapshot(command) => command.run(session).await,
             Self::JoinToken => {
                 let request = Request::post("sys/storage/raft/join-token", &json!({}));
                 session.output.reply(&session.send("making a join token", request).await?)

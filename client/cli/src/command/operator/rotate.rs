@@ -4,7 +4,7 @@ use clap::Args;
 use conclave_client::Request;
 use serde_json::json;
 
-use super::key_status;
+use super::key_status::Key;
 use crate::command::Outcome;
 use crate::session::Session;
 
@@ -16,7 +16,7 @@ impl Rotate {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         session.send("rotating the key", Request::post("sys/rotate", &json!({}))).await?;
         let reply = session.send("reading key status", Request::get("sys/key-status")).await?;
-        let text = || format!("Success! Rotated key\n\n{}", key_status::text(&reply.json()["data"]));
-        session.output.either(text, reply.json())
+        let key = Key::of(&reply.json()["data"]);
+        session.output.ordered(|| format!("Success! Rotated key\n\n{}", key.text()), &key)
     }
 }
