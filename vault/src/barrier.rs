@@ -255,6 +255,11 @@ impl Barrier {
         self.active().uses().left() == 0
     }
 
+    /// Encryptions under the active term that this node reserved and has not made.
+    pub fn unspent_uses(&self) -> u64 {
+        self.active().uses().left()
+    }
+
     /// Begins a reservation; see [`uses`] for the protocol.
     pub fn open_reservation(&self) -> Reservation {
         let term = self.active();

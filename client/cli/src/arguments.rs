@@ -69,6 +69,9 @@ pub(crate) struct Globals {
     /// Print the request as a curl command instead of sending it.
     #[arg(long, global = true)]
     pub(crate) output_curl_string: bool,
+    /// Print the policy that the request needs instead of sending it.
+    #[arg(long, global = true, conflicts_with = "output_curl_string")]
+    pub(crate) output_policy: bool,
     /// Never ask on the terminal.
     #[arg(long, global = true)]
     pub(crate) non_interactive: bool,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use conclave_client::{Client, Discovery, Environment, Error, Reply, Request, Secret, Variable};
+use conclave_client::{Client, Discovery, Environment, Error, Method, Reply, Request, Secret, Variable};
 
 use crate::arguments::Globals;
 use crate::curl;
@@ -29,7 +29,16 @@ pub(crate) struct Session {
     headers: Vec<(String, String)>,
     namespace: Option<String>,
     wrap_ttl: Option<String>,
-    prints_curl: bool,
+    shows: Option<Show>,
+}
+
+/// What is printed of a request instead of sending it.
+#[derive(Clone, Copy)]
+enum Show {
+    /// A curl command.
+    Curl,
+    /// The policy that it needs.
+    Policy,
 }
 
 impl Session {
@@ -72,7 +81,11 @@ impl Session {
             headers: headers(&globals.header)?,
             namespace: environment.get(Variable::Namespace),
             wrap_ttl: environment.get(Variable::WrapTtl),
-            prints_curl: globals.output_curl_string,
+            shows: match (globals.output_curl_string, globals.output_policy) {
+                (true, _) => Some(Show::Curl),
+                (false, true) => Some(Show::Policy),
+                (false, false) => None,
+            },
         })
     }
 
@@ -112,7 +125,7 @@ impl Session {
     }
 
     /// Asks something on the way to the request itself, as [`Session::fetch`] does, but the reply is never wrapped and
-    /// the request is sent even where a curl command is asked for.
+    /// the request is sent even where it shall only be shown.
     pub(crate) async fn ask(&self, doing: &str, path: &str, request: Request) -> Result<Reply, Failure> {
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let sent = self.client.send(request).await;
@@ -137,17 +150,32 @@ impl Session {
         if let Some(ttl) = self.wrap_ttl.as_ref().filter(|_| !request.is_about_one_node()) {
             request = request.wrap_ttl(ttl);
         }
-        if !self.prints_curl {
-            return client.send(request).await.map_err(Sending::Failed);
-        }
-        let address = client.addresses().first().map(ToString::to_string).unwrap_or_default();
-        let command =
-            curl::command(&request, &address, has_token, self.namespace.as_deref()).map_err(Sending::Failed)?;
-        Err(Sending::Printed(match output::print(&format!("{command}\n")) {
+        let shown = match self.shows {
+            None => return client.send(request).await.map_err(Sending::Failed),
+            Some(Show::Policy) => needed_policy(&request),
+            Some(Show::Curl) => {
+                let address = client.addresses().first().map(ToString::to_string).unwrap_or_default();
+                let command = curl::command(&request, &address, has_token, self.namespace.as_deref());
+                command.map_err(Sending::Failed)? + "\n"
+            }
+        };
+        Err(Sending::Printed(match output::print(&shown) {
             Ok(()) => Failure::Quiet(0),
             Err(failure) => failure,
         }))
     }
+}
+
+/// The policy that allows a request. Whether the path is root-protected, and so needs `sudo` too, only the server knows.
+fn needed_policy(request: &Request) -> String {
+    let capabilities = match request.method() {
+        Method::Get | Method::Head => "\"read\"",
+        Method::List => "\"list\"",
+        Method::Post | Method::Put => "\"create\", \"update\"",
+        Method::Patch => "\"patch\"",
+        Method::Delete => "\"delete\"",
+    };
+    format!("path \"{}\" {{\n  capabilities = [{capabilities}]\n}}\n", request.path())
 }
 
 /// Why there is no reply.

@@ -185,3 +185,11 @@ fn a_scan_needs_its_own_capability() {
     assert_eq!(harness.request_as(&lister, "SCAN", "secret/metadata/f/", Value::Null).0, 403);
     assert_eq!(harness.request_as(&scanner, "SCAN", "secret/metadata/f/", Value::Null).0, 200);
 }
+
+#[test]
+fn a_deletion_warns_of_no_name_that_nobody_knows() {
+    let mut harness = Harness::new();
+    let (_, written) = harness.request("POST", "secret/data/a", json!({ "data": {}, "colour": "red" }));
+    assert_eq!(written["warnings"], json!(["Endpoint ignored these unrecognized parameters: [colour]"]));
+    assert_eq!(harness.request("DELETE", "secret/data/a", json!({ "versions": "1" })).0, 204);
+}

@@ -22,7 +22,7 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "key-status",
         operations: &[(Operation::Read, status)],
-        help: "Read the number and age of the barrier's key term",
+        help: "Read the number and age of the barrier's key term, and how often it encrypted; what other nodes reserved counts in full",
         ..Path::DEFAULT
     },
     Path {
@@ -58,8 +58,10 @@ pub(super) const PATHS: &[Path] = &[
 ];
 
 fn status(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let encryptions = rotation::encryptions(call.store)?;
+    let reserved = rotation::encryptions(call.store)?;
     let barrier = call.store.barrier();
+    // What other nodes reserved is counted in full: how much of it they have spent, only they know.
+    let encryptions = reserved.saturating_sub(barrier.unspent_uses());
     Ok(Reply::data(json!({
         "term": barrier.active_term(),
         "install_time": barrier.active_term_made_at().to_string(),
