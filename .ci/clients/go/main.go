@@ -104,6 +104,18 @@ func node(root *vault.Client) {
 		}
 		return same("term", key.Term, 1)
 	})
+	check("every path has help", func() error {
+		for _, path := range []string{"sys/mounts", "secret/data/app", "auth/token/create"} {
+			help, err := root.Help(path)
+			if err != nil {
+				return err
+			}
+			if help.Help == "" {
+				return fmt.Errorf("%s has none", path)
+			}
+		}
+		return nil
+	})
 	check("what is not set up is empty", func() error {
 		audit, err := root.Sys().ListAudit()
 		if err != nil {

@@ -49,6 +49,11 @@ const checks = {
     await root.unmount({ mount_point: 'node-kv' });
     assert.strictEqual((await root.mounts()).data['node-kv/'], undefined);
   },
+  'every path has help': async () => {
+    for (const path of ['sys/mounts', 'secret/data/app', 'auth/token/create']) {
+      assert.ok((await root.help(path)).help, path);
+    }
+  },
   'audit devices are none': async () => {
     assert.deepStrictEqual((await root.audits()).data, {});
   },

@@ -22,16 +22,16 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 
-use arguments::CommandLine;
+use arguments::{CommandLine, description};
 use session::Session;
 
 /// Runs one command; `arguments` are without the program's name, `version_line` is what `version` prints.
 ///
 /// The exit code is 0 for success, 1 for what was wrong here, 2 for what a server refused or did not answer.
 pub async fn run(arguments: Vec<OsString>, version_line: &str) -> ExitCode {
-    let arguments = spelling::normalise(arguments, &spelling::switches(&CommandLine::command()));
+    let arguments = spelling::normalise(arguments, &spelling::switches(&description()));
     let first = arguments.first().and_then(|first| first.to_str());
     if matches!(first, Some("--version" | "-v")) {
         return finish(output::print(&format!("{version_line}\n")), false);
@@ -40,7 +40,8 @@ pub async fn run(arguments: Vec<OsString>, version_line: &str) -> ExitCode {
         return quickstart::run(arguments.into_iter().skip(1).collect()).await;
     }
     let program = OsString::from("conclave");
-    let line = match CommandLine::try_parse_from(std::iter::once(program).chain(arguments)) {
+    let matched = description().try_get_matches_from(std::iter::once(program).chain(arguments));
+    let line = match matched.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(line) => line,
         Err(error) => {
             // The message itself says what was wrong or asked for; if it cannot be printed there is nobody to tell.

@@ -1,9 +1,9 @@
 //! `completion`: a script that teaches a shell to complete this program's words.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::arguments::CommandLine;
+use crate::arguments::description;
 use crate::command::Outcome;
 use crate::output;
 
@@ -18,7 +18,7 @@ pub(crate) struct Completion {
 impl Completion {
     pub(crate) fn run(&self) -> Outcome {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut CommandLine::command(), "conclave", &mut script);
+        clap_complete::generate(self.shell, &mut description(), "conclave", &mut script);
         output::bytes(&script)
     }
 }
