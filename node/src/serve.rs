@@ -72,7 +72,7 @@ impl App {
             }
             match self.run(core, incoming, &mut errands).await? {
                 Run::Asked(errand) => {
-                    let answer = self.do_errand(&errand, incoming.deadline).await?;
+                    let answer = self.do_errand(core, &errand, incoming.deadline).await?;
                     errands.answer(errand, answer);
                     continue;
                 }
@@ -100,11 +100,11 @@ impl App {
     }
 
     /// Does what a run of a request ended with.
-    async fn do_errand(self: &Arc<Self>, errand: &Errand, deadline: Instant) -> Result<Answer, Error> {
+    async fn do_errand(self: &Arc<Self>, core: &Core, errand: &Errand, deadline: Instant) -> Result<Answer, Error> {
         match errand {
             Errand::Digest(password) => self.heavy.run(password.clone(), deadline).await,
             Errand::Node(action) => {
-                let reply = actions::perform(self, action.clone(), Reply::empty()).await?;
+                let reply = actions::perform(self, core, action.clone(), Reply::empty()).await?;
                 Ok(Answer::Node(Box::new(reply)))
             }
         }

@@ -8,18 +8,20 @@
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use conclave_storage::batch::Outcome;
+use conclave_batch::{Outcome, View};
 use conclave_storage::log::{Entry, LogId, Payload};
-use conclave_storage::table::{self, DurableTable, Table};
+use conclave_storage::table::{DurableTable, Table};
 use conclave_vault::batch::Proposal;
+use conclave_vault::bootstrap::{self, First};
 use conclave_vault::context::{Context, Random, SystemTtl};
 use conclave_vault::core::Core;
+use conclave_vault::errand::Errands;
+use conclave_vault::members::MemberRecord;
 use conclave_vault::path::CanonicalPath;
 use conclave_vault::request::{Operation, Request};
 use conclave_vault::seal::init::{Parameters, initialize};
+use conclave_vault::task;
 use conclave_vault::time::Time;
-use conclave_vault::view::{Directory, Name, Record, View, ViewError};
-use conclave_vault::{bootstrap, task};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -29,34 +31,6 @@ const TOGETHER: usize = 256;
 const CHECKPOINT_ENTRIES: u64 = 4096;
 /// Most that the process may have grown by, in bytes.
 const GROWTH_BYTES: u64 = 200 * 1024 * 1024;
-
-struct TableView(Box<dyn table::View>);
-
-impl View for TableView {
-    fn index(&self) -> u64 {
-        self.0.index()
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {
-        let record = self.0.get(key).map_err(|error| ViewError(error.to_string()))?;
-        Ok(record.map(|record| Record { revision: record.revision, value: record.value }))
-    }
-
-    fn directory(&self, key: &[u8]) -> Result<Directory, ViewError> {
-        let directory = self.0.directory(key).map_err(|error| ViewError(error.to_string()))?;
-        Ok(Directory { revision: directory.revision, count: directory.count })
-    }
-
-    fn names(&self, key: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Name>, ViewError> {
-        let names = self.0.names(key, after, limit).map_err(|error| ViewError(error.to_string()))?;
-        let convert = |name: table::Name| Name {
-            segment: name.segment,
-            has_value: name.has_value,
-            has_children: name.has_children,
-        };
-        Ok(names.into_iter().map(convert).collect())
-    }
-}
 
 struct Randomness(SystemRandom);
 
@@ -78,7 +52,8 @@ struct Scene {
 
 fn context(random: &mut Randomness) -> Context<'_> {
     let now = Time::from_secs(1_700_000_000);
-    Context { now, random, node_id: 1, system_ttl: SystemTtl::default(), epoch: 0, api_version: "1.17.6" }
+    let errands = Errands::default();
+    Context { now, random, node_id: 1, system_ttl: SystemTtl::default(), epoch: 0, api_version: "1.17.6", errands }
 }
 
 impl Scene {
@@ -93,15 +68,9 @@ impl Scene {
         let mut scene = Self { core, table, random, next: 0, checkpointed: 0, _folder: folder };
         scene.apply(vec![Payload::Blank]);
         let view = scene.view();
-        let first = bootstrap::first_batch(
-            &scene.core,
-            &mut context(&mut scene.random),
-            &view,
-            made.records,
-            Some("root"),
-            false,
-        );
-        let first = first.unwrap().0;
+        let member = MemberRecord::default();
+        let first = First { open_records: made.records, member, root_token: Some("root"), dev_kv: false };
+        let first = bootstrap::first_batch(&scene.core, &mut context(&mut scene.random), &view, first).unwrap().0;
         scene.commit(vec![first]);
         scene.send("root", Operation::Update, "sys/auth/approle", json!({ "type": "approle" }));
         let role = json!({ "role_id": "ci", "bind_secret_id": false, "token_bound_cidrs": ["192.0.2.0/24"] });
@@ -109,8 +78,8 @@ impl Scene {
         scene
     }
 
-    fn view(&self) -> TableView {
-        TableView(self.table.view().unwrap())
+    fn view(&self) -> Box<dyn View> {
+        self.table.view().unwrap()
     }
 
     fn apply(&mut self, payloads: Vec<Payload>) -> Vec<Option<Outcome>> {
