@@ -139,8 +139,7 @@ impl Raft {
         let refusals = inner.refusals.lock();
         let view = inner.view.borrow();
         let is_listed = view.membership.nodes().any(|(id, _)| *id == inner.id);
-        let refused = view.membership.voter_ids().filter(|voter| refusals.contains(voter)).count();
-        if is_listed { refused * 2 > view.membership.voter_ids().count() } else { !refusals.is_empty() }
+        proves_removal(is_listed, &view.membership.voter_ids().collect(), &refusals)
     }
 
     /// The cluster this node belongs to, if it knows.
@@ -318,8 +317,33 @@ impl Inner {
     }
 }
 
+/// Whether refusals show that the cluster has removed this node, which is listed in its own membership or not.
+fn proves_removal(is_listed: bool, voters: &BTreeSet<u64>, refusals: &BTreeSet<u64>) -> bool {
+    if is_listed { voters.intersection(refusals).count() * 2 > voters.len() } else { !refusals.is_empty() }
+}
+
 impl From<Arc<Inner>> for Raft {
     fn from(inner: Arc<Inner>) -> Self {
         Self(inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_member_that_never_heard_of_a_node_does_not_remove_it() {
+        let set = |ids: &[u64]| ids.iter().copied().collect::<BTreeSet<u64>>();
+        let proves =
+            |is_listed, voters: &[u64], refusals: &[u64]| proves_removal(is_listed, &set(voters), &set(refusals));
+        // Node 3 joined while 2 was away, and 1, which knows it, is down.
+        assert!(!proves(true, &[1, 2, 3], &[2]));
+        assert!(proves(true, &[1, 2, 3], &[1, 2]));
+        // Of two voters both must have agreed, so a removed one has seen it itself.
+        assert!(!proves(true, &[1, 2], &[1]));
+        assert!(proves(false, &[1], &[1]));
+        assert!(!proves(false, &[1], &[]));
+        assert!(!proves(true, &[1, 2, 3], &[7, 8, 9]), "learners decide nothing");
     }
 }
