@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use conclave_vault::core::Core;
+use subtle::ConstantTimeEq;
 
 /// Format of the text.
 const VERSION: u8 = 1;
@@ -34,7 +35,7 @@ impl Position {
         let (head, mac) = bytes.split_at_checked(9)?;
         let (version, index) = head.split_first()?;
         let position = Self { index: u64::from_be_bytes(index.try_into().ok()?) };
-        (*version == VERSION && mac == position.mac(core)).then_some(position)
+        (*version == VERSION && bool::from(mac.ct_eq(position.mac(core).as_slice()))).then_some(position)
     }
 
     fn mac(self, core: &Core) -> [u8; MAC_BYTES] {

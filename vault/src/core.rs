@@ -135,12 +135,12 @@ impl Core {
             Access::Login => respond_to_login(context, store, request, route, wrap),
             Access::Open => {
                 check_wrapper(context, store, request, wrap)?;
-                run(context, store, request, Caller::default(), route, wrap)
+                run_whole(context, store, request, Caller::default(), route, wrap)
             }
             Access::Optional => {
                 let caller = optional_caller(context, store, request)?;
                 check_wrapper(context, store, request, wrap)?;
-                run(context, store, request, caller, route, wrap)
+                run_whole(context, store, request, caller, route, wrap)
             }
             Access::Token | Access::Sudo | Access::Presented => respond_to_token(context, store, request, route, wrap),
         }
@@ -286,16 +286,11 @@ fn respond_to_login<'a>(
 ) -> Result<Reply, Error> {
     // A login is the same login whatever token comes with it, also for one who asks again.
     let request = &Request { token: None, ..request.clone() };
-    if let Some(reply) = idempotency::replay(store, request, context.now, true)? {
+    if let Some(reply) = idempotency::replay_login(store, context, request)? {
         return Ok(reply);
     }
-    let mark = store.mark();
-    let result = run(context, store, request, Caller::default(), route, wrap);
-    if result.is_err() {
-        // A refused login leaves no token, even if it was refused only by its wrapping.
-        store.discard_since(mark);
-    }
-    result
+    // A refused login leaves no token, even if it was refused only by its wrapping.
+    run_whole(context, store, request, Caller::default(), route, wrap)
 }
 
 /// Answers a request that must carry a token.
@@ -308,16 +303,43 @@ fn respond_to_token<'a>(
 ) -> Result<Reply, Error> {
     let token = token::authenticate(store, context, own_token(request)?, request.remote_address);
     if let Some(reply) = idempotency::replay(store, request, context.now, token.is_ok())? {
+        if let Ok(token) = &token {
+            let acl = records::acl_of(store, token, context.now)?;
+            check_again(&acl, request, &route, wrap)?;
+        }
         return Ok(reply);
     }
     let token = token?;
     token::count_use(store, context, &token)?;
-    let mark = store.mark();
     let acl = records::acl_of(store, &token, context.now)?;
     let caller = Caller { token: Some(token), acl: Some(acl), is_judged: true };
+    // A refused request leaves no trace but its token's use.
+    run_whole(context, store, request, caller, route, wrap)
+}
+
+/// Whether who asks again for a reply may still ask at all. What was created by the first request is there by now, so the
+/// right to create it is as good as the right to change it.
+fn check_again(acl: &Acl, request: &Request, route: &Route<'_>, wrap: Option<Duration>) -> Result<(), Error> {
+    let path = route.matched.as_ref().map(|(path, _)| *path);
+    let may = |operation| authorise(Some(acl), request, operation, wrap, path).map(|_| ());
+    match request.operation {
+        Operation::Update => may(Operation::Update).or_else(|_| may(Operation::Create)),
+        operation => may(operation),
+    }
+}
+
+/// Runs a request of which nothing stays if it is refused, but for lasting writes and what was written before.
+fn run_whole<'a>(
+    context: &mut Context<'a>,
+    store: &mut Store<'a>,
+    request: &Request,
+    caller: Caller,
+    route: Route<'_>,
+    wrap: Option<Duration>,
+) -> Result<Reply, Error> {
+    let mark = store.mark();
     let result = run(context, store, request, caller, route, wrap);
     if result.is_err() {
-        // A refused request leaves no trace but its token's use.
         store.discard_since(mark);
     }
     result

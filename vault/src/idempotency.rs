@@ -2,14 +2,16 @@
 //!
 //! The record of an `Idempotency-Key` is written by the batch that did the work, under the guard that it was absent, so
 //! either both are there or neither. It lies under an HMAC of token and key, so nobody sees another's reply, and holds a
-//! digest of the request, so a key cannot stand for two requests; a login's lies under one of the whole request and key. Only writes that did something are recorded: a refusal
-//! is asked again. It expires through the expiry buckets.
+//! digest of the request, so a key cannot stand for two requests; a login's lies under one of the whole
+//! request, the client's address and key. Only writes that did something are recorded: a refusal is asked again. Who lost
+//! the right to ask, or whose login gave a token that ended, gets no old reply. It expires through the expiry buckets.
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use prost::Message;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::context::Context;
 use crate::engine::Call;
 use crate::error::{Error, ErrorKind};
 use crate::reply::{Raw, Reply};
@@ -45,12 +47,14 @@ pub struct IdempotencyRecord {
 }
 
 /// The name of the record: an HMAC over token and key. Without a token, which a login has not, it is one over the digest
-/// of the request and the key: only who can make the same request gets its reply, and a key collides with nobody's.
+/// of the request, the client's address and the key: only who can make the same request from there gets its reply, and a
+/// key collides with nobody's.
 fn name(store: &Store<'_>, request: &Request) -> Option<String> {
     let key = request.idempotency_key.as_deref()?;
     let Some(token) = request.token.as_ref().filter(|token| !token.is_empty()) else {
         // The digest, which covers the path, has a fixed length, so digest and key cannot be cut differently.
-        let joined = [&digest_of(request), key.as_bytes()].concat();
+        let address = request.remote_address.map(|address| address.to_string()).unwrap_or_default();
+        let joined = [&digest_of(request), address.as_bytes(), b"\0", key.as_bytes()].concat();
         return Some(hex::encode(store.barrier().system_index("idempotency of a login", &joined)));
     };
     // A token holds no NUL, so token and key cannot be cut differently.
@@ -80,6 +84,19 @@ fn digest_of(request: &Request) -> Vec<u8> {
         digest.update(part.as_bytes());
     }
     digest.finish().as_ref().to_vec()
+}
+
+/// The reply that was given to the same login before, while its token is still good for something.
+pub fn replay_login(store: &mut Store<'_>, context: &Context<'_>, request: &Request) -> Result<Option<Reply>, Error> {
+    let Some(reply) = replay(store, request, context.now, true)? else { return Ok(None) };
+    let body = reply.raw.as_ref().map(|raw| raw.body.as_slice()).unwrap_or_default();
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let given = body["auth"]["client_token"].as_str().or(body["wrap_info"]["token"].as_str());
+    let is_good = match given {
+        Some(token) => token::find(store, context, token)?.is_some(),
+        None => true,
+    };
+    Ok(is_good.then_some(reply))
 }
 
 /// The reply that was given to the same request before. Without a valid token only one that ended its token is.

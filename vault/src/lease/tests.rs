@@ -63,6 +63,7 @@ fn issue_many(harness: &mut Harness, path: &str, number: usize) -> String {
 
 #[test]
 fn disabling_an_auth_method_ends_what_it_gave() {
+    // checks 16, 109
     let mut harness = Harness::new();
     approle(&mut harness, "approle");
     let token = log_in(&mut harness, "approle");
@@ -89,6 +90,7 @@ fn disabling_an_auth_method_ends_what_it_gave() {
 
 #[test]
 fn a_revocation_by_path_does_not_mind_how_many_there_are() {
+    // check 108
     let mut harness = Harness::new();
     let marked = issue_many(&mut harness, "auth/token/create/a", 5000);
     let spared = issue_many(&mut harness, "auth/token/create/ab", 1);

@@ -45,6 +45,7 @@ fn kept(harness: &Harness) -> usize {
 
 #[test]
 fn after_five_wrong_secret_ids_the_right_one_is_refused_too() {
+    // check 28
     let (mut harness, secret) = harness();
     assert_eq!(statuses(&mut harness, "wrong", 5), [400; 5]);
     let answer = log_in(&mut harness, "ci-id", &secret);
@@ -99,6 +100,7 @@ fn strangers_write_no_more_than_the_threshold() {
 
 #[test]
 fn attempts_on_several_nodes_are_counted_as_on_one() {
+    // checks 28, 29
     let (mut harness, secret) = harness();
     assert_eq!(tune(&mut harness, json!({ "lockout_threshold": 2 })), 204);
     let login = json!({ "role_id": "ci-id", "secret_id": "wrong" });

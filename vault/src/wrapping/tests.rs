@@ -228,3 +228,38 @@ fn a_stranger_has_nothing_wrapped() {
     let (status, body) = harness.request_wrapped(ROOT, "GET", "sys/replication/status", Value::Null, "60s");
     assert!(status == 200 && body["wrap_info"]["token"].is_string(), "{body}");
 }
+
+#[test]
+fn a_wrapped_reply_stays_if_its_opening_is_refused() {
+    let mut harness = Harness::new();
+    // The longest reply that can be wrapped cannot be wrapped again under a longer path.
+    let wrap = |harness: &mut Harness, length: usize| {
+        harness.request_wrapped(ROOT, "POST", "sys/wrapping/wrap", json!({ "k": "x".repeat(length) }), "1h")
+    };
+    let (mut fits, mut too_long) = (conclave_batch::MAX_VALUE_BYTES - 2000, conclave_batch::MAX_VALUE_BYTES);
+    while too_long - fits > 1 {
+        let middle = usize::midpoint(fits, too_long);
+        if wrap(&mut harness, middle).0 == 200 { fits = middle } else { too_long = middle }
+    }
+    let token = wrap(&mut harness, fits).1["wrap_info"]["token"].as_str().unwrap().to_owned();
+    let (status, body) = harness.request_wrapped(&token, "POST", "sys/wrapping/unwrap", Value::Null, "1h");
+    assert_eq!(status, 413, "{body}");
+    assert_eq!(harness.request_as(&token, "POST", "sys/wrapping/unwrap", Value::Null).0, 200, "it was not spent");
+}
+
+#[test]
+fn a_reply_is_not_given_again_to_who_may_not_ask_any_more() {
+    let mut harness = Harness::new();
+    let policy = r#"path "secret/data/a" { capabilities = ["create"] }"#;
+    let token = harness.token_with(policy);
+    let name =
+        harness.request_as(&token, "GET", "auth/token/lookup-self", Value::Null).1["data"]["policies"][1].clone();
+    let mut request = harness.build(&token, "POST", "secret/data/a", json!({ "data": { "k": "v" } }));
+    request.idempotency_key = Some("k".into());
+    assert_eq!(harness.send(&request).status, 200);
+    assert_eq!(harness.send(&request).status, 200, "what it created is there by now");
+    let path = format!("sys/policies/acl/{}", name.as_str().unwrap());
+    let withdrawn = json!({ "policy": r#"path "secret/data/a" { capabilities = ["deny"] }"# });
+    assert_eq!(harness.request("POST", &path, withdrawn).0, 204);
+    assert_eq!(harness.send(&request).status, 403);
+}

@@ -257,6 +257,23 @@ fn a_custom_secret_id_is_taken_until_it_expires() {
 }
 
 #[test]
+fn a_login_that_is_asked_again_gives_no_dead_token_and_none_elsewhere() {
+    let mut harness = harness(json!({}));
+    let (secret_id, _) = secret(&mut harness, "ci", json!({ "num_uses": 1 }));
+    let login = json!({ "role_id": "ci-id", "secret_id": secret_id });
+    let mut request = harness.build("", "POST", "auth/approle/login", login);
+    request.idempotency_key = Some("k".into());
+    let token = |body: &Value| body["auth"]["client_token"].as_str().map(str::to_owned);
+    let first = token(&harness.send(&request).body).unwrap();
+    assert_eq!(token(&harness.send(&request).body).as_deref(), Some(first.as_str()));
+    request.remote_address = Some("192.0.2.9".parse().unwrap());
+    assert_eq!(harness.send(&request).status, 400, "from elsewhere it is another login");
+    request.remote_address = harness.remote_address;
+    assert_eq!(harness.request("POST", "auth/token/revoke", json!({ "token": first })).0, 204);
+    assert_eq!(harness.send(&request).status, 400, "the secret id is spent");
+}
+
+#[test]
 fn a_destroyed_secret_id_opens_nothing() {
     let mut harness = harness(json!({}));
     let (by_id, _) = secret(&mut harness, "ci", json!({ "ttl": "1h" }));
