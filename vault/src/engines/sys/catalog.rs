@@ -15,7 +15,6 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "plugins/catalog/?",
         operations: &[(Operation::Read, all), (Operation::List, all)],
-        access: Access::Sudo,
         help: "List the engines that can be mounted",
         ..Path::DEFAULT
     },

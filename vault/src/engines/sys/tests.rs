@@ -351,7 +351,6 @@ fn paths_that_are_about_the_server_itself_need_sudo() {
         "step-down",
         "storage/raft/remove-peer",
         "storage/raft/join-token",
-        "plugins/catalog/?",
         "plugins/catalog/{type}/?",
         "plugins/catalog/{type}/{name}",
         "audit",
