@@ -112,6 +112,9 @@ impl App {
         app.shared.set_low_water_mark(app.config.limits.disk_free_bytes);
         let raft = app.raft.clone();
         app.shared.follow(move |state| raft.set_candidacy(state.candidacy()));
+        if let Some(folder) = app.config.storage.folder() {
+            app.metrics.watch_folder(folder.to_owned());
+        }
         if app.is_clustered() {
             let (node, fingerprint) = (app.node_name(app.identity.id()), app.fingerprint);
             tracing::info!(node, %fingerprint, "the node is sealed; a ceremony on another node knows it by this fingerprint");
@@ -317,9 +320,16 @@ impl App {
             (false, true) => self.active_since.store(0, Ordering::Relaxed),
             _ => {}
         }
-        self.metrics.set_raft(&status, &self.raft.metrics());
-        self.metrics.set_seal(!self.shared.is_sealed());
-        self.metrics.set_state(self.shared.state());
+        self.metrics.set_raft(&status, self.raft.metrics(), |id| self.node_name(id));
+        self.metrics.set_node(self.shared.state(), !self.shared.is_sealed(), self.in_flight.count());
+        if self.is_initialized() {
+            self.metrics.set_cluster(&self.cluster_name(), self.count_tokens());
+        }
+    }
+
+    fn count_tokens(&self) -> u64 {
+        let Some((core, view)) = self.shared.serving().zip(self.table.view().ok()) else { return 0 };
+        core.count_tokens(&view).unwrap_or(0)
     }
 
     async fn respond(self: &Arc<Self>, incoming: Incoming) -> Outgoing {

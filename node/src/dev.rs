@@ -108,8 +108,12 @@ pub fn banner(config: &Config, secrets: &DevSecrets, ca_file: Option<&Path>) -> 
     if let Some(path) = ca_file {
         exports.push_str(&format!("    $ export VAULT_CACERT='{}'\n", path.display()));
     }
+    let place = match config.storage.folder() {
+        None => "Everything is kept in memory".to_owned(),
+        Some(folder) => format!("Data is kept in {}", folder.display()),
+    };
     format!(
-        "WARNING! dev mode is enabled! Everything is kept in memory, the server is unsealed with a single key, and the \
+        "WARNING! dev mode is enabled! {place}, the server is unsealed with a single key, and the \
          root token is shown below. Never use it in production.\n\n\
          You may need to set the following environment variables:\n\n{exports}\n\
          The unseal key and the root token:\n\n\
@@ -123,6 +127,7 @@ pub fn banner(config: &Config, secrets: &DevSecrets, ca_file: Option<&Path>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Storage;
 
     #[test]
     fn dev_tls_writes_certificates_that_a_listener_takes() {
@@ -139,6 +144,9 @@ mod tests {
     fn the_banner_has_the_lines_that_scripts_look_for() {
         let secrets = DevSecrets { unseal_key: String::from("k").into(), root_token: String::from("t").into() };
         let text = banner(&Config::memory("127.0.0.1:8200"), &secrets, None);
+        assert!(text.contains("Everything is kept in memory"));
+        let on_disk = Config { storage: Storage::File { path: "/x".into() }, ..Config::memory("127.0.0.1:8200") };
+        assert!(banner(&on_disk, &secrets, None).contains("Data is kept in /x"));
         assert!(text.lines().any(|line| line == "Unseal Key: k"));
         assert!(text.lines().any(|line| line == "Root Token: t"));
         assert!(text.contains("export VAULT_ADDR='http://127.0.0.1:8200'"));

@@ -7,14 +7,18 @@ use std::fs;
 use serde_json::{Map, Value, json};
 
 /// What this process uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Process {
     /// Memory in bytes.
     pub resident_bytes: u64,
     /// Files and sockets.
     pub open_files: u64,
-    /// Processor time in whole seconds, of user and system together.
-    pub cpu_secs: u64,
+    /// How many there may be.
+    pub most_files: u64,
+    /// When it began, in seconds since 1970.
+    pub start_secs: u64,
+    /// Processor time in seconds, of user and system together.
+    pub cpu_secs: f64,
 }
 
 /// Reads what this process uses now.
@@ -24,11 +28,14 @@ pub fn process() -> Process {
     let stat = read("/proc/self/stat");
     // The name in the second field may hold spaces, so fields are counted from behind it (proc(5)).
     let fields: Vec<&str> = stat.rsplit_once(')').map_or(Vec::new(), |(_, rest)| rest.split_whitespace().collect());
-    let ticks: u64 = [11, 12].into_iter().filter_map(|field| fields.get(field)?.parse::<u64>().ok()).sum();
+    let number = |field: usize| fields.get(field).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
     Process {
         resident_bytes: pages * rustix::param::page_size() as u64,
         open_files: fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64),
-        cpu_secs: ticks / rustix::param::clock_ticks_per_second().max(1),
+        most_files: rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
+        start_secs: boot_time() + number(19) / ticks_per_second,
+        cpu_secs: (number(11) + number(12)) as f64 / ticks_per_second as f64,
     }
 }
 
@@ -46,7 +53,6 @@ pub fn info() -> Map<String, Value> {
 
 fn host() -> Value {
     let uptime: f64 = read("/proc/uptime").split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
-    let boot = read("/proc/stat").lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<u64>().ok());
     let processes = fs::read_dir("/proc").map_or(0, |entries| {
         entries
             .flatten()
@@ -61,7 +67,7 @@ fn host() -> Value {
     json!({
         "hostname": read("/proc/sys/kernel/hostname").trim(),
         "uptime": uptime as u64,
-        "bootTime": boot.unwrap_or(0),
+        "bootTime": boot_time(),
         "procs": processes,
         "os": std::env::consts::OS,
         "platform": field("ID"),
@@ -70,6 +76,12 @@ fn host() -> Value {
         "kernelVersion": read("/proc/sys/kernel/osrelease").trim(),
         "kernelArch": std::env::consts::ARCH,
     })
+}
+
+/// When the machine started, in seconds since 1970.
+fn boot_time() -> u64 {
+    let text = read("/proc/stat");
+    text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()).unwrap_or(0)
 }
 
 fn memory() -> Value {

@@ -1,83 +1,57 @@
-//! What is counted, for Prometheus and for `sys/metrics` as JSON.
+//! What is counted, for Prometheus and for `sys/metrics` as JSON. `docs/reference/metrics.md` lists it.
 //!
-//! A metric that means what one of Vault's means has Vault's name, so that dashboards go on working; ours begin with
-//! `conclave_`. Labels hold operations and status codes only, never a path or a name, so their number is bounded and
-//! they tell no secret.
+//! A metric that means what one of Vault's means has Vault's name and type, so that dashboards go on working; ours begin
+//! with `conclave_`. Labels and names hold operations, status codes, nodes and mounts, never a path below a mount, and
+//! the number of each is bounded.
 
+mod barrier;
+mod consensus;
+mod family;
+mod routes;
+mod summary;
+mod surroundings;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use conclave_raft::{Role, Status};
+use conclave_raft::Status;
+use parking_lot::Mutex;
 use prometheus::proto::{MetricFamily, MetricType};
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use serde_json::{Map, Value, json};
 
 use crate::gateway::Outgoing;
 use crate::http::error::{JSON, failure};
+use crate::http::tls::Certificates;
 use crate::keeper::State;
-use crate::{host, logging};
+pub(crate) use crate::metrics::barrier::Timed;
+use crate::metrics::consensus::Consensus;
+use crate::metrics::routes::Routes;
+use crate::metrics::summary::Summary;
+use crate::metrics::surroundings::Surroundings;
 
-/// Upper bounds of the histogram of request times, in milliseconds.
-const MILLIS: [f64; 12] = [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 10_000.0];
-
-type RaftCounter = (&'static str, &'static str, fn(&conclave_raft::Metrics) -> u64);
-type RaftGauge = (&'static str, &'static str, fn(&Status) -> u64);
-
-const RAFT_COUNTERS: [RaftCounter; 19] = [
-    ("vault_raft_apply", "Proposals made here that were applied", |m| m.outcomes_applied),
-    ("conclave_raft_conflicts_total", "Proposals made here that met a conflict and ran again", |m| m.outcomes_conflict),
-    ("conclave_raft_other_outcomes_total", "Proposals too old, of another epoch or malformed", |m| m.outcomes_other),
-    ("conclave_raft_not_appended_total", "Proposals that were certainly not appended", |m| m.not_appended),
-    ("conclave_raft_unknown_total", "Proposals whose fate is not known", |m| m.unknown),
-    ("conclave_raft_refused_total", "Proposals that the leader refused", |m| m.refused),
-    ("conclave_raft_doomed_entries_total", "Entries that met a conflict although the leader had checked", |m| {
-        m.doomed_entries
-    }),
-    ("conclave_raft_votes_total", "Votes written and synced", |m| m.votes),
-    ("conclave_raft_appends_total", "Synced writes to the log", |m| m.appends),
-    ("conclave_raft_appended_entries_total", "Entries written to the log", |m| m.appended_entries),
-    ("conclave_raft_appended_bytes_total", "Payload bytes written to the log", |m| m.appended_bytes),
-    ("conclave_raft_apply_batches_total", "Atomic writes to the table", |m| m.apply_batches),
-    ("conclave_raft_applied_entries_total", "Entries applied to the table", |m| m.applied_entries),
-    ("conclave_raft_leader_changes_total", "Changes of leader seen", |m| m.leader_changes),
-    ("conclave_raft_read_rounds_total", "Rounds made for read points", |m| m.read_rounds),
-    ("conclave_raft_read_points_total", "Read points given out", |m| m.read_points),
-    ("conclave_raft_snapshots_built_total", "Snapshots made", |m| m.snapshots_built),
-    ("conclave_raft_snapshots_sent_total", "Snapshots sent", |m| m.snapshots_sent),
-    ("conclave_raft_snapshots_installed_total", "Snapshots installed", |m| m.snapshots_installed),
-];
-
-const RAFT_GAUGES: [RaftGauge; 10] = [
-    ("vault_core_active", "1 if this node leads", |s| u64::from(s.role == Role::Leader)),
-    ("vault_raft_storage_stats_commit_index", "Index through which entries are known to be committed", |s| s.committed),
-    ("vault_raft_storage_stats_applied_index", "Index through which entries are applied", |s| s.applied),
-    ("vault_raft_peers", "Members of the cluster", |s| s.members.len() as u64),
-    ("conclave_raft_voters", "Members that vote", |s| s.members.iter().filter(|member| member.voter).count() as u64),
-    ("conclave_raft_term", "Term", |s| s.term),
-    ("conclave_raft_has_leader", "1 if a leader is known", |s| u64::from(s.leader.is_some())),
-    ("conclave_raft_last_log_index", "Index of the last entry", |s| s.last_log),
-    ("conclave_raft_snapshot_index", "Index of the newest snapshot", |s| s.snapshot),
-    ("conclave_raft_halted", "1 if apply stopped at an entry that does not verify", |s| u64::from(s.halted.is_some())),
-];
+/// Those to which Vault adds the cluster's name.
+const OF_CLUSTER: [&str; 3] = ["vault_core_active", "vault_core_unsealed", "vault_token_count"];
 
 /// All metrics of this process.
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
-    request_millis: Histogram,
     unsealed: IntGauge,
     state: IntGaugeVec,
+    in_flight: IntGauge,
     refused_shares: IntCounter,
-    raft_counters: Vec<IntCounter>,
-    raft_gauges: Vec<IntGauge>,
-    waiting_bytes: IntGauge,
-    last_contact_millis: IntGauge,
-    dropped_log_lines: IntCounter,
-    resident_bytes: IntGauge,
-    open_files: IntGauge,
-    cpu_seconds: IntCounter,
+    tokens: IntGauge,
+    request_time: Summary,
+    commit_time: Summary,
+    routes: Routes,
+    consensus: Consensus,
+    surroundings: Surroundings,
+    cluster: Mutex<String>,
+    /// Held while gauges that belong together change, and while they are looked at.
+    still: Mutex<()>,
 }
 
 impl Default for Metrics {
@@ -98,46 +72,41 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
-        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
         let requests = Opts::new("conclave_http_requests_total", "Requests answered, by operation and status code");
-        let millis = HistogramOpts::new("vault_core_handle_request", "Time of a request in milliseconds")
-            .buckets(MILLIS.to_vec());
+        let state = Opts::new("conclave_node_state", "1 for the state that this node is in, 0 for the others");
+        let refused = ("conclave_seal_refused_shares_total", "Texts that were entered and are no share of this seal");
         Self {
             requests: register(&registry, IntCounterVec::new(requests, &["operation", "status"])),
-            request_millis: register(&registry, Histogram::with_opts(millis)),
-            state: register(
-                &registry,
-                IntGaugeVec::new(Opts::new("conclave_node_state", "1 for the state that this node is in"), &["state"]),
-            ),
             unsealed: gauge("vault_core_unsealed", "1 if this node is unsealed"),
-            refused_shares: counter("conclave_seal_refused_shares_total", "Texts that were no share of this seal"),
-            raft_counters: RAFT_COUNTERS.iter().map(|(name, help, _)| counter(name, help)).collect(),
-            raft_gauges: RAFT_GAUGES.iter().map(|(name, help, _)| gauge(name, help)).collect(),
-            waiting_bytes: gauge(
-                "conclave_raft_waiting_bytes",
-                "Bytes of batches that wait to be appended and applied",
-            ),
-            last_contact_millis: gauge(
-                "vault_raft_leader_lastContact",
-                "Longest time since a member acknowledged a heartbeat, in milliseconds; on the leader only",
-            ),
-            dropped_log_lines: counter("conclave_log_lines_dropped_total", "Log lines that nobody took in time"),
-            resident_bytes: gauge("process_resident_memory_bytes", "Memory in use"),
-            open_files: gauge("process_open_fds", "Open files and sockets"),
-            cpu_seconds: counter("process_cpu_seconds_total", "Processor time used, in whole seconds"),
+            state: register(&registry, IntGaugeVec::new(state, &["state"])),
+            in_flight: gauge("vault_core_in_flight_requests", "Requests that are being served"),
+            refused_shares: register(&registry, IntCounter::new(refused.0, refused.1)),
+            tokens: gauge("vault_token_count", "Service tokens in the store, as this node has it; 0 while sealed"),
+            request_time: Summary::new(),
+            commit_time: Summary::new(),
+            routes: Routes::default(),
+            consensus: Consensus::new(&registry),
+            surroundings: Surroundings::new(&registry),
+            cluster: Mutex::default(),
+            still: Mutex::default(),
             registry,
         }
     }
 
     /// Counts a request.
-    pub fn request(&self, operation: &str, status: u16, duration: Duration) {
+    pub fn request(&self, operation: &str, status: u16, time: Duration) {
         self.requests.with_label_values(&[operation, &status.to_string()]).inc();
-        self.request_millis.observe(duration.as_secs_f64() * 1_000.0);
+        self.request_time.observe(time);
     }
 
-    /// Says whether this node is unsealed.
-    pub fn set_seal(&self, is_unsealed: bool) {
-        self.unsealed.set(i64::from(is_unsealed));
+    /// Counts a request to a mount.
+    pub fn route(&self, operation: &str, mount: &str, time: Duration) {
+        self.routes.observe(operation, mount, time);
+    }
+
+    /// Counts a change that was committed.
+    pub fn committed(&self, time: Duration) {
+        self.commit_time.observe(time);
     }
 
     /// Counts a text that was entered as an unseal share and is none of this seal's.
@@ -145,33 +114,61 @@ impl Metrics {
         self.refused_shares.inc();
     }
 
-    /// Says what this node is, as the keeper sees it.
-    pub fn set_state(&self, present: State) {
+    /// Says what this node may do, and how much it does.
+    pub fn set_node(&self, present: State, is_unsealed: bool, in_flight: usize) {
+        let _still = self.still.lock();
         for state in State::ALL {
             self.state.with_label_values(&[state.name()]).set(i64::from(state == present));
         }
+        self.unsealed.set(i64::from(is_unsealed));
+        self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
     }
 
-    /// Takes over what consensus counts.
-    pub fn set_raft(&self, status: &Status, counted: &conclave_raft::Metrics) {
-        for ((_, _, read), counter) in RAFT_COUNTERS.iter().zip(&self.raft_counters) {
-            raise(counter, read(counted));
-        }
-        for ((_, _, read), gauge) in RAFT_GAUGES.iter().zip(&self.raft_gauges) {
-            gauge.set(signed(read(status)));
-        }
-        self.waiting_bytes.set(signed(counted.waiting_bytes));
-        let longest = status.peers.iter().filter_map(|peer| peer.last_contact).max().unwrap_or_default();
-        self.last_contact_millis.set(i64::try_from(longest.as_millis()).unwrap_or(i64::MAX));
+    /// Says which cluster this is, and what it holds.
+    pub fn set_cluster(&self, name: &str, tokens: u64) {
+        name.clone_into(&mut self.cluster.lock());
+        self.tokens.set(signed(tokens));
+    }
+
+    /// Takes over what consensus says. `name` is that of a node.
+    pub fn set_raft(&self, status: &Status, counted: conclave_raft::Metrics, name: impl Fn(u64) -> String) {
+        let _still = self.still.lock();
+        self.consensus.set(status, counted, name);
+    }
+
+    /// Watches the file system of a folder.
+    pub fn watch_folder(&self, path: PathBuf) {
+        self.surroundings.watch_folder(path);
+    }
+
+    /// Watches until when the certificate of a listener is valid.
+    pub fn watch_certificate(&self, listener: String, certificates: Arc<Certificates>) {
+        self.surroundings.watch_certificate(listener, certificates);
     }
 
     fn gather(&self) -> Vec<MetricFamily> {
-        raise(&self.dropped_log_lines, logging::dropped());
-        let process = host::process();
-        self.resident_bytes.set(signed(process.resident_bytes));
-        self.open_files.set(signed(process.open_files));
-        raise(&self.cpu_seconds, process.cpu_secs);
-        self.registry.gather()
+        let _still = self.still.lock();
+        self.surroundings.look();
+        let mut families = self.registry.gather();
+        families.extend(self.consensus.families());
+        families.extend(self.routes.families());
+        let summaries = [
+            ("vault_core_handle_request", "Time of a request in milliseconds", &self.request_time),
+            (
+                "vault_raft_commitTime",
+                "Time from proposing a change on this node until it was applied, in milliseconds",
+                &self.commit_time,
+            ),
+            ("vault_barrier_get", "Time of reading a record for a request, in milliseconds", &barrier::GETS),
+            ("vault_barrier_list", "Time of reading names for a request, in milliseconds", &barrier::LISTS),
+        ];
+        families.extend(summaries.map(|(name, help, summary)| family::summary(name, help, summary)));
+        let cluster = self.cluster.lock();
+        for family in families.iter_mut().filter(|family| !cluster.is_empty() && OF_CLUSTER.contains(&family.name())) {
+            family::label(family, "cluster", &cluster);
+        }
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        families
     }
 
     /// In the text format of Prometheus, version 0.0.4.
@@ -187,18 +184,17 @@ impl Metrics {
             for metric in family.get_metric() {
                 let labels: Map<String, Value> =
                     metric.get_label().iter().map(|label| (label.name().to_owned(), label.value().into())).collect();
+                let (histogram, summary) = (metric.get_histogram(), metric.get_summary());
                 match family.get_field_type() {
                     MetricType::GAUGE => {
                         gauges.push(json!({ "Name": name, "Value": metric.get_gauge().get_value(), "Labels": labels }))
                     }
                     MetricType::HISTOGRAM => {
-                        let histogram = metric.get_histogram();
-                        samples.push(aggregate(
-                            &name,
-                            histogram.get_sample_count(),
-                            histogram.get_sample_sum(),
-                            labels,
-                        ));
+                        let (count, sum) = (histogram.get_sample_count(), histogram.get_sample_sum());
+                        samples.push(aggregate(&name, count, sum, labels));
+                    }
+                    MetricType::SUMMARY => {
+                        samples.push(aggregate(&name, summary.sample_count(), summary.sample_sum(), labels));
                     }
                     _ => {
                         let sum = metric.get_counter().get_value();
@@ -245,37 +241,4 @@ fn aggregate(name: &str, count: u64, sum: f64, labels: Map<String, Value>) -> Va
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_counted_by_operation_and_status() {
-        let metrics = Metrics::new();
-        metrics.request("read", 200, Duration::from_millis(3));
-        metrics.request("read", 200, Duration::from_millis(3));
-        metrics.set_seal(true);
-        let text = metrics.render_prometheus();
-        assert!(text.contains("conclave_http_requests_total{operation=\"read\",status=\"200\"} 2"), "{text}");
-        assert!(text.contains("vault_core_handle_request_count 2"), "{text}");
-        assert!(text.contains("vault_core_unsealed 1"), "{text}");
-        assert!(text.contains("process_resident_memory_bytes"), "{text}");
-    }
-
-    #[test]
-    fn the_json_has_vaults_shape() {
-        let metrics = Metrics::new();
-        metrics.request("read", 200, Duration::from_millis(4));
-        let json = metrics.render_json();
-        for key in ["Timestamp", "Gauges", "Points", "Counters", "Samples"] {
-            assert!(json.get(key).is_some(), "{key}");
-        }
-        assert_eq!(json["Samples"][0]["Name"], "vault.core.handle_request");
-        assert_eq!(json["Samples"][0]["Mean"], 4.0);
-    }
-
-    #[test]
-    fn an_unknown_format_is_refused() {
-        assert_eq!(Metrics::new().reply("xml").status, 400);
-        assert_eq!(Metrics::new().reply("prometheus").content_type, "text/plain; version=0.0.4");
-    }
-}
+mod tests;

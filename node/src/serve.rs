@@ -23,6 +23,7 @@ use crate::contact::Contact;
 use crate::gateway::{Consistency, Incoming, Outgoing};
 use crate::http::error;
 use crate::index::Position;
+use crate::metrics::Timed;
 use crate::view::SystemRandomness;
 use crate::{actions, forward};
 
@@ -111,7 +112,21 @@ impl App {
     }
 
     async fn run(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Run, Error> {
-        let reads_only = self.plan(core, incoming)?.reads_only;
+        let (plan, started) = (self.plan(core, incoming)?, Instant::now());
+        let run = self.run_planned(core, incoming, errands, plan.reads_only).await;
+        if !plan.mount.is_empty() {
+            self.metrics.route(incoming.request.operation.as_str(), &plan.mount, started.elapsed());
+        }
+        run
+    }
+
+    async fn run_planned(
+        &self,
+        core: &Arc<Core>,
+        incoming: &Incoming,
+        errands: &mut Errands,
+        reads_only: bool,
+    ) -> Result<Run, Error> {
         if reads_only {
             self.read_point(incoming).await?;
         }
@@ -157,7 +172,7 @@ impl App {
 
     /// One run of a request, with what its errands brought so far.
     pub(crate) fn run_core(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Done, Error> {
-        let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
+        let view = Timed(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
         let mut random = SystemRandomness::default();
         let mut context = self.context(&mut random);
         context.errands = std::mem::take(errands);
@@ -190,7 +205,11 @@ impl App {
             let confirmed = self.while_in_contact(self.raft.read_point(deadline)).await;
             confirmed.ok().and_then(Result::ok).ok_or_else(|| self.out_of_contact())?;
         }
+        let started = Instant::now();
         let proposed = self.while_in_contact(self.raft.propose(proposal.bytes.clone(), deadline)).await;
+        if matches!(proposed, Ok(Ok(Outcome::Applied { .. }))) {
+            self.metrics.committed(started.elapsed());
+        }
         proposed.unwrap_or(Err(ProposeError::Unknown)).map_err(|error| match error {
             ProposeError::NotAppended { reason } => {
                 let mut failed = unavailable("no leader accepted the change in time; nothing was changed, try again");

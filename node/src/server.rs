@@ -187,8 +187,13 @@ async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), S
             return Err(error.into());
         }
     };
-    announce(flags, &config, secrets.as_ref());
+    announce(flags, &config, secrets.as_ref(), condition(&app));
     let certificates: Vec<_> = bound.iter().filter_map(Bound::certificates).collect();
+    for listener in &bound {
+        if let (Ok(address), Some(certificates)) = (listener.address(), listener.certificates()) {
+            app.metrics.watch_certificate(address.to_string(), certificates);
+        }
+    }
     let stop = CancellationToken::new();
     let mut listeners = JoinSet::new();
     for bound in bound {
@@ -237,11 +242,22 @@ async fn bind(app: &Arc<App>, config: &Config) -> Result<Vec<Bound>, ListenError
     Ok(bound)
 }
 
+/// What a node that has just started needs before it serves.
+fn condition(app: &App) -> &'static str {
+    match (app.is_initialized(), app.shared.is_sealed()) {
+        (false, _) => {
+            "not initialized; run `conclave operator init`, or let it join with `conclave operator raft join`"
+        }
+        (true, true) => "sealed; run `conclave operator unseal`",
+        (true, false) => "unsealed",
+    }
+}
+
 /// Says that the server is ready. Nobody may be reading, so it is said from a thread that nobody waits for.
-fn announce(flags: &Flags, config: &Config, secrets: Option<&DevSecrets>) {
+fn announce(flags: &Flags, config: &Config, secrets: Option<&DevSecrets>, condition: &str) {
     let mut text = format!(
         "==> Conclave server configuration:\n\n\
-         {:>24} {}\n{:>24} {}\n{:>24} {}\n{:>24} {}\n{:>24} {}\n\n\
+         {:>24} {}\n{:>24} {}\n{:>24} {}\n{:>24} {}\n{:>24} {}\n{:>24} {}\n\n\
          ==> Server started! Log data follows on standard error.\n\n",
         "Api Address:",
         config.api_addr,
@@ -253,6 +269,8 @@ fn announce(flags: &Flags, config: &Config, secrets: Option<&DevSecrets>) {
         config.storage.name(),
         "Version:",
         version::line(),
+        "Node:",
+        condition,
     );
     if let Some(secrets) = secrets {
         if !flags.dev_keeps_token {

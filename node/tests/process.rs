@@ -94,6 +94,7 @@ fn a_dev_server_says_its_secrets_and_stops_when_told() {
     server.process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(said.lines().any(|line| line == "Root Token: root-of-test"), "{said}");
     assert!(said.lines().any(|line| line.starts_with("Unseal Key: ")), "{said}");
+    assert!(said.lines().any(|line| line.trim() == "Node: unsealed"), "{said}");
     assert_eq!(std::fs::read_to_string(home.path().join(".vault-token")).unwrap(), "root-of-test");
 }
 

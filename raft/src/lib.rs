@@ -48,7 +48,7 @@ pub use error::{ChangeError, ProposeError, ReadError, StartError, Stop};
 pub use hooks::{CallError, Hooks, Peer};
 pub use identity::{Identity, IdentityError, verify_signature};
 pub use leadership::Candidacy;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Times};
 pub use processes::{PROCESS_BYTES, Process};
 pub use raft::Raft;
 pub use status::{Confirmed, Leader, Member, PeerStatus, Role, Status};

@@ -8,7 +8,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conclave_storage::log::{Log, LogError};
 use futures::Stream;
@@ -193,8 +193,9 @@ impl RaftLogStorage<Types> for LogStore {
         {
             self.first.store(first.id.index, Ordering::Release);
         }
-        let durability = self.durability.clone();
+        let (durability, counters, start) = (self.durability.clone(), self.counters.clone(), Instant::now());
         let synced = Box::new(move |result: io::Result<()>| {
+            counters.sync.observe(start.elapsed());
             callback.io_completed(result);
             durability.synced.send_replace(());
         });

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use conclave_batch::{Batch, Outcome, SignedBatch};
@@ -111,10 +112,12 @@ impl Machine {
         let Some(last) = entries.last().map(|entry| wire::from_disk_id(&entry.id)) else { return Ok(()) };
         let entries = Arc::new(entries);
         let shared = entries.clone();
+        let start = Instant::now();
         self.progress.set_applying(true);
         let outcomes = self.parts.blocking(move |table| table.apply(&shared)).await;
         self.progress.set_applying(false);
         let outcomes = outcomes?;
+        self.parts.counters.apply.observe(start.elapsed());
         if outcomes.len() != entries.len() {
             return Err(io::Error::other("the table did not answer every entry"));
         }

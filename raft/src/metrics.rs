@@ -1,6 +1,7 @@
 //! Counters that the node exports. Plain numbers; names and labels are the node's business.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use conclave_storage::log::{Entry, Payload};
 
@@ -16,6 +17,41 @@ impl Count {
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// How long something took, by how long.
+#[derive(Default)]
+pub(crate) struct Timer {
+    counts: [Count; Times::BOUNDS_MICROS.len() + 1],
+    sum_micros: Count,
+}
+
+impl Timer {
+    pub(crate) fn observe(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let place = Times::BOUNDS_MICROS.partition_point(|bound| *bound < micros);
+        self.counts[place].add(1);
+        self.sum_micros.add(micros);
+    }
+
+    fn read(&self) -> Times {
+        Times { counts: std::array::from_fn(|place| self.counts[place].get()), sum_micros: self.sum_micros.get() }
+    }
+}
+
+/// How long something took since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// How many took at most the bound of the same place, and more than the one before; the last, more than all.
+    pub counts: [u64; Self::BOUNDS_MICROS.len() + 1],
+    /// All together, in microseconds.
+    pub sum_micros: u64,
+}
+
+impl Times {
+    /// Upper bounds, in microseconds.
+    pub const BOUNDS_MICROS: [u64; 12] =
+        [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
 }
 
 /// Counts kept while running.
@@ -40,6 +76,8 @@ pub(crate) struct Counters {
     pub(crate) snapshots_built: Count,
     pub(crate) snapshots_sent: Count,
     pub(crate) snapshots_installed: Count,
+    pub(crate) sync: Timer,
+    pub(crate) apply: Timer,
 }
 
 impl Counters {
@@ -99,6 +137,10 @@ pub struct Metrics {
     pub waiting_bytes: u64,
     /// Batches waiting to be appended and applied, on the leader.
     pub waiting_batches: u64,
+    /// From handing entries to the log until they are on disk.
+    pub sync: Times,
+    /// One atomic write to the table.
+    pub apply: Times,
 }
 
 impl Metrics {
@@ -125,6 +167,24 @@ impl Metrics {
             snapshots_installed: counters.snapshots_installed.get(),
             waiting_bytes,
             waiting_batches,
+            sync: counters.sync.read(),
+            apply: counters.apply.read(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_counted_at_its_bound() {
+        let timer = Timer::default();
+        for micros in [0, 250, 251, 5_000_000, 5_000_001] {
+            timer.observe(Duration::from_micros(micros));
+        }
+        let times = timer.read();
+        assert_eq!((times.counts[0], times.counts[1], times.counts[11], times.counts[12]), (2, 1, 1, 1));
+        assert_eq!(times.sum_micros, 10_000_502);
     }
 }

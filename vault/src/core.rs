@@ -64,10 +64,12 @@ struct Caller {
 }
 
 /// What the node must know of a request before it runs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Whether it changes nothing, so that it must see the newest state.
     pub reads_only: bool,
+    /// Path of the mount that it is for; empty if there is none.
+    pub mount: String,
 }
 
 impl Core {
@@ -148,10 +150,22 @@ impl Core {
 
     /// What a request will do, as far as its path says so.
     pub fn plan(&self, view: &dyn View, request: &Request) -> Plan {
-        let by_verb = Plan { reads_only: request.operation.is_read() };
+        let by_verb = Plan { reads_only: request.operation.is_read(), mount: String::new() };
         let mut store = self.store(view);
-        let Ok(Route { matched: Some((path, _)), .. }) = route(&mut store, request) else { return by_verb };
-        Plan { reads_only: path.reads_only(request.operation) }
+        let Ok(Route { mount, matched, .. }) = route(&mut store, request) else { return by_verb };
+        let mount = mount.map(|mount| mount.record.path.clone()).unwrap_or_default();
+        let Some((path, _)) = matched else { return Plan { mount, ..by_verb } };
+        Plan { reads_only: path.reads_only(request.operation), mount }
+    }
+
+    /// How many service tokens the store holds, those among them that expired a moment ago.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn count_tokens(&self, view: &dyn View) -> Result<u64, Error> {
+        let mut store = self.store(view);
+        let system = store.system();
+        store.count(&system, crate::token::record::ACCESSORS)
     }
 
     /// Answers a request whose path was spelled anew. Who wrote a policy is told that its name is another now.

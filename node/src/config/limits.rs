@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+/// Series of times by operation and mount; what comes after them is counted together.
+pub(crate) const ROUTE_METRICS: usize = 512;
 /// Time between two log lines about one condition that lasts, such as a peer that gives no answer.
 pub(crate) const LOG_REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 /// Time between two log lines about refused unseal shares, which strangers can send.

@@ -1,7 +1,7 @@
 //! `storage` (or `backend`): where the Raft log and the table live, and how a node finds its cluster.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -109,6 +109,14 @@ impl PartialEq for Hidden {
 impl Eq for Hidden {}
 
 impl Storage {
+    /// The folder with the data; `None` if it is in memory.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Memory => None,
+            Self::File { path } | Self::Raft(Raft { path, .. }) => Some(path),
+        }
+    }
+
     /// Reads a block; `None` if it cannot be used, with the reason among the problems.
     pub(crate) fn read(label: &str, section: Section<'_>) -> Option<Self> {
         section.without_effect(&["max_parallel"]);

@@ -1,0 +1,69 @@
+//! Requests by operation and mount, under the names that Vault gives them: `vault_route_read_secret_`.
+//!
+//! Mounts come and go, so the number of series has a limit; what comes after it is counted under `other`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use prometheus::proto::MetricFamily;
+
+use super::family;
+use super::summary::Summary;
+use crate::config::limits::ROUTE_METRICS;
+
+/// What every one of them says of itself.
+pub(super) const HELP: &str = "Time of requests of one operation to one mount, in milliseconds";
+
+/// All series, by name.
+#[derive(Default)]
+pub(super) struct Routes(RwLock<BTreeMap<String, Arc<Summary>>>);
+
+impl Routes {
+    pub(super) fn observe(&self, operation: &str, mount: &str, time: Duration) {
+        let name = name(operation, mount);
+        let known = self.0.read().get(&name).cloned();
+        known.unwrap_or_else(|| self.make(name, operation)).observe(time);
+    }
+
+    fn make(&self, name: String, operation: &str) -> Arc<Summary> {
+        let mut routes = self.0.write();
+        let is_full = routes.len() >= ROUTE_METRICS && !routes.contains_key(&name);
+        let name = if is_full { self::name(operation, "other") } else { name };
+        routes.entry(name).or_insert_with(|| Arc::new(Summary::new())).clone()
+    }
+
+    pub(super) fn families(&self) -> Vec<MetricFamily> {
+        self.0.read().iter().map(|(name, summary)| family::summary(name, HELP, summary)).collect()
+    }
+}
+
+/// The name in which whatever is no letter and no digit is an underscore.
+fn name(operation: &str, mount: &str) -> String {
+    let plain = mount.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    format!("vault_route_{operation}_{}", plain.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_has_vaults_name_and_their_number_is_bounded() {
+        let routes = Routes::default();
+        for number in 0..ROUTE_METRICS {
+            routes.observe("read", &format!("team-{number}/"), Duration::from_millis(1));
+        }
+        routes.observe("read", "team-0/", Duration::from_millis(1));
+        routes.observe("read", "late/", Duration::from_millis(1));
+        routes.observe("read", "later/", Duration::from_millis(1));
+        let families = routes.families();
+        assert_eq!(families.len(), ROUTE_METRICS + 1);
+        let count = |name: &str| {
+            let family = families.iter().find(|family| family.name() == name).unwrap();
+            family.get_metric()[0].get_summary().sample_count()
+        };
+        assert_eq!((count("vault_route_read_team_0_"), count("vault_route_read_other")), (2, 2));
+    }
+}
