@@ -97,7 +97,7 @@ impl Machine {
                 Ok(()) => {}
                 Err(_) if place > 0 => return Ok(place),
                 Err(reason) => {
-                    let (term, leader) = (entry.id.term, entry.id.leader);
+                    let (term, leader) = (entry.id.term, format!("{:016x}", entry.id.leader));
                     tracing::error!(index, term, leader, reason, "an entry does not verify");
                     self.progress.halt(index);
                     return Err(io::Error::new(io::ErrorKind::InvalidData, format!("entry {index} does not verify")));

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::address::{self, Network};
+use conclave_vault::token::cidr::Cidr;
+
+use crate::config::address;
 use crate::config::limits::Limits;
 use crate::config::section::Section;
 use crate::config::vocabulary;
@@ -82,7 +84,7 @@ pub enum ClientCertificate {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forwarded {
     /// Those peers; empty means that the header is ignored.
-    pub authorized: Vec<Network>,
+    pub authorized: Vec<Cidr>,
     /// Addresses to skip from the end of the header.
     pub hop_skips: usize,
     /// Whether a request without the header is refused.
@@ -304,7 +306,7 @@ impl Forwarded {
     fn read(section: &Section<'_>) -> Self {
         let mut authorized = Vec::new();
         for text in section.texts("x_forwarded_for_authorized_addrs").unwrap_or_default() {
-            match Network::parse(&text) {
+            match Cidr::parse(text.trim()) {
                 Some(network) => authorized.push(network),
                 None => section.error(
                     section.line_of("x_forwarded_for_authorized_addrs"),

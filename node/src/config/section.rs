@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use conclave_vault::field::parse_duration;
+use conclave_vault::field::{boolean_text, parse_duration};
 
 use crate::config::syntax::{Node, Value};
 
@@ -118,11 +118,7 @@ impl<'a> Section<'a> {
     pub(crate) fn boolean(&self, name: &'static str) -> Option<bool> {
         self.typed(name, "true or false (1 and 0 are taken too)", |value| match value {
             Value::Boolean(value) => Some(*value),
-            Value::Number(text) | Value::Text(text) => match text.as_str() {
-                "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-                "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-                _ => None,
-            },
+            Value::Number(text) | Value::Text(text) => boolean_text(text),
             _ => None,
         })
     }

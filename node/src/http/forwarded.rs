@@ -51,14 +51,14 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::address::Network;
+    use conclave_vault::token::cidr::Cidr;
 
     fn ask(peer: &str, header: Option<&str>, hop_skips: usize, rejects: bool) -> Result<String, ForwardedError> {
         let mut headers = HeaderMap::new();
         if let Some(text) = header {
             headers.insert("x-forwarded-for", text.parse().unwrap());
         }
-        let authorized = vec![Network::parse("10.0.0.0/8").unwrap()];
+        let authorized = vec![Cidr::parse("10.0.0.0/8").unwrap()];
         let rules = Forwarded { authorized, hop_skips, rejects_absent: rejects, rejects_unauthorized: rejects };
         client(peer.parse().unwrap(), &headers, &rules).map(|client| client.ip().to_string())
     }

@@ -11,6 +11,8 @@ fn status() -> Status {
         last_contact: Some(Duration::from_millis(30)),
         round_trip,
         can_lead: None,
+        clock_ahead_millis: None,
+        contradiction: None,
     };
     Status {
         id: 1,

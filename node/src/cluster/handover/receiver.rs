@@ -51,7 +51,7 @@ pub(crate) async fn answer_delivery(app: &Arc<App>, from: Peer, body: &[u8]) -> 
     let barrier = outside.open_barrier(root_key).map_err(|error| denied(&error.to_string()))?;
     let unsealed = app.unseal(barrier).await;
     unsealed.map_err(|error| CallError::Failed { code: 100, message: error.messages.join("; ") })?;
-    tracing::info!(sender, "unsealed by a ceremony that was held on another node");
+    tracing::info!(sender = app.node_name(sender), "unsealed by a ceremony that was held on another node");
     Ok(Bytes::new())
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
+use conclave_vault::token::cidr::Cidr;
 use futures::future::BoxFuture;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::client::ResolvesClientCert;
@@ -16,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::config::{ClientCertificate, Forwarded, Limits, Tls, TlsVersion, address::Network};
+use crate::config::{ClientCertificate, Forwarded, Limits, Tls, TlsVersion};
 use crate::gateway::{Gateway, Incoming, Outgoing};
 use crate::http::in_flight::InFlight;
 use crate::metrics::Metrics;
@@ -283,7 +284,7 @@ async fn a_request_past_its_deadline_gets_an_answer() {
 async fn a_peer_that_is_not_listed_is_told_so_and_the_listener_goes_on() {
     // check 34
     let mut listener = plain();
-    let authorized = vec![Network::parse("10.0.0.0/8").unwrap()];
+    let authorized = vec![Cidr::parse("10.0.0.0/8").unwrap()];
     listener.forwarded = Forwarded { authorized, rejects_unauthorized: true, ..Forwarded::default() };
     let stage = stage(listener, Limits::default()).await;
     assert!(ask(&stage, &request("GET /v1/a", "X-Forwarded-For: 1.2.3.4\r\n")).await.starts_with("HTTP/1.1 400"));
