@@ -130,7 +130,8 @@ impl State {
     /// What it appends as leader.
     pub const fn proposals(self) -> Proposals {
         match self {
-            Self::Initialising | Self::Serving => Proposals::All,
+            // A slow disk takes what it takes: on a cluster whose disks are all slow, writes wait and do not fail.
+            Self::Initialising | Self::DiskSlow | Self::Serving => Proposals::All,
             Self::DiskFull => Proposals::Deletions,
             _ => Proposals::None,
         }
@@ -142,7 +143,8 @@ impl State {
             // A full disk is no reason to go: most often the others' disks are as full, and deletions need a leader.
             Self::Initialising | Self::DiskFull | Self::Serving => Candidacy::Free,
             Self::Sealed | Self::Checking | Self::Unconfirmed => Candidacy::LastResort,
-            Self::Removed | Self::Diverged | Self::ClockOff | Self::DiskSlow => Candidacy::Never,
+            Self::DiskSlow => Candidacy::Reluctant,
+            Self::Removed | Self::Diverged | Self::ClockOff => Candidacy::Never,
         }
     }
 
@@ -168,7 +170,7 @@ impl State {
                     ahead.unsigned_abs() % 1_000
                 )
             }
-            Self::DiskSlow => "the disk takes no writes at the moment; this node does not lead until it does".into(),
+            Self::DiskSlow => "the disk took no writes for a while; this node hands leadership over and does not lead until it is well".into(),
             Self::DiskFull => format!(
                 "the disk is nearly full ({} MiB free), so that a leader takes deletions only; make room",
                 troubles.disk_free_bytes.unwrap_or_default() >> 20

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::App;
 use crate::config::Storage;
-use crate::config::limits::DISK_CALM;
+use crate::config::limits::{DISK_CALM, DISK_STALL_MIN};
 use crate::keeper::{self, Troubles};
 
 /// How often a node looks at itself. A fraction of the shortest election timeout.
@@ -96,7 +96,7 @@ fn diverged_at(app: &App, status: &Status) -> Option<u64> {
 impl Memory {
     /// A disk that stalled once often does it again, so that it counts as slow for a while after.
     fn is_disk_stalled(&mut self, app: &App) -> bool {
-        if app.raft.stalled_for() >= app.raft.election_timeout() {
+        if app.raft.stalled_for() >= app.raft.election_timeout().max(DISK_STALL_MIN) {
             self.slow_until = Some(Instant::now() + DISK_CALM);
         }
         self.slow_until.is_some_and(|until| Instant::now() < until)

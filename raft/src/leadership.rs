@@ -23,7 +23,10 @@ pub enum Candidacy {
     /// It campaigns only if the others have failed to elect one of them, and hands over at once. For a node whose log
     /// is sound and that cannot serve, such as a sealed one.
     LastResort,
-    /// It neither campaigns nor accepts leadership, and hands over at once.
+    /// It neither campaigns nor accepts leadership, and hands over at once; as long as nobody can take over, it goes on
+    /// leading. For a node that is slower than the others should be.
+    Reluctant,
+    /// It neither campaigns nor accepts leadership, appends nothing, and hands over at once.
     Never,
 }
 

@@ -196,7 +196,9 @@ impl Lead {
             let last = applied.borrow_and_update().map(|id| id.leader_id);
             match leader {
                 // Whoever proposes waits for the next leader.
-                Some(_) if !patiently && *self.candidacy.borrow() != Candidacy::Free => {
+                Some(_)
+                    if !patiently && matches!(*self.candidacy.borrow(), Candidacy::LastResort | Candidacy::Never) =>
+                {
                     return Err("this leader hands leadership over".into());
                 }
                 Some(leader) if last == Some(leader) => return Ok(leader.term),

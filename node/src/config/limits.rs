@@ -136,6 +136,8 @@ impl Default for Limits {
 pub const CLOCK_OFFSET_MAX: Duration = Duration::from_secs(5);
 /// How far a batch's time may lie behind the leader's clock: a proposal may wait for two minutes, then its clock may be off.
 pub const BATCH_AGE_MAX: Duration = Duration::from_secs(125);
+/// How long writes must have waited for the disk to count as a stall, at least; usually the longest election timeout.
+pub const DISK_STALL_MIN: Duration = Duration::from_secs(1);
 /// How long a disk that stalled counts as slow after it went on.
 pub const DISK_CALM: Duration = Duration::from_secs(5);
 /// By how many bytes a change may make the records larger that it replaces while the disk is nearly full.

@@ -8,7 +8,7 @@ fn none() -> Troubles {
 
 #[test]
 fn what_each_state_permits() {
-    use Candidacy::{Free, LastResort, Never};
+    use Candidacy::{Free, LastResort, Never, Reluctant};
     let expected = [
         ("sealed", false, Proposals::None, LastResort),
         ("initialising", false, Proposals::All, Free),
@@ -17,7 +17,7 @@ fn what_each_state_permits() {
         ("removed", false, Proposals::None, Never),
         ("diverged", false, Proposals::None, Never),
         ("clock off", false, Proposals::None, Never),
-        ("disk slow", true, Proposals::None, Never),
+        ("disk slow", true, Proposals::All, Reluctant),
         ("disk full", true, Proposals::Deletions, Free),
         ("serving", true, Proposals::All, Free),
     ];

@@ -41,6 +41,22 @@ async fn a_leader_that_may_not_lead_any_more_hands_over_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reluctant_leader_goes_on_until_somebody_can_take_over() {
+    let [a, b, c] = three().await;
+    b.raft.set_candidacy(Candidacy::LastResort);
+    c.raft.set_candidacy(Candidacy::Reluctant);
+    a.raft.set_candidacy(Candidacy::Reluctant);
+    a.put_surely("k", "1").await;
+    assert!(a.leads());
+    c.raft.set_candidacy(Candidacy::Free);
+    assert_eq!(leader_of(&[&c]).await.id(), c.id());
+    c.put_surely("k", "2").await;
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_disk_takes_nothing_shows_it_and_can_be_relieved() {
     let [a, b, c] = three().await;
     assert_eq!(a.raft.stalled_for(), Duration::ZERO);
