@@ -76,9 +76,12 @@ async fn a_node_without_a_quorum_refuses_to_read_and_to_write() {
         let refused = client.send(request.clone().about_one_node()).await.expect_err("answered without a quorum");
         assert_eq!(refused.status(), Some(503), "{request:?} without a quorum: {refused}");
     }
-    // Whoever asks for whatever the node has gets it.
-    let local = Request::new(Method::Get, "secret/data/old").header("X-Conclave-Consistency", "local");
-    assert_eq!(client.send(local).await.unwrap().json()["data"]["data"]["old"], true);
+    // Nor does it for whoever asks for whatever the node has: nobody allowed that.
+    for wish in ["local", "bounded=1000h"] {
+        let stale = Request::new(Method::Get, "secret/data/old").header("X-Conclave-Consistency", wish);
+        let refused = client.send(stale.about_one_node()).await.expect_err("answered without a quorum");
+        assert_eq!(refused.status(), Some(503), "{wish} without a quorum: {refused}");
+    }
 
     for other in [0, 1] {
         cluster.node(other).resume().unwrap();

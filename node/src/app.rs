@@ -1,5 +1,6 @@
 //! The one place where the concrete parts meet: storage, consensus, core, and what keeps them going.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use conclave_vault::time::Time;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use prost::Message;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,7 @@ use crate::cluster::hooks::NodeHooks;
 use crate::cluster::{address, join, membership, observer, upkeep};
 use crate::config::{Config, Storage};
 use crate::contact::{self, Contact};
+use crate::forward::Nonces;
 use crate::gateway::{Gateway, Incoming, Outgoing};
 use crate::heavy::Heavy;
 use crate::http::error;
@@ -69,6 +71,10 @@ pub struct App {
     pub(crate) last_read_point: Mutex<Option<Instant>>,
     /// Held by whoever makes this node the first of a cluster, or lets it join one.
     pub(crate) entering: tokio::sync::Mutex<()>,
+    /// What peers forwarded before.
+    pub(crate) nonces: Mutex<Nonces>,
+    /// Turns for large requests, which run beside the executor.
+    pub(crate) large_runs: Semaphore,
     wants_upkeep: Notify,
     wants_membership: Notify,
     wants_checkpoint: AtomicBool,
@@ -100,6 +106,8 @@ impl App {
             metrics: Arc::new(Metrics::new()),
             last_read_point: Mutex::new(None),
             entering: tokio::sync::Mutex::default(),
+            nonces: Mutex::default(),
+            large_runs: Semaphore::new(large_runs()),
             wants_upkeep: Notify::new(),
             wants_membership: Notify::new(),
             wants_checkpoint: AtomicBool::new(false),
@@ -349,8 +357,20 @@ impl App {
     }
 }
 
+/// How many large requests run at once: one core stays for everybody else, consensus first of all.
+fn large_runs() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+}
+
 impl Gateway for Arc<App> {
     fn serve(&self, incoming: Incoming) -> BoxFuture<'_, Outgoing> {
         Box::pin(self.respond(incoming))
+    }
+
+    fn vouch<'a>(&'a self, token: &'a str, client: IpAddr, deadline: Instant) -> BoxFuture<'a, Result<(), Outgoing>> {
+        Box::pin(async move {
+            let core = self.shared.serving().ok_or_else(|| error::failure(503, &[&self.shared.reason()]))?;
+            self.check_token(&core, token, client, deadline).await.map_err(|refused| error::outgoing(&refused))
+        })
     }
 }

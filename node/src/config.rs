@@ -42,6 +42,8 @@ pub struct Config {
     pub default_lease_ttl: Duration,
     /// Longest time to live of a lease: 768 hours.
     pub max_lease_ttl: Duration,
+    /// How stale a reply may be that a client accepts stale: zero, so that no revoked token works anywhere.
+    pub max_staleness: Duration,
     /// Whether the operator accepts that memory may be swapped out.
     pub disable_mlock: bool,
     /// Whether a web interface was asked for.
@@ -169,6 +171,7 @@ impl Config {
             cluster_name: None,
             default_lease_ttl: Duration::from_secs(LEASE_SECS),
             max_lease_ttl: Duration::from_secs(LEASE_SECS),
+            max_staleness: Duration::ZERO,
             disable_mlock: false,
             ui: false,
             raw_storage_endpoint: false,

@@ -73,6 +73,7 @@ mod tests {
             query: Vec::new(),
             consistency: Consistency::Linearizable,
             wanted_indexes: Vec::new(),
+            body_bytes: 0,
             deadline: Instant::now() + Duration::from_secs(1),
         }
     }

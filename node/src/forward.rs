@@ -3,6 +3,7 @@
 //! Both ways are sealed under the forward key, bound to sender, receiver and a fresh nonce, so that a sealed node that
 //! plays leader can neither read the request nor make up an answer.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +22,15 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::gateway::{Consistency, Incoming, Outgoing};
 use crate::serve::unavailable;
-use crate::view::SystemRandomness;
+use crate::view::{self, SystemRandomness};
 
 /// The node-to-node method.
 pub(crate) const METHOD: &str = "request";
+
+/// How old a forwarded request may be, in milliseconds, clocks that differ included.
+const MAX_AGE_MILLIS: u64 = 60_000;
+/// Nonces that are remembered, at 24 bytes each; more forwarded requests than 8,000 a second forget the oldest early.
+const MAX_NONCES: usize = 1 << 20;
 
 /// A request on its way to the leader.
 #[derive(Clone, PartialEq, Message)]
@@ -51,6 +57,9 @@ struct ForwardedRequest {
     remote_address: String,
     #[prost(uint64, tag = "11")]
     timeout_millis: u64,
+    /// When it was sent, by the sender's clock; see [`Nonces`].
+    #[prost(uint64, tag = "12")]
+    sent_millis: u64,
 }
 
 /// The leader's answer.
@@ -134,6 +143,9 @@ pub(crate) async fn answer(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<By
     let envelope = Envelope { from: sender, to: own, nonce, method: METHOD };
     let plain = core.barrier().open_forward(&envelope, sealed).map_err(|_| refuse("the request does not verify"))?;
     let forwarded = ForwardedRequest::decode(plain.as_slice()).map_err(|_| refuse("the request does not decode"))?;
+    if !app.nonces.lock().is_new(nonce, forwarded.sent_millis, now_millis()) {
+        return Err(refuse("the request was sent before, or long ago"));
+    }
     let incoming = forwarded.into_incoming().ok_or_else(|| refuse("the request is not valid"))?;
     let outgoing = app.execute_queued(Arc::clone(&core), &incoming).await;
     let (header_names, header_values) = outgoing.headers.into_iter().unzip();
@@ -167,6 +179,7 @@ impl From<&Incoming> for ForwardedRequest {
             idempotency_key: request.idempotency_key.clone(),
             remote_address: request.remote_address.map(|address| address.to_string()).unwrap_or_default(),
             timeout_millis: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            sent_millis: now_millis(),
         }
     }
 }
@@ -174,6 +187,7 @@ impl From<&Incoming> for ForwardedRequest {
 impl ForwardedRequest {
     fn into_incoming(self) -> Option<Incoming> {
         let operation = operation(&self.operation)?;
+        let body_bytes = self.data_json.len();
         let request = Request {
             id: self.id,
             operation,
@@ -192,9 +206,39 @@ impl ForwardedRequest {
             query: Vec::new(),
             consistency: Consistency::Linearizable,
             wanted_indexes: Vec::new(),
+            body_bytes,
             deadline: Instant::now() + Duration::from_millis(self.timeout_millis),
         })
     }
+}
+
+/// The nonces of the requests that this node ran, so that none is run again by somebody who recorded it. One that is too
+/// old to be remembered is refused for its age.
+#[derive(Default)]
+pub(crate) struct Nonces {
+    known: HashSet<[u8; 16]>,
+    order: VecDeque<(u64, [u8; 16])>,
+}
+
+impl Nonces {
+    /// Whether a request may run; from now on it may not.
+    fn is_new(&mut self, nonce: &[u8; 16], sent_millis: u64, now_millis: u64) -> bool {
+        while let Some((seen_at, oldest)) = self.order.front().copied()
+            && (seen_at.abs_diff(now_millis) > 2 * MAX_AGE_MILLIS || self.order.len() >= MAX_NONCES)
+        {
+            self.order.pop_front();
+            self.known.remove(&oldest);
+        }
+        if sent_millis.abs_diff(now_millis) > MAX_AGE_MILLIS || !self.known.insert(*nonce) {
+            return false;
+        }
+        self.order.push_back((now_millis, *nonce));
+        true
+    }
+}
+
+fn now_millis() -> u64 {
+    u64::try_from(view::now().nanos() / 1_000_000).unwrap_or(0)
 }
 
 fn operation(word: &str) -> Option<Operation> {
@@ -202,4 +246,52 @@ fn operation(word: &str) -> Option<Operation> {
     [O::Create, O::Read, O::Update, O::Patch, O::Delete, O::List, O::Scan, O::Header, O::Help]
         .into_iter()
         .find(|operation| operation.as_str() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_request_that_was_recorded_is_not_run_again() {
+        let (app, _) = App::start_dev(Config::memory("127.0.0.1:0"), Some("root-of-test")).await.unwrap();
+        let core = app.shared.serving().unwrap();
+        let (sender, nonce) = (7, [1; 16]);
+        let request = |sent_millis| ForwardedRequest {
+            id: "1".into(),
+            operation: "update".into(),
+            path: "auth/token/create".into(),
+            data_json: "{}".into(),
+            token: Some("root-of-test".into()),
+            timeout_millis: 20_000,
+            sent_millis,
+            ..ForwardedRequest::default()
+        };
+        let body = |nonce: [u8; 16], sent_millis| {
+            let envelope = Envelope { from: sender, to: app.identity.id(), nonce: &nonce, method: METHOD };
+            let message = request(sent_millis).encode_to_vec();
+            let sealed = core.barrier().seal_forward(&envelope, &message, &mut SystemRandomness::default()).unwrap();
+            [nonce.as_slice(), &sealed].concat()
+        };
+        let from = Peer { id: Some(sender), public_key: [0; 32], address: ([127, 0, 0, 1], 1).into() };
+        let recorded = body(nonce, now_millis());
+        assert!(answer(&app, from, &recorded).await.is_ok());
+        assert!(matches!(answer(&app, from, &recorded).await, Err(CallError::Denied(_))));
+        assert!(answer(&app, from, &body([2; 16], now_millis())).await.is_ok());
+        let late = body([3; 16], now_millis() - 2 * MAX_AGE_MILLIS);
+        assert!(matches!(answer(&app, from, &late).await, Err(CallError::Denied(_))));
+    }
+
+    #[test]
+    fn what_is_too_old_to_be_remembered_is_refused_for_its_age() {
+        let mut nonces = Nonces::default();
+        let start = 10 * MAX_AGE_MILLIS;
+        assert!(nonces.is_new(&[1; 16], start, start));
+        let later = start + 2 * MAX_AGE_MILLIS + 1;
+        assert!(nonces.is_new(&[2; 16], later, later));
+        assert_eq!((nonces.known.len(), nonces.order.len()), (1, 1), "the first is forgotten");
+        assert!(!nonces.is_new(&[1; 16], start, later), "and too old to run");
+        assert!(!nonces.is_new(&[2; 16], later, later));
+    }
 }

@@ -1,5 +1,6 @@
 //! The seam between HTTP and everything else: what the HTTP layer hands in, and what it gets back to send.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub struct Incoming {
     pub consistency: Consistency,
     /// Values of `X-Vault-Index`.
     pub wanted_indexes: Vec<String>,
+    /// How long the body was.
+    pub body_bytes: usize,
     /// When the client stops to wait.
     pub deadline: Instant,
 }
@@ -51,4 +54,7 @@ pub struct Outgoing {
 pub trait Gateway: Send + Sync + 'static {
     /// Serves a request.
     fn serve(&self, incoming: Incoming) -> BoxFuture<'_, Outgoing>;
+
+    /// Whether a token from an address works, or what its sender is answered. Asked before a large body is taken.
+    fn vouch<'a>(&'a self, token: &'a str, client: IpAddr, deadline: Instant) -> BoxFuture<'a, Result<(), Outgoing>>;
 }

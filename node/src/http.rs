@@ -18,6 +18,5 @@ pub mod response;
 pub mod error;
 pub mod in_flight;
 
-pub mod connection;
 pub mod stall;
 pub mod tls;

@@ -3,7 +3,9 @@
 //! A write runs on whatever view this node has, because its guards find out. A reply that no committed batch carries is
 //! a read, and leaves only after a read point that is not older than the request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use conclave_batch::Outcome;
 use conclave_raft::{ProposeError, ReadError, Role};
@@ -15,6 +17,8 @@ use conclave_vault::core::{Core, Done, Plan};
 use conclave_vault::errand::{Answer, Errand, Errands};
 use conclave_vault::error::{Error, ErrorKind};
 use conclave_vault::reply::Reply;
+use conclave_vault::token;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -37,6 +41,8 @@ enum Run {
     Asked(Errand),
     Finished(Box<Result<Reply, Error>>, Option<u64>),
     Conflict(u64),
+    /// What was asked only the leader can do. Nothing was committed, so that it is counted once.
+    ForLeader,
 }
 
 impl App {
@@ -81,6 +87,13 @@ impl App {
                 Run::Conflict(index) => {
                     let applied = self.while_in_contact(self.raft.wait_applied(index, incoming.deadline)).await;
                     applied.unwrap_or(Err(ReadError::Timeout)).map_err(read_failed)?;
+                }
+                Run::ForLeader => {
+                    if let Some(outgoing) = forward::to_leader(self, core, incoming).await? {
+                        return Ok(outgoing);
+                    }
+                    // Whoever leads now is to be asked, which may be this node.
+                    self.confirm_leader(incoming.deadline).await?;
                 }
             }
             races += 1;
@@ -134,14 +147,18 @@ impl App {
             // Just unsealed, or just rotated. If it fails, whatever must be encrypted says so.
             let _ = self.reserve_uses(core).await;
         }
-        let mut done = self.run_serving(core, incoming, errands)?;
+        let mut done = self.run_aside(core, incoming, errands).await?;
         if done.batch.is_none() && done.errand.is_none() && !reads_only {
             // Nothing is committed that could find out about a stale view, so the view must not be one.
             self.read_point(incoming).await?;
-            done = self.run_serving(core, incoming, errands)?;
+            done = self.run_aside(core, incoming, errands).await?;
         }
         if let Some(errand) = done.errand {
             return Ok(Run::Asked(errand));
+        }
+        let action = done.result.as_ref().ok().and_then(|reply| reply.action.as_ref());
+        if action.is_some_and(Action::is_for_the_leader) && self.raft.status().role != Role::Leader {
+            return Ok(Run::ForLeader);
         }
         let Some(proposal) = done.batch else { return Ok(Run::Finished(Box::new(done.result), None)) };
         match self.propose(&proposal, incoming.deadline).await? {
@@ -162,6 +179,19 @@ impl App {
     fn plan(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Plan, Error> {
         let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
         Ok(core.plan(&view, &incoming.request))
+    }
+
+    /// A run, beside the executor if it may take long: hashing or encrypting megabytes takes a while, and heartbeats must
+    /// not wait for that.
+    async fn run_aside(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Done, Error> {
+        let is_large = incoming.body_bytes >= self.config.limits.aside_bytes;
+        // A runtime with one thread has nowhere else to run it.
+        if !is_large || Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return self.run_serving(core, incoming, errands);
+        }
+        // The semaphore is never closed.
+        let _turn = self.large_runs.acquire().await;
+        tokio::task::block_in_place(|| self.run_serving(core, incoming, errands))
     }
 
     /// A run whose result counts only if the node still serves after it: a seal or a snapshot may have come between.
@@ -230,20 +260,49 @@ impl App {
         })
     }
 
+    /// Makes sure that this node's data is as fresh as the request wants it. How stale it may be is the operator's to
+    /// say: tokens and policies are as stale as everything else, and who holds a revoked token would wish for more.
     async fn read_point(&self, incoming: &Incoming) -> Result<(), Error> {
-        match incoming.consistency {
-            Consistency::Local => return Ok(()),
-            Consistency::Bounded(age) if self.last_read_point.lock().is_some_and(|at| at.elapsed() <= age) => {
-                return Ok(());
-            }
-            Consistency::Bounded(_) | Consistency::Linearizable => {}
+        let wanted = match incoming.consistency {
+            Consistency::Linearizable => Duration::ZERO,
+            Consistency::Bounded(age) => age,
+            Consistency::Local => Duration::MAX,
+        };
+        let allowed = wanted.min(self.config.max_staleness);
+        if !allowed.is_zero() && self.last_read_point.lock().is_some_and(|at| at.elapsed() <= allowed) {
+            return Ok(());
         }
+        self.confirm_leader(incoming.deadline).await
+    }
+
+    async fn confirm_leader(&self, deadline: Instant) -> Result<(), Error> {
         let asked_at = Instant::now();
-        let confirmed = self.while_in_contact(self.raft.read_point(incoming.deadline)).await;
+        let confirmed = self.while_in_contact(self.raft.read_point(deadline)).await;
         confirmed.unwrap_or(Err(ReadError::NoLeader)).map_err(read_failed)?;
         let mut last = self.last_read_point.lock();
         *last = (*last).max(Some(asked_at));
         Ok(())
+    }
+
+    /// Whether a token works. If not as far as this node knows, it catches up first: the token may be new.
+    pub(crate) async fn check_token(
+        &self,
+        core: &Arc<Core>,
+        token: &str,
+        client: IpAddr,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let check = || {
+            let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
+            let mut random = SystemRandomness::default();
+            let context = self.context(&mut random);
+            token::authenticate(&mut core.store(&view), &context, token, Some(client)).map(drop)
+        };
+        if check().is_ok() {
+            return Ok(());
+        }
+        self.confirm_leader(deadline).await?;
+        check()
     }
 
     async fn await_wanted_index(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<(), Error> {
@@ -296,3 +355,6 @@ fn read_failed(error: ReadError) -> Error {
         ReadError::Stopped => unavailable("this node is stopping"),
     }
 }
+
+#[cfg(test)]
+mod tests;

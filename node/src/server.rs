@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conclave_raft::admission::Pool;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,6 @@ use crate::app::{App, StartError};
 use crate::config::{self, Config, Problem};
 use crate::dev::{self, DevError};
 use crate::fresh::DevSecrets;
-use crate::http::connection::Connections;
 use crate::http::endpoint::Services;
 use crate::http::listener::{Bound, ListenError};
 use crate::http::tls::Certificates;
@@ -230,7 +230,7 @@ async fn bind(app: &Arc<App>, config: &Config) -> Result<Vec<Bound>, ListenError
         config.limits.clone(),
         refresh,
     );
-    let connections = Connections::new(&config.limits);
+    let connections = Pool::new(config.limits.connections);
     let mut bound = Vec::new();
     for listener in &config.listeners {
         let listener = Bound::bind(listener.clone(), services.clone(), connections.clone()).await?;

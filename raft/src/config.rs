@@ -59,10 +59,19 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Largest message from somebody who is no member, in bytes.
     pub stranger_bytes: usize,
-    /// Connections from those who are no members.
+    /// Connections from those who are no members. Past it, a new one takes the place of the oldest, of the source that
+    /// has most.
     pub stranger_connections: usize,
-    /// Handshakes under way at once.
+    /// Time that a connection of somebody who is no member may last; joining takes a few calls.
+    pub stranger_time: Duration,
+    /// Calls of those who are no members at once. Past it, a new one takes the place of the oldest, of the source that
+    /// has most.
+    pub stranger_calls: usize,
+    /// Handshakes under way at once. Past it, a new one takes the place of the oldest, of the source that has most;
+    /// addresses of members come before all others.
     pub handshakes: usize,
+    /// Time for one handshake.
+    pub handshake_time: Duration,
     /// Entries applied since the last snapshot that make a new one.
     pub snapshot_entries: u64,
     /// Bytes appended since the last snapshot that make a new one.
@@ -85,7 +94,10 @@ impl Default for Limits {
             message_bytes: 8 << 20,
             stranger_bytes: 64 << 10,
             stranger_connections: 64,
-            handshakes: 64,
+            stranger_time: Duration::from_secs(60),
+            stranger_calls: 256,
+            handshakes: 512,
+            handshake_time: Duration::from_secs(3),
             snapshot_entries: 100_000,
             snapshot_bytes: 256 << 20,
             keep_entries: 200_000,

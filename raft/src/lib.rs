@@ -6,6 +6,9 @@
 //!
 //! Read in this order: `raft` and `start` put everything together, `propose`, `gate` and `queue` are the way of a
 //! write, `read` that of a read, `log` and `machine` are storage as openraft sees it, the rest is the network.
+//! [`admission`] shares what strangers may hold open, here and at the HTTP port.
+
+pub mod admission;
 
 mod config;
 mod error;

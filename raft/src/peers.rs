@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ use crate::tls::Tls;
 use crate::types::{Endpoint, LogId, StoredMembership};
 use crate::wire::{self, proto};
 
+/// Addresses of members that are remembered. A cluster has a few nodes; more means that addresses change often.
+const MAX_SOURCES: usize = 1_024;
 const FILE: &str = "node.cluster";
 const VERSION: u32 = 1;
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -36,6 +39,8 @@ pub(crate) struct Peers {
     timing: Timing,
     known: RwLock<Known>,
     links: Mutex<Links>,
+    /// Whence a member's key was proven, and whose. At most [`MAX_SOURCES`].
+    sources: Mutex<HashMap<IpAddr, u64>>,
     /// Told the id of each node whose replication lane came up.
     opened: mpsc::Sender<u64>,
 }
@@ -80,6 +85,7 @@ impl Peers {
             timing,
             known: RwLock::new(known),
             links: Mutex::default(),
+            sources: Mutex::default(),
             opened,
         })
     }
@@ -175,6 +181,27 @@ impl Peers {
     /// The member that holds a key.
     pub(crate) fn id_of(&self, key: &[u8; 32]) -> Option<u64> {
         self.known.read().keys.get(key).copied()
+    }
+
+    /// Whether members come from an address: one named in the membership, or one from which a key was proven.
+    pub(crate) fn is_source(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let proven = self.sources.lock().get(&address).copied();
+        let known = self.known.read();
+        let is_named = |endpoint: &Endpoint| {
+            endpoint.cluster_addr.parse::<SocketAddr>().is_ok_and(|named| named.ip().to_canonical() == address)
+        };
+        proven.is_some_and(|id| known.keys.values().any(|known| *known == id))
+            || known.members.values().chain(known.hints.values()).any(is_named)
+    }
+
+    /// Remembers that a member came from an address.
+    pub(crate) fn add_source(&self, address: IpAddr, id: u64) {
+        let mut sources = self.sources.lock();
+        if sources.len() >= MAX_SOURCES {
+            sources.clear();
+        }
+        sources.insert(address.to_canonical(), id);
     }
 
     pub(crate) fn endpoint(&self, id: u64) -> Option<Endpoint> {

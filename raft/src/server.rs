@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::admission::{Pool, Share};
 use bytes::Bytes;
 use futures::Stream;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -39,7 +40,6 @@ use crate::tls;
 use crate::wire::proto::door_server::DoorServer;
 use crate::wire::proto::peers_server::PeersServer;
 
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// Pause after the system refused a connection, for want of file descriptors usually.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STREAMS_PER_CONNECTION: u32 = 4_096;
@@ -81,7 +81,8 @@ pub(crate) async fn serve(
     let door = DoorServer::new(Strangers(answers))
         .max_decoding_message_size(limits.stranger_bytes)
         .max_encoding_message_size(limits.message_bytes);
-    let services = Services { members: InterceptedService::new(members, check), door };
+    let members = InterceptedService::new(members, check);
+    let services = Services { members, door, calls: Pool::new(limits.stranger_calls) };
     let (sender, accepted) = mpsc::channel(limits.handshakes);
     let accepting = tokio::spawn(accept(listener, acceptor, peers, limits, stop.clone(), sender));
     let mut ended = stop;
@@ -108,6 +109,8 @@ pub(crate) async fn serve(
 struct Services<M, D> {
     members: M,
     door: D,
+    /// Calls of strangers under way, each of which may hold a message that arrives slowly.
+    calls: Arc<Pool>,
 }
 
 type HttpRequest = http::Request<tonic::body::Body>;
@@ -133,14 +136,28 @@ where
     fn call(&mut self, request: HttpRequest) -> Self::Future {
         let service = request.uri().path().trim_start_matches('/').split('/').next();
         if service == Some(D::NAME) {
-            return Box::pin(self.door.call(request));
+            let source = request.extensions().get::<Connection>().map(|connection| connection.address.ip());
+            let Some(share) = source.and_then(|source| self.calls.enter(source, 1)) else {
+                return Box::pin(std::future::ready(Ok(too_many())));
+            };
+            let answered = self.door.call(request);
+            return Box::pin(async move {
+                tokio::select! {
+                    answer = answered => answer,
+                    () = share.taken() => Ok(too_many()),
+                }
+            });
         }
         let answered = self.members.call(request);
         Box::pin(async move { Ok(answered.await?.map(tonic::body::Body::new)) })
     }
 }
 
-/// Accepts for as long as the process lives; nothing that a stranger does ends it.
+fn too_many() -> HttpResponse {
+    Status::resource_exhausted("too many strangers call at once; try again").into_http()
+}
+
+/// Accepts for as long as the process lives; nothing that a stranger does ends it or holds it up.
 async fn accept(
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -149,10 +166,9 @@ async fn accept(
     stop: watch::Receiver<bool>,
     sender: mpsc::Sender<io::Result<Accepted>>,
 ) {
-    let handshakes = Arc::new(Semaphore::new(limits.handshakes));
-    let strangers = Arc::new(Semaphore::new(limits.stranger_connections));
+    let (handshakes, strangers) = (Pool::new(limits.handshakes), Pool::new(limits.stranger_connections));
+    let gate = Arc::new(Gate { acceptor, peers, limits, handshakes, strangers, stop });
     loop {
-        let Ok(handshake) = handshakes.clone().acquire_owned().await else { return };
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -161,50 +177,76 @@ async fn accept(
                 continue;
             }
         };
-        let (acceptor, peers, strangers) = (acceptor.clone(), peers.clone(), strangers.clone());
-        let (stop, sender) = (stop.clone(), sender.clone());
+        let (gate, sender) = (gate.clone(), sender.clone());
         tokio::spawn(async move {
-            let greeted =
-                tokio::time::timeout(HANDSHAKE_LIMIT, greet(stream, address, acceptor, &peers, &strangers, stop));
-            let accepted = match greeted.await {
-                Ok(Ok(accepted)) => accepted,
-                Ok(Err(error)) => return tracing::debug!(%address, %error, "a handshake failed"),
-                Err(_) => return tracing::debug!(%address, "a handshake took too long"),
-            };
-            drop(handshake);
-            // The receiver is gone only when this node stops.
-            let _ = sender.send(Ok(accepted)).await;
+            match gate.greet(stream, address).await {
+                // The receiver is gone only when this node stops.
+                Ok(accepted) => drop(sender.send(Ok(accepted)).await),
+                Err(error) => tracing::debug!(%address, %error, "a handshake failed"),
+            }
         });
     }
 }
 
-async fn greet(
-    stream: TcpStream,
-    address: SocketAddr,
+/// What stands between a connection and this node.
+struct Gate {
     acceptor: TlsAcceptor,
-    peers: &Peers,
-    strangers: &Arc<Semaphore>,
-    mut stop: watch::Receiver<bool>,
-) -> io::Result<Accepted> {
-    stream.set_nodelay(true)?;
-    let stream = acceptor.accept(stream).await?;
-    let public_key = tls::proven_key(stream.get_ref().1).ok_or(io::ErrorKind::PermissionDenied)?;
-    let stranger = match peers.id_of(&public_key) {
-        Some(_) => None,
-        None => Some(strangers.clone().try_acquire_owned().map_err(|_| io::ErrorKind::QuotaExceeded)?),
-    };
-    let stopped = Box::pin(async move {
-        let _ = stop.wait_for(|stopped| *stopped).await;
-    });
-    Ok(Accepted { stream, connection: Connection { public_key, address }, stopped, _stranger: stranger })
+    peers: Arc<Peers>,
+    limits: Limits,
+    /// Those who have not proven a key yet.
+    handshakes: Arc<Pool>,
+    /// Those whose key is no member's.
+    strangers: Arc<Pool>,
+    stop: watch::Receiver<bool>,
 }
 
-/// An encrypted connection that breaks off when this node stops.
+impl Gate {
+    /// The handshake, unless it takes too long or newer ones need its place.
+    async fn greet(&self, stream: TcpStream, address: SocketAddr) -> io::Result<Accepted> {
+        stream.set_nodelay(true)?;
+        let source = address.ip();
+        let share = match self.peers.is_source(source) {
+            true => self.handshakes.enter_preferred(source, 1),
+            false => self.handshakes.enter(source, 1),
+        };
+        let share = share.ok_or(io::ErrorKind::QuotaExceeded)?;
+        let stream = tokio::select! {
+            done = tokio::time::timeout(self.limits.handshake_time, self.acceptor.accept(stream)) => done??,
+            () = share.taken() => return Err(io::ErrorKind::QuotaExceeded.into()),
+        };
+        let public_key = tls::proven_key(stream.get_ref().1).ok_or(io::ErrorKind::PermissionDenied)?;
+        let stranger = match self.peers.id_of(&public_key) {
+            Some(id) => {
+                self.peers.add_source(source, id);
+                None
+            }
+            None => Some(self.strangers.enter(source, 1).ok_or(io::ErrorKind::QuotaExceeded)?),
+        };
+        let ended = Box::pin(end(self.stop.clone(), stranger, self.limits.stranger_time));
+        Ok(Accepted { stream, connection: Connection { public_key, address }, ended })
+    }
+}
+
+/// Ends when a connection must: with this node, and a stranger's also after a while or when others need its place.
+async fn end(mut stop: watch::Receiver<bool>, stranger: Option<Share>, time: Duration) {
+    let stopped = async {
+        let _ = stop.wait_for(|stopped| *stopped).await;
+    };
+    match stranger {
+        None => stopped.await,
+        Some(share) => tokio::select! {
+            () = stopped => {}
+            () = share.taken() => {}
+            () = tokio::time::sleep(time) => {}
+        },
+    }
+}
+
+/// An encrypted connection that breaks off when it must end.
 struct Accepted {
     stream: TlsStream<TcpStream>,
     connection: Connection,
-    stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
-    _stranger: Option<OwnedSemaphorePermit>,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Connected for Accepted {
@@ -217,9 +259,9 @@ impl Connected for Accepted {
 
 impl AsyncRead for Accepted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.stopped.as_mut().poll(cx).is_ready() {
+        if self.ended.as_mut().poll(cx).is_ready() {
             // Polled again, a finished future would panic.
-            self.stopped = Box::pin(std::future::ready(()));
+            self.ended = Box::pin(std::future::ready(()));
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buf)
@@ -304,4 +346,66 @@ pub(crate) fn while_member<T: Send + 'static>(
     use futures::StreamExt;
     let still = move |_: &T| std::future::ready(peers.id_of(&caller.connection.public_key) == Some(caller.id));
     input.take_while(still)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A door behind which nobody ever answers.
+    #[derive(Clone, Default)]
+    struct Silent(Arc<AtomicUsize>);
+
+    struct Waiting(Arc<AtomicUsize>);
+
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    impl NamedService for Silent {
+        const NAME: &'static str = "door";
+    }
+
+    impl Service<HttpRequest> for Silent {
+        type Response = HttpResponse;
+        type Error = Infallible;
+        type Future = BoxFuture<'static, Result<HttpResponse, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: HttpRequest) -> Self::Future {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let waiting = Waiting(self.0.clone());
+            Box::pin(async move {
+                std::future::pending::<()>().await;
+                drop(waiting);
+                unreachable!("it waits for ever")
+            })
+        }
+    }
+
+    // check 198
+    #[tokio::test(start_paused = true)]
+    async fn calls_of_strangers_have_a_limit_and_the_newest_are_heard() {
+        let door = Silent::default();
+        let mut services = Services { members: door.clone(), door: door.clone(), calls: Pool::new(4) };
+        let mut calls = Vec::new();
+        for _ in 0..10 {
+            let mut request = http::Request::new(tonic::body::Body::empty());
+            *request.uri_mut() = http::Uri::from_static("/door/Call");
+            let connection = Connection { public_key: [0; 32], address: ([127, 0, 0, 1], 1).into() };
+            request.extensions_mut().insert(connection);
+            calls.push(tokio::spawn(services.call(request)));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert!(door.0.load(Ordering::SeqCst) <= 4);
+        }
+        let ended: Vec<_> = calls.iter().map(tokio::task::JoinHandle::is_finished).collect();
+        assert_eq!(ended, [[true; 6].as_slice(), &[false; 4]].concat());
+    }
 }

@@ -15,20 +15,24 @@ pub(crate) const LOG_REFUSED_SHARE_INTERVAL: Duration = Duration::from_secs(10);
 /// Bounds on what strangers, clients and files may make the server hold. Past each there is a clear answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections to all listeners together. Past it, accepting waits until one ends.
+    /// Connections to all listeners together. Past it, a new one takes the place of the one that is idle longest,
+    /// of the client that has most. There is no limit for one client: behind a load balancer all are one.
     pub connections: usize,
-    /// Connections from one address. Past it, a new one is closed at once, so that one client cannot take them all.
-    pub connections_per_address: usize,
-    /// TLS handshakes under way at once; others wait for their turn within [`Limits::handshake_time`].
+    /// TLS handshakes under way at once on one listener. Past it, a new one takes the place of the oldest, of the
+    /// client that has most.
     pub handshakes: usize,
-    /// Time for one TLS handshake, waiting included.
+    /// Time for one TLS handshake.
     pub handshake_time: Duration,
     /// Time from the connection to the end of its first request's headers.
     pub header_time: Duration,
-    /// Time that a connection may lie idle between requests (HTTP/1.1).
+    /// Time that a connection may lie idle between requests.
     pub idle_time: Duration,
     /// Time for one request's body to arrive.
     pub body_time: Duration,
+    /// Time that a body may bring nothing, at its beginning too (408).
+    pub body_pause_time: Duration,
+    /// Bytes a second that a body must bring on average after its first pause (408).
+    pub body_bytes_per_sec: usize,
     /// Time that a client may refuse to take bytes of a reply.
     pub write_stall_time: Duration,
     /// Time between pings on an HTTP/2 connection, and time to answer one.
@@ -49,18 +53,21 @@ pub struct Limits {
     pub query_parameters: usize,
     /// Requests being served at once (503).
     pub requests: usize,
-    /// Further requests for health, seal status and unsealing, which must get through when all else is full.
-    pub reserved_requests: usize,
+    /// Further requests for health, seal status and leader, which must get through when all else is full.
+    pub status_requests: usize,
+    /// Further requests that initialise or unseal, or start to; they too must get through.
+    pub unseal_requests: usize,
     /// A request's body, in bytes, unless the listener says otherwise (413).
     pub body_bytes: usize,
-    /// The body of a request without a token, in bytes (413).
+    /// The body of a request without a token, in bytes (413). With one, this much is taken before the token is known.
     pub body_bytes_without_token: usize,
     /// The body that brings an unseal share, in bytes (413).
     pub unseal_body_bytes: usize,
-    /// Bodies held in memory at once, in bytes (503).
+    /// Bodies held in memory at once, from the first byte to the reply, in bytes (503). Each counts for at least
+    /// [`Limits::body_bytes_without_token`] while it arrives. Past it, what arrives for the client that holds most ends.
     pub all_bodies_bytes: usize,
-    /// A body from this size on is parsed off the executor, in bytes.
-    pub parse_aside_bytes: usize,
+    /// A body from this size on is parsed, and its request run, off the executor, in bytes.
+    pub aside_bytes: usize,
     /// Bytes of a refused body that are read and thrown away, so that the client can read the refusal.
     pub discard_bytes: usize,
     /// Time for throwing them away.
@@ -93,12 +100,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 16_384,
-            connections_per_address: 4_096,
-            handshakes: 256,
+            handshakes: 1_024,
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(300),
             body_time: Duration::from_secs(30),
+            body_pause_time: Duration::from_secs(5),
+            body_bytes_per_sec: 4 << 10,
             write_stall_time: Duration::from_secs(60),
             ping_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(10),
@@ -109,12 +117,13 @@ impl Default for Limits {
             idempotency_key_bytes: conclave_vault::idempotency::MAX_KEY_BYTES,
             query_parameters: 256,
             requests: 8_192,
-            reserved_requests: 256,
+            status_requests: 256,
+            unseal_requests: 64,
             body_bytes: 32 << 20,
             body_bytes_without_token: 64 << 10,
             unseal_body_bytes: 4 << 10,
             all_bodies_bytes: 512 << 20,
-            parse_aside_bytes: 64 << 10,
+            aside_bytes: 64 << 10,
             discard_bytes: 64 << 20,
             discard_time: Duration::from_secs(5),
             request_time: Duration::from_secs(90),

@@ -44,6 +44,7 @@ struct Draft {
     cluster_name: Option<String>,
     default_lease_ttl: Option<Duration>,
     max_lease_ttl: Option<Duration>,
+    max_staleness: Option<Duration>,
     disable_mlock: Option<bool>,
     ui: Option<bool>,
     raw_storage_endpoint: Option<bool>,
@@ -171,6 +172,7 @@ impl Draft {
         set(&mut self.cluster_name, section.filled("cluster_name"));
         set(&mut self.default_lease_ttl, section.duration("default_lease_ttl").filter(|ttl| !ttl.is_zero()));
         set(&mut self.max_lease_ttl, section.duration("max_lease_ttl").filter(|ttl| !ttl.is_zero()));
+        set(&mut self.max_staleness, section.duration("max_staleness"));
         set(&mut self.disable_mlock, section.boolean("disable_mlock"));
         set(&mut self.ui, section.boolean("ui"));
         set(&mut self.raw_storage_endpoint, section.boolean("raw_storage_endpoint"));
@@ -268,6 +270,7 @@ impl Draft {
         if config.default_lease_ttl > config.max_lease_ttl {
             fail(problems, "", 0, "default_lease_ttl must not be above max_lease_ttl");
         }
+        config.max_staleness = self.max_staleness.unwrap_or(Duration::ZERO);
         config.disable_mlock = self.disable_mlock.unwrap_or(false);
         config.ui = self.ui.unwrap_or(false);
         config.raw_storage_endpoint = self.raw_storage_endpoint.unwrap_or(false);

@@ -1,20 +1,26 @@
 //! A request's body: buffered within limits while it arrives, or thrown away.
 //!
-//! Everything is bounded at once: one body, all bodies together, and the time one may take. A declared length is only
-//! believed where it makes a refusal quicker.
+//! Everything is bounded at once: one body, all bodies together, how long one may take, and how long it may pause. A
+//! declared length is only believed where it makes a refusal quicker. Whoever sends slowly holds only his own share of
+//! the memory, and a body counts as nothing else until it is whole: no place among the requests is taken for it.
 
+use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use conclave_raft::admission::{Hold, Pool, Share};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::config::Limits;
+use crate::gateway::Outgoing;
+use crate::http::error::failure;
 
 /// Why a body was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,37 +51,66 @@ impl BodyError {
     }
 }
 
+impl From<BodyError> for Outgoing {
+    fn from(error: BodyError) -> Self {
+        failure(error.status(), &[&error.to_string()])
+    }
+}
+
 /// Memory for all bodies together, in units of 1,024 bytes.
 #[derive(Clone)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget(Arc<Pool>);
 
 const UNIT_BYTES: usize = 1024;
 
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new((bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS))))
+        Self(Pool::new(bytes / UNIT_BYTES))
+    }
+
+    /// What is held of it, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.0.held() * UNIT_BYTES
     }
 }
 
-/// A body in memory; gives its part of the budget back when dropped.
+/// What one request's body may be.
+pub struct Terms<'a> {
+    /// Its size, in bytes (413).
+    pub most: usize,
+    /// Time for all of it.
+    pub time: Duration,
+    /// Whose memory it takes.
+    pub client: IpAddr,
+    /// Bounds on everybody's.
+    pub limits: &'a Limits,
+}
+
+/// A whole body in memory; gives its part of the budget back when dropped.
 pub struct Buffered {
     /// The bytes, wiped when dropped.
     pub bytes: Zeroizing<Vec<u8>>,
-    share: Option<OwnedSemaphorePermit>,
+    /// Its part of the budget, which nobody can take any more.
+    pub memory: Hold,
 }
 
-impl Buffered {
-    fn grow(&mut self, chunk: &[u8], budget: &Budget) -> Result<(), BodyError> {
-        let held = self.share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let wanted = (self.bytes.len() + chunk.len()).div_ceil(UNIT_BYTES);
-        let missing = u32::try_from(wanted.saturating_sub(held)).map_err(|_| BodyError::Busy)?;
-        if missing > 0 {
-            let permit = budget.0.clone().try_acquire_many_owned(missing).map_err(|_| BodyError::Busy)?;
-            match &mut self.share {
-                Some(share) => share.merge(permit),
-                None => self.share = Some(permit),
+/// A body on its way.
+struct Arriving<'a> {
+    bytes: Zeroizing<Vec<u8>>,
+    share: &'a Share,
+    /// What was paid for, in units.
+    units: usize,
+}
+
+impl Arriving<'_> {
+    fn grow(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
+        let units = (self.bytes.len() + chunk.len()).div_ceil(UNIT_BYTES);
+        if units > self.units {
+            if !self.share.resize(units) {
+                return Err(BodyError::Busy);
             }
+            self.units = units;
         }
         if self.bytes.capacity() < self.bytes.len() + chunk.len() {
             // Growing by hand wipes what a reallocation would leave behind.
@@ -89,35 +124,80 @@ impl Buffered {
     }
 }
 
-/// Reads a whole body of at most `most` bytes within `time`.
+/// Reads a whole body. The first bytes are taken from anybody; before there are more than
+/// [`Limits::body_bytes_without_token`], `vouch` says whether this client may send them, or what it is answered.
 pub async fn read<B>(
     body: &mut B,
     headers: &HeaderMap,
-    most: usize,
-    time: Duration,
+    terms: &Terms<'_>,
     budget: &Budget,
-) -> Result<Buffered, BodyError>
+    vouch: impl Future<Output = Result<(), Outgoing>>,
+) -> Result<Buffered, Outgoing>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let free = terms.limits.body_bytes_without_token;
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > most as u64) {
-        return Err(BodyError::TooLarge);
+    if declared.is_some_and(|length| length > terms.most as u64) {
+        return Err(BodyError::TooLarge.into());
     }
-    let mut buffered = Buffered { bytes: Zeroizing::new(Vec::new()), share: None };
+    // As much as anybody may send is counted from the start, so that there are not more bodies than memory for them.
+    let first = free.min(terms.most).div_ceil(UNIT_BYTES).max(1);
+    let share = Arc::new(budget.0.enter(terms.client, first).ok_or(BodyError::Busy)?);
     let fill = async {
-        while let Some(frame) = body.frame().await {
-            // A trailer is no data and means nothing here.
-            let Ok(chunk) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
-            if buffered.bytes.len() + chunk.len() > most {
-                return Err(BodyError::TooLarge);
-            }
-            buffered.grow(&chunk, budget)?;
+        let mut arriving = Arriving { bytes: Zeroizing::new(Vec::new()), share: &share, units: first };
+        let mut vouch = Some(vouch);
+        if declared.is_some_and(|length| length > free as u64)
+            && let Some(vouch) = vouch.take()
+        {
+            vouch.await?;
         }
-        Ok(())
+        let started = Instant::now();
+        while let Some(frame) = next(body, started, arriving.bytes.len(), terms).await? {
+            // A trailer is no data and means nothing here.
+            let Ok(chunk) = frame.into_data() else { continue };
+            let length = arriving.bytes.len() + chunk.len();
+            if length > terms.most {
+                return Err(Outgoing::from(BodyError::TooLarge));
+            }
+            if length > free
+                && let Some(vouch) = vouch.take()
+            {
+                vouch.await?;
+            }
+            arriving.grow(&chunk)?;
+        }
+        Ok::<_, Outgoing>(arriving.bytes)
     };
-    tokio::time::timeout(time, fill).await.map_err(|_| BodyError::TooSlow)??;
-    Ok(buffered)
+    let bytes = tokio::select! {
+        biased;
+        () = share.taken() => return Err(BodyError::Busy.into()),
+        bytes = fill => bytes?,
+    };
+    let memory = share.hold();
+    // Only ever smaller, which needs no room.
+    share.resize(bytes.len().div_ceil(UNIT_BYTES));
+    Ok(Buffered { bytes, memory })
+}
+
+/// The next part of a body, unless it pauses too long, is too slow altogether, or its time is over.
+async fn next<B>(
+    body: &mut B,
+    started: Instant,
+    received: usize,
+    terms: &Terms<'_>,
+) -> Result<Option<hyper::body::Frame<Bytes>>, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let limits = terms.limits;
+    let earned = Duration::from_secs_f64(received as f64 / limits.body_bytes_per_sec.max(1) as f64);
+    let pace = started + limits.body_pause_time + earned;
+    let deadline = pace.min(Instant::now() + limits.body_pause_time).min(started + terms.time);
+    match timeout_at(deadline, body.frame()).await {
+        Ok(frame) => frame.transpose().map_err(|_| BodyError::Broken),
+        Err(_) => Err(BodyError::TooSlow),
+    }
 }
 
 /// Reads and throws away what a refused request still sends, within limits. A client that is cut off while it sends
@@ -144,41 +224,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::Full;
-
-    use super::*;
-
-    async fn length(bytes: usize, declared: Option<&str>, most: usize, budget: &Budget) -> Result<usize, BodyError> {
-        let mut headers = HeaderMap::new();
-        if let Some(declared) = declared {
-            headers.insert(CONTENT_LENGTH, declared.parse().unwrap());
-        }
-        let mut body = Full::new(Bytes::from(vec![b'x'; bytes]));
-        read(&mut body, &headers, most, Duration::from_secs(1), budget).await.map(|buffered| buffered.bytes.len())
-    }
-
-    #[tokio::test]
-    async fn a_body_is_counted_whatever_it_declares() {
-        // check 194
-        let budget = Budget::new(1 << 20);
-        assert_eq!(length(100, None, 100, &budget).await, Ok(100));
-        assert_eq!(length(101, None, 100, &budget).await, Err(BodyError::TooLarge));
-        assert_eq!(length(101, Some("5"), 100, &budget).await, Err(BodyError::TooLarge));
-        assert_eq!(length(5, Some("101"), 100, &budget).await, Err(BodyError::TooLarge));
-    }
-
-    #[tokio::test]
-    async fn all_bodies_together_have_a_limit() {
-        let budget = Budget::new(4 * UNIT_BYTES);
-        let (mut first, mut second) = (Full::new(Bytes::from(vec![0; 3000])), Full::new(Bytes::from(vec![0; 3000])));
-        let headers = HeaderMap::new();
-        let held = read(&mut first, &headers, 9000, Duration::from_secs(1), &budget)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
-        let refused = read(&mut second, &headers, 9000, Duration::from_secs(1), &budget).await;
-        assert_eq!(refused.err(), Some(BodyError::Busy));
-        drop(held);
-        assert_eq!(length(3000, None, 9000, &budget).await, Ok(3000));
-    }
-}
+mod tests;

@@ -1,9 +1,10 @@
 //! One listener's answer to one request: admission, body, gateway, reply.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use conclave_raft::admission::{Hold, Share};
 use conclave_vault::request::Operation;
 use conclave_vault::time::Time;
 use futures::FutureExt;
@@ -11,15 +12,14 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use hyper::body::Body;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::config::{Limits, Listener};
 use crate::gateway::{Gateway, Outgoing};
-use crate::http::body::{self, Budget};
+use crate::http::body::{self, Budget, Buffered, Terms};
 use crate::http::error::{JSON, failure};
-use crate::http::in_flight::{Class, Entry, InFlight, Place};
-use crate::http::request::{self, Head};
+use crate::http::in_flight::{Entry, InFlight, Place};
+use crate::http::request::{self, Data, Head};
 use crate::http::response::{Echo, render};
 use crate::http::{forwarded, response};
 use crate::metrics::Metrics;
@@ -62,16 +62,21 @@ pub struct Endpoint {
     pub listener: Arc<Listener>,
 }
 
-/// A request that got a place.
+/// A request whose body is still to come.
 struct Admitted {
     head: Head,
     client: SocketAddr,
-    place: Place,
+    entry: Entry,
 }
 
 impl Endpoint {
-    /// Answers a request of a peer, whatever happens.
-    pub async fn answer<B>(&self, peer: SocketAddr, request: Request<B>) -> Response<Full<Bytes>>
+    /// Answers a request of a peer, whatever happens. Its connection counts as in use once the request is whole.
+    pub async fn answer<B>(
+        &self,
+        peer: SocketAddr,
+        connection: &Arc<Share>,
+        request: Request<B>,
+    ) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -87,7 +92,7 @@ impl Endpoint {
             match self.admit(peer, &parts, &mut echo) {
                 Ok(admitted) => {
                     operation = admitted.head.operation.as_str();
-                    self.fulfil(admitted, &parts.headers, &mut body, started).await
+                    self.fulfil(admitted, connection, &parts.headers, &mut body, started).await
                 }
                 Err(refusal) => refusal,
             }
@@ -114,22 +119,38 @@ impl Endpoint {
             client,
             started: now(),
         };
-        let class = if head.is_reserved() { Class::Reserved } else { Class::Ordinary };
-        let place = self.services.in_flight.enter(class, entry);
-        let place = place.ok_or_else(|| failure(503, &["the server is busy with too many requests, try again"]))?;
-        Ok(Admitted { head, client, place })
+        Ok(Admitted { head, client, entry })
     }
 
-    async fn fulfil<B>(&self, admitted: Admitted, headers: &HeaderMap, body: &mut B, started: Instant) -> Outgoing
+    /// A place among the requests being served. Taken when the body is there, so that nobody can take places by not
+    /// sending one.
+    fn place(&self, head: &Head, entry: Entry) -> Result<Place, Outgoing> {
+        let place = self.services.in_flight.enter(head.class(), entry);
+        place.ok_or_else(|| failure(503, &["the server is busy with too many requests, try again"]))
+    }
+
+    async fn fulfil<B>(
+        &self,
+        admitted: Admitted,
+        connection: &Arc<Share>,
+        headers: &HeaderMap,
+        body: &mut B,
+        started: Instant,
+    ) -> Outgoing
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let Admitted { head, client, place } = admitted;
+        let Admitted { head, client, entry } = admitted;
         if let Some(outgoing) = self.open_path(&head) {
             return outgoing;
         }
-        let data = match self.data(&head, headers, body).await {
-            Ok(data) => data,
+        let (data, memory) = match self.data(&head, client.ip(), headers, body).await {
+            Ok(data) => data.unzip(),
+            Err(refusal) => return refusal,
+        };
+        let _in_use = connection.hold();
+        let place = match self.place(&head, entry) {
+            Ok(place) => place,
             Err(refusal) => return refusal,
         };
         let deadline = started + self.listener.max_request_duration;
@@ -137,7 +158,8 @@ impl Endpoint {
         let gateway = self.services.gateway.clone();
         let task = tokio::spawn(async move {
             let outgoing = gateway.serve(incoming).await;
-            drop(place);
+            // What the body became lives until here, and so does what was paid for it.
+            drop((place, memory));
             outgoing
         });
         match tokio::time::timeout_at(deadline + self.services.limits.deadline_grace, task).await {
@@ -152,9 +174,10 @@ impl Endpoint {
     async fn data<B>(
         &self,
         head: &Head,
+        client: IpAddr,
         headers: &HeaderMap,
         body: &mut B,
-    ) -> Result<Option<(Map<String, Value>, bool)>, Outgoing>
+    ) -> Result<Option<(Data, Hold)>, Outgoing>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -163,16 +186,21 @@ impl Endpoint {
         }
         let limits = &self.services.limits;
         let most = head.body_limit(limits, self.listener.max_request_bytes);
-        let buffered = body::read(body, headers, most, self.listener.body_time, &self.services.bodies).await;
-        let buffered = buffered.map_err(|error| failure(error.status(), &[&error.to_string()]))?;
+        let terms = Terms { most, time: self.listener.body_time, client, limits };
+        let token = head.said.token.as_ref().map_or("", |token| token.as_str());
+        let vouch = self.services.gateway.vouch(token, client, Instant::now() + self.listener.body_time);
+        let Buffered { bytes, memory } = body::read(body, headers, &terms, &self.services.bodies, vouch).await?;
         let (content_type, most_fields) = (request::content_type(headers), limits.query_parameters);
-        if buffered.bytes.len() < limits.parse_aside_bytes {
-            return request::data_of(&buffered.bytes, content_type, most_fields).map(Some);
+        if bytes.len() < limits.aside_bytes {
+            let data = request::data_of(&bytes, content_type, most_fields)?;
+            return Ok(Some((data, memory)));
         }
         // A large body takes a while to parse, and other requests must not wait for that.
         let content_type = content_type.to_owned();
-        let parsed = tokio::task::spawn_blocking(move || request::data_of(&buffered.bytes, &content_type, most_fields));
-        parsed.await.unwrap_or_else(|_| Err(panicked())).map(Some)
+        let parsed = tokio::task::spawn_blocking(move || {
+            request::data_of(&bytes, &content_type, most_fields).map(|data| Some((data, memory)))
+        });
+        parsed.await.unwrap_or_else(|_| Err(panicked()))
     }
 
     /// Paths that this listener answers without a token.

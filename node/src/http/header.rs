@@ -47,8 +47,8 @@ pub fn read(headers: &HeaderMap, limits: &Limits) -> Result<Said, Outgoing> {
     })
 }
 
-/// `X-Vault-Token`, or else `Authorization: Bearer`. The first wins even when it is wrong, and white space around it
-/// does not count. Cookies and the query are never looked at.
+/// `X-Vault-Token`, or else `Authorization: Bearer`. The first wins even when it is wrong. White space that HTTP takes as
+/// part of a value makes another token of it, and one that nobody has. Cookies and the query are never looked at.
 fn token(headers: &HeaderMap, limits: &Limits) -> Result<Option<Zeroizing<String>>, Outgoing> {
     let mut values = headers.get_all("x-vault-token").iter();
     let first = values.next().map(|value| token_text(value, limits)).transpose()?.filter(|token| !token.is_empty());
@@ -74,7 +74,7 @@ fn token_text(value: &HeaderValue, limits: &Limits) -> Result<Zeroizing<String>,
         return Err(failure(431, &["the token is too long"]));
     }
     let is_printable = |text: &&str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    let text = std::str::from_utf8(value.as_bytes()).ok().map(str::trim).filter(is_printable);
+    let text = std::str::from_utf8(value.as_bytes()).ok().filter(is_printable);
     let text = text.ok_or_else(|| failure(400, &["the token holds characters that no token has"]))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -141,8 +141,9 @@ mod tests {
 
     #[test]
     fn the_token_header_wins_over_authorization() {
+        // check 6
         let some = |text: &str| Ok(Some(text.to_owned()));
-        assert_eq!(token_of(&[("x-vault-token", b" root ")]), some("root"));
+        assert_eq!(token_of(&[("x-vault-token", b"root")]), some("root"));
         assert_eq!(token_of(&[("authorization", b"Bearer root")]), some("root"));
         assert_eq!(token_of(&[("authorization", b"bearer root")]), Ok(None));
         assert_eq!(token_of(&[("authorization", b"Basic cm9vdA==")]), Ok(None));
@@ -154,13 +155,14 @@ mod tests {
 
     #[test]
     fn a_cookie_is_no_token() {
-        // check 15
+        // check 15, check 252
         assert_eq!(token_of(&[("cookie", b"vault-token=root")]), Ok(None));
     }
 
     #[test]
     fn a_token_that_cannot_be_one_is_refused() {
-        // check 103
+        // check 1, check 103
+        assert_eq!(token_of(&[("x-vault-token", b" root ")]), Ok(Some(" root ".to_owned())), "as it is, to be refused");
         assert_eq!(token_of(&[("x-vault-token", b"a\tb")]), Err(400));
         assert_eq!(token_of(&[("x-vault-token", &[b'a', 0xff])]), Err(400));
         assert_eq!(token_of(&[("x-vault-token", &[b'a'; 8193])]), Err(431));

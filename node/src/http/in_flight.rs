@@ -14,13 +14,15 @@ use crate::config::Limits;
 /// Parts of the table, so that requests on different cores do not wait for each other.
 const SHARDS: usize = 16;
 
-/// What kind of request asks for a place.
+/// What kind of request asks for a place. Each has places of its own, so that none can shut another out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Anything.
     Ordinary,
-    /// Health, seal status, unsealing: gets through when all else is full.
-    Reserved,
+    /// Health, seal status, leader: what orchestrators and load balancers judge a node by.
+    Status,
+    /// Initialising, sealing and unsealing: what an operator needs when all else is lost.
+    Seal,
 }
 
 /// One request.
@@ -41,14 +43,19 @@ pub struct Entry {
 pub struct InFlight {
     shards: [Mutex<HashMap<usize, Entry>>; SHARDS],
     next: AtomicUsize,
-    count: AtomicUsize,
+    places: [Places; 3],
+}
+
+/// The places of one class.
+struct Places {
+    taken: AtomicUsize,
     most: usize,
-    reserved: usize,
 }
 
 /// A request's place, given back when dropped.
 pub struct Place {
     table: Arc<InFlight>,
+    class: Class,
     number: usize,
 }
 
@@ -58,25 +65,24 @@ impl InFlight {
         Arc::new(Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             next: AtomicUsize::new(0),
-            count: AtomicUsize::new(0),
-            most: limits.requests,
-            reserved: limits.reserved_requests,
+            places: [limits.requests, limits.status_requests, limits.unseal_requests]
+                .map(|most| Places { taken: AtomicUsize::new(0), most }),
         })
     }
 
     /// Takes a place; `None` if all are taken.
     pub fn enter(self: &Arc<Self>, class: Class, entry: Entry) -> Option<Place> {
-        let most = if class == Class::Reserved { self.most + self.reserved } else { self.most };
-        let take = |count: usize| (count < most).then_some(count + 1);
-        self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+        let places = &self.places[class as usize];
+        let take = |taken: usize| (taken < places.most).then_some(taken + 1);
+        places.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.shards[number % SHARDS].lock().insert(number, entry);
-        Some(Place { table: self.clone(), number })
+        Some(Place { table: self.clone(), class, number })
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.count.load(Ordering::Acquire)
+        self.places.iter().map(|places| places.taken.load(Ordering::Acquire)).sum()
     }
 
     /// All of them by id, in the shape of `sys/in-flight-req`. Never more than the limits allow at once.
@@ -100,7 +106,7 @@ impl InFlight {
 impl Drop for Place {
     fn drop(&mut self) {
         self.table.shards[self.number % SHARDS].lock().remove(&self.number);
-        self.table.count.fetch_sub(1, Ordering::AcqRel);
+        self.table.places[self.class as usize].taken.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -113,8 +119,8 @@ mod tests {
         Entry { request_id: id.into(), method: "GET".into(), path: "a/b".into(), client, started: Time::from_secs(0) }
     }
 
-    fn table(requests: usize, reserved_requests: usize) -> Arc<InFlight> {
-        InFlight::new(&Limits { requests, reserved_requests, ..Limits::default() })
+    fn table(requests: usize, status_requests: usize) -> Arc<InFlight> {
+        InFlight::new(&Limits { requests, status_requests, unseal_requests: 1, ..Limits::default() })
     }
 
     #[test]
@@ -131,7 +137,10 @@ mod tests {
         let table = table(1, 1);
         let _ordinary = table.enter(Class::Ordinary, entry("a")).unwrap();
         assert!(table.enter(Class::Ordinary, entry("b")).is_none());
-        let _reserved = table.enter(Class::Reserved, entry("c")).unwrap();
-        assert!(table.enter(Class::Reserved, entry("d")).is_none());
+        let _status = table.enter(Class::Status, entry("c")).unwrap();
+        assert!(table.enter(Class::Status, entry("d")).is_none());
+        let _seal = table.enter(Class::Seal, entry("e")).unwrap();
+        assert!(table.enter(Class::Seal, entry("f")).is_none());
+        assert_eq!(table.count(), 3);
     }
 }

@@ -11,24 +11,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use conclave_raft::admission::{Pool, Share};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Listener;
-use crate::http::connection::{Connections, Slot};
 use crate::http::endpoint::{Endpoint, Services};
 use crate::http::stall::Stalling;
 use crate::http::tls::{self, Certificates, TlsError};
 
 /// Pause after accepting failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a request without TLS is answered on a listener with TLS.
+const PLAIN_HTTP_REPLY: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+/// Parts of such a request, of 1,024 bytes, that are read before the connection is closed.
+const PLAIN_HTTP_READS: usize = 64;
 
 /// Why a listener cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +66,11 @@ pub struct Bound {
 /// What every connection of one listener needs.
 struct Port {
     endpoint: Arc<Endpoint>,
-    connections: Arc<Connections>,
+    /// The connections of all listeners.
+    connections: Arc<Pool>,
     acceptor: Option<TlsAcceptor>,
-    handshakes: Semaphore,
+    /// Those of this listener that have not finished their handshake.
+    handshakes: Arc<Pool>,
     /// Cancelled when connections must end at once.
     cut: CancellationToken,
 }
@@ -73,14 +80,14 @@ impl Bound {
     pub async fn bind(
         listener: Listener,
         services: Arc<Services>,
-        connections: Arc<Connections>,
+        connections: Arc<Pool>,
     ) -> Result<Self, ListenError> {
         let address = listener.address.clone();
         let tls = listener.tls.as_ref().map(tls::server).transpose();
         let tls = tls.map_err(|source| ListenError::Tls { address: address.clone(), source })?;
         let (config, certificates) = tls.unzip();
         let socket = TcpListener::bind(&address).await.map_err(|source| ListenError::Bind { address, source })?;
-        let handshakes = Semaphore::new(services.limits.handshakes);
+        let handshakes = Pool::new(services.limits.handshakes);
         let endpoint = Arc::new(Endpoint { services, listener: Arc::new(listener) });
         let acceptor = config.map(TlsAcceptor::from);
         let port = Arc::new(Port { endpoint, connections, acceptor, handshakes, cut: CancellationToken::new() });
@@ -116,7 +123,6 @@ impl Bound {
 
 async fn accept_all(socket: &TcpListener, port: &Arc<Port>, graceful: &GracefulShutdown) {
     loop {
-        let permit = port.connections.room().await;
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -125,60 +131,76 @@ async fn accept_all(socket: &TcpListener, port: &Arc<Port>, graceful: &GracefulS
                 continue;
             }
         };
-        let Some(slot) = port.connections.enter(peer.ip(), permit) else {
-            tracing::debug!("a connection was closed, because its client has too many");
+        let Some(share) = port.connections.enter(peer.ip(), 1) else {
+            tracing::debug!("a connection was closed, because there are too many and all are in use");
             continue;
         };
-        tokio::spawn(port.clone().connection(stream, peer, slot, graceful.watcher()));
+        tokio::spawn(port.clone().connection(stream, peer, Arc::new(share), graceful.watcher()));
     }
 }
 
 impl Port {
-    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, slot: Slot, watcher: Watcher) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, share: Arc<Share>, watcher: Watcher) {
         // Replies are whole; waiting for more to send only delays them.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         match &self.acceptor {
-            None => self.drive(stream, peer, watcher).await,
-            Some(acceptor) => {
-                let limits = &self.endpoint.services.limits;
-                let handshake = async {
-                    let _turn = self.handshakes.acquire().await;
-                    acceptor.accept(stream).await
-                };
-                match tokio::time::timeout(limits.handshake_time, handshake).await {
-                    Ok(Ok(stream)) => self.drive(stream, peer, watcher).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                    Err(_) => tracing::debug!("a TLS handshake took too long"),
-                }
-            }
+            None => self.drive(stream, peer, share, watcher).await,
+            Some(acceptor) => match self.shake_hands(acceptor, stream, peer).await {
+                Ok(stream) => self.drive(stream, peer, share, watcher).await,
+                Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+            },
         }
-        drop(slot);
     }
 
-    async fn drive<S>(&self, stream: S, peer: SocketAddr, watcher: Watcher)
+    /// The handshake, unless it takes too long or newer ones need its place.
+    async fn shake_hands(
+        &self,
+        acceptor: &TlsAcceptor,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let share = self.handshakes.enter(peer.ip(), 1).ok_or(io::ErrorKind::QuotaExceeded)?;
+        let handshake = async {
+            let mut first = [0; 1];
+            if stream.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {
+                answer_plain_http(&mut stream).await?;
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks HTTP without TLS"));
+            }
+            acceptor.accept(stream).await
+        };
+        tokio::select! {
+            done = tokio::time::timeout(self.endpoint.services.limits.handshake_time, handshake) => done?,
+            () = share.taken() => Err(io::ErrorKind::QuotaExceeded.into()),
+        }
+    }
+
+    async fn drive<S>(&self, stream: S, peer: SocketAddr, share: Arc<Share>, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let has_asked = Arc::new(AtomicBool::new(false));
-        let (endpoint, asked) = (self.endpoint.clone(), has_asked.clone());
+        let (endpoint, asked, own) = (self.endpoint.clone(), has_asked.clone(), share.clone());
         let service = service_fn(move |request| {
             asked.store(true, Ordering::Relaxed);
-            let endpoint = endpoint.clone();
-            async move { Ok::<_, Infallible>(endpoint.answer(peer, request).await) }
+            let (endpoint, share) = (endpoint.clone(), own.clone());
+            async move { Ok::<_, Infallible>(endpoint.answer(peer, &share, request).await) }
         });
         let stream = TokioIo::new(Stalling::new(stream, self.endpoint.services.limits.write_stall_time));
         let builder = self.builder();
         let connection = pin!(watcher.watch(builder.serve_connection(stream, service)));
+        let listener = &self.endpoint.listener;
         tokio::select! {
             result = connection => if let Err(error) = result {
                 tracing::debug!(%error, "a connection ended early");
             },
             () = self.cut.cancelled() => {}
-            () = silence(self.endpoint.listener.header_time, &has_asked) => {
+            () = silence(listener.header_time, &has_asked) => {
                 tracing::debug!("a connection that asked nothing was closed");
             }
+            () = idleness(listener.idle_time, &share) => tracing::debug!("an idle connection was closed"),
+            () = share.taken() => tracing::debug!("an idle connection was closed, because newer ones need its place"),
         }
     }
 
@@ -208,6 +230,31 @@ async fn silence(time: Duration, has_asked: &AtomicBool) {
     if has_asked.load(Ordering::Relaxed) {
         std::future::pending::<()>().await;
     }
+}
+
+/// Ends when nothing was asked on a connection for so long, and nothing is being answered.
+async fn idleness(time: Duration, share: &Share) {
+    loop {
+        let until = share.idle_since().unwrap_or_else(Instant::now) + time;
+        if until <= Instant::now() {
+            return;
+        }
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+/// Tells a client that forgot the TLS so, in the words and the form that Go's server uses.
+async fn answer_plain_http(stream: &mut TcpStream) -> io::Result<()> {
+    stream.write_all(PLAIN_HTTP_REPLY).await?;
+    stream.shutdown().await?;
+    // Closed with bytes unread, the connection would be reset and the reply lost.
+    let mut rest = [0; 1024];
+    for _ in 0..PLAIN_HTTP_READS {
+        if stream.read(&mut rest).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

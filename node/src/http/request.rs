@@ -19,6 +19,7 @@ use crate::config::Limits;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error::failure;
 use crate::http::header::{self, Said};
+use crate::http::in_flight::Class;
 use crate::http::query;
 
 /// A request without its body.
@@ -153,8 +154,19 @@ fn is_media_type(given: &str, wanted: &str) -> bool {
     essence(given).eq_ignore_ascii_case(wanted)
 }
 
-/// A body's fields, and whether there were any to speak of.
-pub fn data_of(body: &[u8], content_type: &str, most_fields: usize) -> Result<(Map<String, Value>, bool), Outgoing> {
+/// A body's data.
+pub struct Data {
+    /// Its fields.
+    pub fields: Map<String, Value>,
+    /// Whether there were any to speak of.
+    pub is_there: bool,
+    /// How long it was.
+    pub bytes: usize,
+}
+
+/// Reads a body's fields.
+pub fn data_of(body: &[u8], content_type: &str, most_fields: usize) -> Result<Data, Outgoing> {
+    let data = |fields, is_there| Data { fields, is_there, bytes: body.len() };
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     // Clients send JSON under any type, so what the body begins with counts more than what it is called.
     let is_json = matches!(first, None | Some(b'{' | b'['));
@@ -162,20 +174,24 @@ pub fn data_of(body: &[u8], content_type: &str, most_fields: usize) -> Result<(M
         let text = std::str::from_utf8(body).ok();
         let fields = text.and_then(|text| query::decode(text, most_fields).ok());
         return fields
-            .map(|fields| (query::as_form(fields), true))
+            .map(|fields| data(query::as_form(fields), true))
             .ok_or_else(|| failure(400, &["error parsing form data"]));
     }
     match json::parse_object(body) {
-        Ok(Some(data)) => Ok((data, true)),
-        Ok(None) => Ok((Map::new(), false)),
+        Ok(Some(fields)) => Ok(data(fields, true)),
+        Ok(None) => Ok(data(Map::new(), false)),
         Err(error) => Err(failure(400, &[&error.to_string()])),
     }
 }
 
 impl Head {
-    /// Whether this request must get through when all else is full.
-    pub fn is_reserved(&self) -> bool {
-        matches!(self.path.as_str(), "sys/health" | "sys/seal-status" | "sys/unseal" | "sys/leader" | "sys/init")
+    /// Which places this request may take.
+    pub fn class(&self) -> Class {
+        match (self.path.as_str(), has_body(self.operation)) {
+            ("sys/health" | "sys/seal-status" | "sys/leader" | "sys/init", false) => Class::Status,
+            ("sys/unseal" | "sys/init" | "sys/seal", true) => Class::Seal,
+            _ => Class::Ordinary,
+        }
     }
 
     /// Whether its reply may be remembered by its `Idempotency-Key`: not of what this node does itself, which leaves no
@@ -196,13 +212,9 @@ impl Head {
     }
 
     /// With its body's data, ready for the gateway.
-    pub fn into_incoming(
-        self,
-        body: Option<(Map<String, Value>, bool)>,
-        client: IpAddr,
-        deadline: Instant,
-    ) -> Incoming {
-        let (data, has_body) = body.unwrap_or((self.data, false));
+    pub fn into_incoming(self, body: Option<Data>, client: IpAddr, deadline: Instant) -> Incoming {
+        let Data { fields: data, is_there: has_body, bytes: body_bytes } =
+            body.unwrap_or(Data { fields: self.data, is_there: false, bytes: 0 });
         let request = Request {
             id: self.id,
             operation: self.operation,
@@ -221,6 +233,7 @@ impl Head {
             query: self.query,
             consistency: self.said.consistency,
             wanted_indexes: self.said.wanted_indexes,
+            body_bytes,
             deadline,
         }
     }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -12,6 +13,16 @@ use crate::gateway::Outgoing;
 
 /// How long browsers remember to use TLS: one year, in seconds (RFC 6797).
 const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+
+/// After how many seconds a client may ask again. Without it Vault's clients give up after three tries within five
+/// seconds, which a change of leader may outlast; with it they wait for as long as they are told.
+fn pause_secs(status: u16) -> Option<&'static str> {
+    match status {
+        429 => Some("1"),
+        503 => Some("2"),
+        _ => None,
+    }
+}
 
 /// What a reply repeats of its request.
 #[derive(Default)]
@@ -42,6 +53,9 @@ pub fn render(outgoing: Outgoing, echo: &Echo, listener: &Listener) -> Response<
     }
     if echo.is_chunked {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(secs) = pause_secs(outgoing.status) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(secs));
     }
     let media_type = Some(&outgoing.content_type).filter(|text| !text.is_empty() && status != StatusCode::NO_CONTENT);
     let custom = listener.response_headers.iter().filter(|header| header.statuses.contains(outgoing.status));
@@ -77,6 +91,16 @@ mod tests {
         assert_eq!(response.headers()["content-type"], "application/json");
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
         assert!(!response.headers().contains_key("strict-transport-security"));
+    }
+
+    #[test]
+    fn who_is_turned_away_is_told_when_to_come_back() {
+        let after = |status| {
+            let response = render(failure(status, &[]), &Echo::default(), &Listener::plain("a:1"));
+            response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!((after(429).as_deref(), after(503).as_deref()), (Some("1"), Some("2")));
+        assert!([200, 204, 307, 400, 403, 404, 412, 500].into_iter().all(|status| after(status).is_none()));
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn incoming(method: &str, operation: Operation, path: &str, data: Value) -> Inco
         query: Vec::new(),
         consistency: Consistency::Linearizable,
         wanted_indexes: Vec::new(),
+        body_bytes: 0,
         deadline: Instant::now() + PATIENCE,
     }
 }

@@ -5,3 +5,4 @@ mod nodes;
 mod leadership;
 mod members;
 mod replication;
+mod strangers;

@@ -3,8 +3,7 @@
 //!
 //! Layout: `version (1) · term (4) · nonce (12) · ciphertext · tag (16)`, AES-256-GCM under the term's forward key,
 //! bound to the [`Envelope`]. A reply travels in the request's envelope turned around, so it can answer no other
-//! request. It does not find a replayed request: the receiver remembers nonces, and batch ids make a second run
-//! harmless.
+//! request. It does not find a replayed request: the receiver remembers nonces, and refuses what is older than its memory.
 
 use zeroize::Zeroizing;
 

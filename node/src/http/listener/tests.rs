@@ -1,5 +1,6 @@
 //! Listeners over real sockets, with a gateway that does what the path says.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
@@ -19,8 +20,11 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::config::{ClientCertificate, Forwarded, Limits, Tls, TlsVersion};
 use crate::gateway::{Gateway, Incoming, Outgoing};
+use crate::http::error::failure;
 use crate::http::in_flight::InFlight;
 use crate::metrics::Metrics;
+
+mod flood;
 
 #[derive(Default)]
 struct Fake {
@@ -51,11 +55,17 @@ impl Gateway for Arc<Fake> {
             }
         })
     }
+
+    fn vouch<'a>(&'a self, token: &'a str, _: IpAddr, _: Instant) -> BoxFuture<'a, Result<(), Outgoing>> {
+        let known = if token == "unknown" { Err(failure(403, &["permission denied"])) } else { Ok(()) };
+        Box::pin(std::future::ready(known))
+    }
 }
 
 struct Stage {
     address: SocketAddr,
     fake: Arc<Fake>,
+    services: Arc<Services>,
     stop: CancellationToken,
     server: JoinHandle<()>,
     certificates: Option<Arc<Certificates>>,
@@ -70,11 +80,11 @@ async fn stage(listener: Listener, limits: Limits) -> Stage {
         limits.clone(),
         Box::new(|| {}),
     );
-    let bound = Bound::bind(listener, services, Connections::new(&limits)).await.unwrap();
+    let bound = Bound::bind(listener, services.clone(), Pool::new(limits.connections)).await.unwrap();
     let (address, certificates) = (bound.address().unwrap(), bound.certificates());
     let stop = CancellationToken::new();
     let server = tokio::spawn(bound.serve(stop.clone()));
-    Stage { address, fake, stop, server, certificates }
+    Stage { address, fake, services, stop, server, certificates }
 }
 
 fn plain() -> Listener {
@@ -221,7 +231,7 @@ async fn nothing_follows_a_body_in_chunks_on_its_connection() {
 
 #[tokio::test]
 async fn when_all_places_are_taken_health_still_answers() {
-    let limits = Limits { requests: 1, reserved_requests: 8, ..Limits::default() };
+    let limits = Limits { requests: 1, status_requests: 8, ..Limits::default() };
     let stage = Arc::new(stage(plain(), limits).await);
     let slow = tokio::spawn({
         let stage = stage.clone();
@@ -282,7 +292,7 @@ async fn a_request_past_its_deadline_gets_an_answer() {
 
 #[tokio::test]
 async fn a_peer_that_is_not_listed_is_told_so_and_the_listener_goes_on() {
-    // check 34
+    // check 34, check 257
     let mut listener = plain();
     let authorized = vec![Cidr::parse("10.0.0.0/8").unwrap()];
     listener.forwarded = Forwarded { authorized, rejects_unauthorized: true, ..Forwarded::default() };
@@ -290,6 +300,45 @@ async fn a_peer_that_is_not_listed_is_told_so_and_the_listener_goes_on() {
     assert!(ask(&stage, &request("GET /v1/a", "X-Forwarded-For: 1.2.3.4\r\n")).await.starts_with("HTTP/1.1 400"));
     let reply = ask(&stage, &request("GET /v1/a", "")).await;
     assert!(reply.contains(r#""client":"127.0.0.1""#), "{reply}");
+}
+
+#[tokio::test]
+async fn another_origin_is_granted_nothing() {
+    // check 251
+    let stage = stage(plain(), Limits::default()).await;
+    let origin = "Origin: https://evil.example\r\nAccess-Control-Request-Method: PUT\r\n";
+    for (line, status) in [("OPTIONS /v1/secret/a", "400"), ("GET /v1/secret/a", "200")] {
+        let reply = ask(&stage, &request(line, origin)).await.to_lowercase();
+        assert!(reply.starts_with(&format!("http/1.1 {status}")), "{reply}");
+        assert!(!reply.contains("access-control") && !reply.contains("evil"), "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn only_known_verbs_become_operations() {
+    // check 3
+    let stage = stage(plain(), Limits::default()).await;
+    for verb in ["RENEW", "REVOKE", "ROLLBACK", "HELP", "INITIALIZE", "TRACE", "get", "CONNECT"] {
+        let reply = ask(&stage, &request(&format!("{verb} /v1/secret/a"), "X-Vault-Token: t\r\n")).await;
+        assert!(!reply.starts_with("HTTP/1.1 2"), "{verb}: {reply}");
+    }
+    let named = "X-Vault-Operation: revoke\r\nX-HTTP-Method-Override: DELETE\r\n";
+    let reply = ask(&stage, &request("GET /v1/secret/a?operation=revoke", named)).await;
+    assert!(reply.contains(r#""operation":"read""#), "{reply}");
+    assert_eq!(stage.fake.finished.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn metrics_name_no_path_and_no_verb_of_a_stranger() {
+    // check 225
+    let mut listener = plain();
+    listener.has_open_metrics = true;
+    let stage = stage(listener, Limits::default()).await;
+    for line in ["GET /v1/canary/a", "CANARY /v1/a", "POST /v1/a?canary=canary", "GET /canary"] {
+        ask(&stage, &request(line, "X-Vault-Token: canary\r\nX-Canary: canary\r\n")).await;
+    }
+    let reply = ask(&stage, &request("GET /v1/sys/metrics?format=prometheus", "")).await;
+    assert!(reply.starts_with("HTTP/1.1 200") && !reply.to_lowercase().contains("canary"), "{reply}");
 }
 
 #[tokio::test]
@@ -464,7 +513,7 @@ async fn an_address_in_use_is_named() {
         limits.clone(),
         Box::new(|| {}),
     );
-    let second = Bound::bind(Listener::plain(stage.address.to_string()), services, Connections::new(&limits)).await;
+    let second = Bound::bind(Listener::plain(stage.address.to_string()), services, Pool::new(limits.connections)).await;
     let Err(error) = second else { panic!("bound twice") };
     assert!(error.to_string().contains(&stage.address.to_string()), "{error}");
 }
