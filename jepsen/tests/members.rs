@@ -4,7 +4,7 @@ use conclave_client::{Error, Request};
 use conclave_jepsen::cluster::{Cluster, Options, PATIENCE, wait_until};
 use serde_json::json;
 
-/// The id of a node, as the cluster lists it.
+/// The name of a node, as the cluster lists it.
 async fn id_of(cluster: &Cluster, index: usize) -> String {
     let address = cluster.node(index).cluster_address();
     let servers = cluster.client().cluster().raft_configuration().await.unwrap();

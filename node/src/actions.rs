@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conclave_raft::{Member, Role, Status};
+use conclave_raft::Role;
 use conclave_vault::action::Action;
 use conclave_vault::core::Core;
 use conclave_vault::error::Error;
@@ -10,7 +10,7 @@ use conclave_vault::reply::{Raw, Reply};
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
-use crate::cluster::{join, membership};
+use crate::cluster::{join, membership, nodes};
 use crate::serve::unavailable;
 use crate::{host, version};
 
@@ -19,12 +19,12 @@ pub(crate) async fn perform(app: &Arc<App>, core: &Core, action: Action, mut rep
     match action {
         Action::Seal => app.seal().await,
         Action::StepDown => step_down(app).await?,
-        Action::HaStatus => reply.data = Some(ha_status(app).await),
-        Action::RaftConfiguration => reply.data = Some(raft_configuration(&app.status())),
+        Action::HaStatus => reply.data = Some(nodes::ha_status(app).await),
+        Action::RaftConfiguration => reply.data = Some(nodes::configuration(app).await),
         Action::RemovePeer { server_id } => membership::remove(app, core, &server_id).await?,
-        Action::JoinToken { ttl_secs } => {
-            let token = join::issue(app, ttl_secs).await?;
-            reply.data = object(json!({ "token": token.as_str(), "ttl": ttl_secs }));
+        Action::JoinToken { ttl_secs, uses } => {
+            let token = join::issue(app, ttl_secs, uses).await?;
+            reply.data = object(json!({ "token": token.as_str(), "ttl": ttl_secs, "uses": uses }));
         }
         Action::Metrics { format } => return metrics(app, &format, reply),
         Action::HostInfo => reply.data = Some(host::info()),
@@ -56,43 +56,6 @@ async fn step_down(app: &App) -> Result<(), Error> {
         }
         Err(error) => Err(unavailable(&format!("leadership could not be handed over: {error}"))),
     }
-}
-
-async fn ha_status(app: &Arc<App>) -> Map<String, Value> {
-    let status = app.status();
-    let leader = status.leader.as_ref().map(|leader| leader.id);
-    let sealed = crate::cluster::handover::receiver::sealed_members(app).await;
-    let node = |member: &Member| {
-        json!({
-            "hostname": member.api_addr,
-            "api_address": member.api_addr,
-            "cluster_address": app.cluster_url(&member.cluster_addr),
-            "active_node": Some(member.id) == leader,
-            "last_echo": null,
-            "version": version::API_VERSION,
-            "upgrade_version": version::API_VERSION,
-            "redundancy_zone": "",
-            "node_id": app.node_name(member.id),
-            "sealed": sealed.get(&member.id),
-        })
-    };
-    let nodes: Vec<_> = status.members.iter().map(node).collect();
-    object(json!({ "nodes": nodes })).unwrap_or_default()
-}
-
-fn raft_configuration(status: &Status) -> Map<String, Value> {
-    let leader = status.leader.as_ref().map(|leader| leader.id);
-    let server = |member: &Member| {
-        json!({
-            "node_id": format!("{:016x}", member.id),
-            "address": member.cluster_addr,
-            "leader": Some(member.id) == leader,
-            "voter": member.voter,
-            "protocol_version": "3",
-        })
-    };
-    let servers: Vec<_> = status.members.iter().map(server).collect();
-    object(json!({ "config": { "index": status.applied, "servers": servers } })).unwrap_or_default()
 }
 
 fn metrics(app: &App, format: &str, mut reply: Reply) -> Result<Reply, Error> {

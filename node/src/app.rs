@@ -260,11 +260,6 @@ impl App {
         if address.is_empty() || address.contains("://") { address.to_owned() } else { format!("https://{address}") }
     }
 
-    /// A node's id as the API shows it.
-    pub(crate) fn node_name(&self, id: u64) -> String {
-        format!("{id:016x}")
-    }
-
     pub(crate) fn started_at(&self) -> Time {
         self.started_at
     }
@@ -286,6 +281,7 @@ impl App {
         let own = self.raft.member();
         MemberRecord {
             id: own.id,
+            name: own.name,
             public_key: own.public_key.to_vec(),
             cluster_addr: own.cluster_addr,
             api_addr: own.api_addr,

@@ -7,6 +7,7 @@ pub(crate) mod handover;
 pub(crate) mod hooks;
 pub(crate) mod join;
 pub(crate) mod membership;
+pub(crate) mod nodes;
 pub(crate) mod observer;
 pub(crate) mod peer;
 pub(crate) mod table_check;

@@ -39,6 +39,11 @@ pub fn process() -> Process {
     }
 }
 
+/// The machine's name.
+pub fn name() -> String {
+    read("/proc/sys/kernel/hostname").trim().to_owned()
+}
+
 /// The data of `sys/host-info`.
 pub fn info() -> Map<String, Value> {
     let mut info = Map::new();
@@ -65,7 +70,7 @@ fn host() -> Value {
         line.unwrap_or("").trim_matches('"').to_owned()
     };
     json!({
-        "hostname": read("/proc/sys/kernel/hostname").trim(),
+        "hostname": name(),
         "uptime": uptime as u64,
         "bootTime": boot_time(),
         "procs": processes,

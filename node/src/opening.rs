@@ -98,6 +98,7 @@ fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {
         Storage::Raft(settings) => {
             let mut raft =
                 conclave_raft::Config::clustered(listen(config)?, cluster_addr(config), config.api_addr.clone());
+            raft.name = settings.node_id.clone().unwrap_or_default();
             raft.timing = match settings.timing {
                 config::Timing::Lan => Timing::lan(),
                 config::Timing::MultiRegion => Timing::multi_region(),

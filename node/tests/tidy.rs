@@ -237,7 +237,7 @@ const BANNED: &[(&str, &str, &str)] = &[
     ("vault", "async ", "nothing: the core is called, it does not run"),
     ("vault", "std::fs", "`View`; only `node` knows files"),
     ("vault", "std::env", "configuration; only `node` knows the environment"),
-    ("vault", "rand::", "`Context::random`"),
+    ("vault", " rand::", "`Context::random`"),
     ("vault", "println!", "a reply, or nothing"),
     ("storage", "println!", "`tracing`"),
     ("raft", "println!", "`tracing`"),

@@ -95,7 +95,10 @@ impl proto::peers_server::Peers for Answers {
                 *inner.heard_leader.lock() = Instant::now();
                 Ok(wire::read_append_request(message)?)
             });
-            read.inspect_err(|status| tracing::debug!(%status, from = caller.id, "an append stream broke")).ok()
+            read.inspect_err(
+                |status| tracing::debug!(%status, from = crate::types::node_id(caller.id), "an append stream broke"),
+            )
+            .ok()
         });
         // What cannot be read ends the stream, and the leader opens another.
         let requests = requests.take_while(|read| std::future::ready(read.is_some())).filter_map(std::future::ready);
@@ -122,10 +125,7 @@ impl proto::peers_server::Peers for Answers {
         let from = vote_of(message.from.as_ref(), caller)?;
         // openraft would campaign here although elections are switched off, so a sealed node refuses itself.
         if message.to == self.0.id && !self.0.may_lead() {
-            tracing::warn!(
-                from = format!("{:016x}", caller.id),
-                "leadership was offered to this node, which may not lead"
-            );
+            tracing::warn!(from = self.0.name_of(caller.id), "leadership was offered to this node, which may not lead");
             return Ok(Response::new(proto::TransferReply { accepted: false }));
         }
         let request = TransferLeaderRequest::new(from, message.to, message.last.as_ref().map(wire::read_log_id));

@@ -116,6 +116,8 @@ pub struct Config {
     pub cluster_listen: Option<SocketAddr>,
     /// Names this process among all that ever ran under this node's id; said with every request to other nodes.
     pub process: [u8; PROCESS_BYTES],
+    /// What people call this node; empty if it has no name but its id.
+    pub name: String,
     /// `host:port` at which other nodes reach this one. Port 0 means the port that was bound.
     pub cluster_addr: String,
     /// URL of this node's HTTP API, handed to those who ask for the leader.
@@ -144,6 +146,7 @@ impl Config {
             cluster_id: None,
             cluster_listen: None,
             process: rand::random(),
+            name: String::new(),
             cluster_addr: String::new(),
             api_addr: api_addr.into(),
             timing: Timing::single(),

@@ -88,7 +88,7 @@ pub enum ChangeError {
         leader: Option<u64>,
     },
     /// No member has this id.
-    #[error("node {0} is not a member of this cluster")]
+    #[error("node {0:016x} is not a member of this cluster")]
     NotAMember(u64),
     /// The change contradicts the present members.
     #[error("the change does not fit the present members: {0}")]

@@ -20,7 +20,7 @@ pub struct Peer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// No member has this id.
-    #[error("node {0} is not a member of this cluster")]
+    #[error("node {0:016x} is not a member of this cluster")]
     NotAMember(u64),
     /// The request was certainly not executed: there was no connection.
     #[error("the node cannot be reached: {0}")]

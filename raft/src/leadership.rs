@@ -84,7 +84,7 @@ impl Inner {
     /// would not be better off.
     async fn hand_over(self: &Arc<Self>) {
         match Raft::from(self.clone()).transfer_leadership(None).await {
-            Ok(id) => tracing::info!(node = format!("{id:016x}"), "handed leadership to a node that may lead"),
+            Ok(id) => tracing::info!(node = self.name_of(id), "handed leadership to a node that may lead"),
             Err(error) => tracing::debug!(%error, "this node may not lead, but nobody can take over"),
         }
     }

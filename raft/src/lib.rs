@@ -55,6 +55,7 @@ pub use metrics::{Metrics, Times};
 pub use processes::{PROCESS_BYTES, Process};
 pub use raft::Raft;
 pub use status::{Confirmed, Leader, Member, PeerStatus, Role, Status};
+pub use types::node_id;
 
 #[cfg(test)]
 mod tests;

@@ -57,6 +57,11 @@ impl Processes {
         known.filter(|process| now.duration_since(process.last) < MEMORY).copied().collect()
     }
 
+    /// When a node was heard last, however long ago; `None` if never since this process started.
+    pub(crate) fn last_heard(&self, node: u64) -> Option<Instant> {
+        self.0.lock().get(&node)?.iter().map(|process| process.last).max()
+    }
+
     /// Forgets those who are no members any more.
     pub(crate) fn keep_only(&self, members: &[u64]) {
         self.0.lock().retain(|node, _| members.contains(node));
@@ -98,6 +103,8 @@ mod tests {
         }
         assert_eq!(processes.of(7, start + Duration::from_secs(1)).len(), MOST);
         assert!(names(&processes, start + Duration::from_secs(1)).contains(&99));
+        let last = start + Duration::from_millis(99);
+        assert_eq!((processes.last_heard(7), processes.last_heard(8)), (Some(last), None));
         processes.keep_only(&[8]);
         assert!(processes.of(7, start).is_empty());
     }

@@ -209,6 +209,12 @@ impl Raft {
         self.0.processes.of(node, Instant::now())
     }
 
+    /// When a node was heard last; `None` if never since this process started. Every node speaks to every other once in a
+    /// [`Raft::probe_interval`].
+    pub fn last_heard(&self, node: u64) -> Option<Instant> {
+        self.0.processes.last_heard(node)
+    }
+
     /// Notes that a process answered under a node's id, which it proved.
     pub fn note_process(&self, node: u64, process: [u8; PROCESS_BYTES]) {
         self.0.processes.note(node, process, Instant::now());

@@ -148,6 +148,7 @@ impl Parts {
             api_addr: config.api_addr.clone(),
             public_key: identity.public_key(),
             promote: true,
+            name: config.name.clone(),
         };
         Inner {
             id: identity.id(),

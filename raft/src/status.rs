@@ -9,7 +9,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::Instant;
 
 use crate::raft::{Inner, Raft};
-use crate::types::Endpoint;
+use crate::types::{Endpoint, node_id};
 use crate::upkeep::Probe;
 
 /// A node of the cluster.
@@ -17,6 +17,8 @@ use crate::upkeep::Probe;
 pub struct Member {
     /// Node id.
     pub id: u64,
+    /// What people call it; empty if it has no name but its id.
+    pub name: String,
     /// `host:port` for other nodes.
     pub cluster_addr: String,
     /// URL of its HTTP API.
@@ -31,6 +33,7 @@ impl Member {
     pub(crate) fn new(id: u64, endpoint: &Endpoint, voter: bool) -> Self {
         Self {
             id,
+            name: endpoint.name.clone(),
             cluster_addr: endpoint.cluster_addr.clone(),
             api_addr: endpoint.api_addr.clone(),
             public_key: endpoint.public_key,
@@ -44,6 +47,7 @@ impl Member {
             api_addr: self.api_addr.clone(),
             public_key: self.public_key,
             promote: self.voter,
+            name: self.name.clone(),
         }
     }
 }
@@ -138,6 +142,11 @@ pub struct Status {
 }
 
 impl Raft {
+    /// What people call a node: its name, or its id if it has none or is not known.
+    pub fn name_of(&self, id: u64) -> String {
+        self.inner().name_of(id)
+    }
+
     /// This node's view of its cluster. Asks nobody, so it may be old.
     pub fn status(&self) -> Status {
         let inner = self.inner();
@@ -178,6 +187,15 @@ impl Raft {
 }
 
 impl Inner {
+    /// What people call a node: its name, or its id if it has none or is not known.
+    pub(crate) fn name_of(&self, id: u64) -> String {
+        let name = match id == self.id {
+            true => self.own.name.clone(),
+            false => self.peers.endpoint(id).map(|endpoint| endpoint.name).unwrap_or_default(),
+        };
+        if name.is_empty() { node_id(id) } else { name }
+    }
+
     fn peer_status(&self, id: u64, metrics: &openraft::RaftMetrics<crate::types::Types>) -> PeerStatus {
         let matched = metrics.replication.as_ref().and_then(|peers| peers.get(&id).copied().flatten());
         let heard = metrics.heartbeat.as_ref().and_then(|peers| peers.get(&id).copied().flatten());
@@ -206,19 +224,19 @@ impl Inner {
         if let Some(index) = self.progress.halted() {
             warnings.push(format!("The entry at index {index} does not verify; this node applies nothing any more."));
         }
-        warnings.extend(peers.iter().filter_map(|peer| slow_peer(peer, self.config.timing.heartbeat)));
+        let slow = |peer: &PeerStatus| slow_peer(peer, &self.name_of(peer.id), self.config.timing.heartbeat);
+        warnings.extend(peers.iter().filter_map(slow));
         warnings
     }
 }
 
 /// What to say of a peer whose heartbeats may not come back in time. openraft gives each a deadline of its own
 /// interval.
-fn slow_peer(peer: &PeerStatus, heartbeat: Duration) -> Option<String> {
+fn slow_peer(peer: &PeerStatus, name: &str, heartbeat: Duration) -> Option<String> {
     let round_trip = peer.round_trip.filter(|time| *time * 3 > heartbeat)?;
     Some(format!(
-        "A round trip to node {:016x} takes {} ms, and the heartbeat of {} ms should be at least three times that; use the \
+        "A round trip to node {name} takes {} ms, and the heartbeat of {} ms should be at least three times that; use the \
          multi-region timing on all nodes.",
-        peer.id,
         round_trip.as_millis(),
         heartbeat.as_millis()
     ))
@@ -253,9 +271,10 @@ mod tests {
     #[test]
     fn a_heartbeat_that_is_short_for_the_round_trip_is_warned_of() {
         let heartbeat = Duration::from_millis(100);
-        let warning = slow_peer(&peer(Some(Duration::from_millis(34))), heartbeat).expect("three times 34 ms is more");
-        assert!(warning.contains("node 0000000000000005") && warning.contains("34 ms"));
-        assert_eq!(slow_peer(&peer(Some(Duration::from_millis(33))), heartbeat), None);
-        assert_eq!(slow_peer(&peer(None), heartbeat), None);
+        let warning =
+            slow_peer(&peer(Some(Duration::from_millis(34))), "b", heartbeat).expect("three times 34 ms is more");
+        assert!(warning.contains("node b ") && warning.contains("34 ms"));
+        assert_eq!(slow_peer(&peer(Some(Duration::from_millis(33))), "b", heartbeat), None);
+        assert_eq!(slow_peer(&peer(None), "b", heartbeat), None);
     }
 }

@@ -32,6 +32,13 @@ pub(crate) struct Endpoint {
     pub(crate) public_key: [u8; 32],
     /// A learner that is to become a voter once it has caught up.
     pub(crate) promote: bool,
+    /// What people call it; empty if it has no name but its id.
+    pub(crate) name: String,
+}
+
+/// A node's id as people see it, the same everywhere: 16 hexadecimal digits.
+pub fn node_id(id: u64) -> String {
+    format!("{id:016x}")
 }
 
 openraft::declare_raft_types!(

@@ -201,10 +201,10 @@ impl Inner {
                 continue;
             }
             match self.change(ChangeMembers::AddVoterIds(BTreeSet::from([id])), true).await {
-                Ok(()) => tracing::debug!(node = format!("{id:016x}"), "a learner has caught up and votes now"),
+                Ok(()) => tracing::debug!(node = self.name_of(id), "a learner has caught up and votes now"),
                 // Tried again at every look, so this is no line for everybody.
                 Err(error) => {
-                    tracing::debug!(node = format!("{id:016x}"), %error, "a learner could not be made a voter");
+                    tracing::debug!(node = self.name_of(id), %error, "a learner could not be made a voter");
                 }
             }
             // One change at a time; the next look sees its effect.

@@ -85,6 +85,7 @@ pub(crate) fn member(id: u64, endpoint: &Endpoint) -> proto::Member {
         api_addr: endpoint.api_addr.clone(),
         public_key: Bytes::copy_from_slice(&endpoint.public_key),
         promote: endpoint.promote,
+        name: endpoint.name.clone(),
     }
 }
 
@@ -95,6 +96,7 @@ pub(crate) fn read_member(member: &proto::Member) -> Result<(u64, Endpoint), Wir
         api_addr: member.api_addr.clone(),
         public_key,
         promote: member.promote,
+        name: member.name.clone(),
     };
     Ok((member.id, endpoint))
 }

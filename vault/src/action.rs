@@ -24,6 +24,8 @@ pub enum Action {
     JoinToken {
         /// How long it may be redeemed, in seconds.
         ttl_secs: u64,
+        /// How many nodes it lets in.
+        uses: u64,
     },
     /// Answer with metrics.
     Metrics {

@@ -11,6 +11,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::printable;
 use crate::store::Store;
 use crate::task::calendar::{self, Reminder};
 use crate::time::Time;
@@ -29,8 +30,12 @@ pub static EXPIRY: Reminder = Reminder {
 const MEMBERS: &[&str] = &["core", "members"];
 /// Most nodes of a cluster.
 pub const MAX_MEMBERS: usize = 64;
+/// Longest name of a node, in bytes.
+pub const MAX_NAME_BYTES: usize = 128;
 /// Longest time that a join token may be redeemed, in seconds.
-pub const MAX_TOKEN_SECS: u64 = 24 * 3600;
+pub const MAX_TOKEN_SECS: u64 = 32 * 24 * 3600;
+/// Most nodes that one join token may let in.
+pub const MAX_TOKEN_USES: u64 = MAX_MEMBERS as u64;
 
 /// A node.
 #[derive(Clone, PartialEq, Message)]
@@ -50,6 +55,16 @@ pub struct MemberRecord {
     /// Replicates, and is given no keys until an operator confirms it.
     #[prost(bool, tag = "5")]
     pub is_blind: bool,
+    /// What people call it; empty if it has no name but its id. No two members have the same.
+    #[prost(string, tag = "6")]
+    pub name: String,
+}
+
+impl MemberRecord {
+    /// What people call it: its name, or its id.
+    pub fn shown_name(&self) -> String {
+        if self.name.is_empty() { format!("{:016x}", self.id) } else { self.name.clone() }
+    }
 }
 
 /// All nodes.
@@ -60,7 +75,7 @@ pub struct MembersRecord {
     pub members: Vec<MemberRecord>,
 }
 
-/// A join token that was not redeemed yet. Has no `Debug`, because of its secret.
+/// A join token that was not redeemed to its end yet. Has no `Debug`, because of its secret.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
 struct TokenRecord {
@@ -68,6 +83,9 @@ struct TokenRecord {
     secret: Vec<u8>,
     #[prost(int64, tag = "2")]
     expires_secs: i64,
+    /// Nodes that it still lets in; a record without the number lets in one.
+    #[prost(uint64, tag = "3")]
+    uses: u64,
 }
 
 /// A fresh join token. Has no `Debug`: the secret is one.
@@ -102,9 +120,38 @@ pub fn locate(store: &mut Store<'_>) -> Result<Located, Error> {
     Ok(Located { record: load(store)?, revision: store.revision(&system, MEMBERS)?, key: system.key(MEMBERS) })
 }
 
+/// Whether a node may have this name: people must be able to see it, and it must not be taken for another node's id.
+pub fn check_name(id: u64, name: &str) -> Result<(), Error> {
+    if name.len() > MAX_NAME_BYTES || !printable::is_printable(name) || name.trim() != name {
+        return Err(Error::invalid(format!(
+            "node_id must be a name of up to {MAX_NAME_BYTES} bytes that can be printed, without white space around it"
+        )));
+    }
+    let looks_like_an_id = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if looks_like_an_id && !name.eq_ignore_ascii_case(&format!("{id:016x}")) {
+        return Err(Error::invalid("node_id must not look like the id of another node (16 hexadecimal digits)"));
+    }
+    Ok(())
+}
+
+fn check_free(record: &MembersRecord, member: &MemberRecord) -> Result<(), Error> {
+    check_name(member.id, &member.name)?;
+    let is_namesake = |known: &&MemberRecord| known.name == member.name && known.id != member.id;
+    match record.members.iter().filter(|_| !member.name.is_empty()).find(is_namesake) {
+        None => Ok(()),
+        Some(known) => Err(Error::invalid(format!(
+            "the cluster has a node with node_id \"{name}\" already, at {address}: if that one is gone for good, remove it \
+             with `operator raft remove-peer {name}`; if not, give this one another node_id",
+            name = known.name,
+            address = known.cluster_addr,
+        ))),
+    }
+}
+
 /// Adds a node, or replaces its entry.
 pub fn add(store: &mut Store<'_>, member: MemberRecord) -> Result<(), Error> {
     let mut record = load(store)?;
+    check_free(&record, &member)?;
     record.members.retain(|known| known.id != member.id);
     if record.members.len() >= MAX_MEMBERS {
         return Err(Error::invalid(format!("the cluster has {MAX_MEMBERS} nodes already; remove one first")));
@@ -132,11 +179,14 @@ pub fn relocate(store: &mut Store<'_>, id: u64, cluster_addr: &str, api_addr: &s
     store.put(&system, MEMBERS, &record)
 }
 
-/// Makes a token that one node may redeem once.
-pub fn issue_token(store: &mut Store<'_>, context: &mut Context<'_>, ttl_secs: u64) -> Result<JoinToken, Error> {
-    if !(1..=MAX_TOKEN_SECS).contains(&ttl_secs) {
-        return Err(Error::invalid(format!("the token's ttl must be from 1 to {MAX_TOKEN_SECS} seconds")));
-    }
+/// Makes a token that lets in as many nodes as `uses` says, each once.
+pub fn issue_token(
+    store: &mut Store<'_>,
+    context: &mut Context<'_>,
+    ttl_secs: u64,
+    uses: u64,
+) -> Result<JoinToken, Error> {
+    check_token(ttl_secs, uses)?;
     let token = JoinToken { id: context.bytes(), secret: context.bytes() };
     let expires = context.now.plus_secs(ttl_secs);
     let name = hex::encode(token.id);
@@ -144,7 +194,7 @@ pub fn issue_token(store: &mut Store<'_>, context: &mut Context<'_>, ttl_secs: u
     store.put(
         &system,
         &["join", &name],
-        &TokenRecord { secret: token.secret.to_vec(), expires_secs: expires.secs() },
+        &TokenRecord { secret: token.secret.to_vec(), expires_secs: expires.secs(), uses },
     )?;
     calendar::schedule(store, expires, &EXPIRY, &name)?;
     Ok(token)
@@ -162,13 +212,29 @@ pub struct Join<'a> {
     pub is_empty: bool,
 }
 
-/// Redeems a token for a node; the same batch makes the node a member.
+/// Whether a join token may live so long and let in so many.
+pub fn check_token(ttl_secs: u64, uses: u64) -> Result<(), Error> {
+    if !(1..=MAX_TOKEN_SECS).contains(&ttl_secs) {
+        return Err(Error::invalid(format!("a join token's ttl must be from 1 to {MAX_TOKEN_SECS} seconds")));
+    }
+    if !(1..=MAX_TOKEN_USES).contains(&uses) {
+        return Err(Error::invalid(format!("a join token's uses must be from 1 to {MAX_TOKEN_USES}")));
+    }
+    Ok(())
+}
+
+/// Redeems a token for a node; the same batch makes the node a member. A node that asks again, because it did not hear
+/// the answer, spends nothing.
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::Invalid`] for a token that is not valid, and for a node that stands in another's place.
 pub fn redeem(store: &mut Store<'_>, now: Time, cluster_id: &[u8; 16], join: Join<'_>) -> Result<(), Error> {
-    let refused =
-        || Error::invalid("the join token is not valid: it was redeemed, has expired, or belongs to another cluster");
+    let refused = || {
+        Error::invalid(
+            "the join token is not valid: it was redeemed as often as it may be, has expired, or belongs to another cluster; \
+             make another with `operator raft join-token`",
+        )
+    };
     let name = hex::encode(join.token_id);
     let system = store.system();
     let record: TokenRecord = store.get(&system, &["join", &name])?.ok_or_else(refused)?;
@@ -177,8 +243,15 @@ pub fn redeem(store: &mut Store<'_>, now: Time, cluster_id: &[u8; 16], join: Joi
     if record.expires_secs <= now.secs() {
         return Err(refused());
     }
-    check_place(&load(store)?.members, &join)?;
-    store.delete(&system, &["join", &name]);
+    let members = load(store)?.members;
+    check_place(&members, &join)?;
+    if members.contains(&join.member) {
+        return Ok(());
+    }
+    match record.uses {
+        0 | 1 => store.delete(&system, &["join", &name]),
+        uses => store.put(&system, &["join", &name], &TokenRecord { uses: uses - 1, ..record })?,
+    }
     add(store, join.member)
 }
 
@@ -186,26 +259,26 @@ pub fn redeem(store: &mut Store<'_>, now: Time, cluster_id: &[u8; 16], join: Joi
 fn check_place(members: &[MemberRecord], join: &Join<'_>) -> Result<(), Error> {
     let joiner = &join.member;
     for known in members {
-        let id = known.id;
-        match (id == joiner.id, known.public_key == joiner.public_key) {
+        let name = known.shown_name();
+        match (known.id == joiner.id, known.public_key == joiner.public_key) {
             (true, true) if join.is_empty => {}
             (true, true) => {
                 return Err(Error::invalid(format!(
                     "this node is a member already, and what it had is gone: remove it with \
-                     `conclave operator raft remove-peer {id:016x}`, stop it, delete its whole data folder (\"node\" \
+                     `conclave operator raft remove-peer {name}`, stop it, delete its whole data folder (\"node\" \
                      included), and join it again"
                 )));
             }
             (true, false) | (false, true) => {
                 return Err(Error::invalid(format!(
-                    "another node, {id:016x}, has this id or this key: data folders are never copied; stop this node, \
+                    "another node, {name}, has this id or this key: data folders are never copied; stop this node, \
                      delete its whole data folder (\"node\" included), and join it again"
                 )));
             }
             (false, false) if known.cluster_addr == joiner.cluster_addr => {
                 return Err(Error::invalid(format!(
-                    "node {id:016x} is listed at this node's address, {}: if its disk is lost, remove it with \
-                     `conclave operator raft remove-peer {id:016x}` and join this node then; if not, give this node an \
+                    "node {name} is listed at this node's address, {}: if its disk is lost, remove it with \
+                     `conclave operator raft remove-peer {name}` and join this node then; if not, give this node an \
                      address of its own",
                     known.cluster_addr
                 )));
@@ -228,112 +301,4 @@ fn proof_input(cluster_id: &[u8; 16], member: &MemberRecord) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use conclave_batch::Outcome;
-
-    use super::*;
-    use crate::testing::{Harness, context};
-
-    const CLUSTER: [u8; 16] = [7; 16];
-
-    fn member(id: u64) -> MemberRecord {
-        MemberRecord {
-            id,
-            public_key: vec![u8::try_from(id).unwrap(); 32],
-            cluster_addr: format!("10.0.0.{id}:8201"),
-            api_addr: format!("https://10.0.0.{id}:8200"),
-            is_blind: false,
-        }
-    }
-
-    /// Commits a change and gives back what it answered.
-    fn commit<T>(
-        harness: &mut Harness,
-        change: impl Fn(&mut Store<'_>, &mut Context<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let table = harness.table.snapshot();
-        let mut context = context(&mut harness.random, harness.now);
-        let mut store = harness.core.store(&table);
-        let answer = change(&mut store, &mut context)?;
-        if let Some(proposal) = store.finish(&mut context)? {
-            assert!(matches!(harness.table.apply(&proposal), Outcome::Applied { .. }));
-        }
-        Ok(answer)
-    }
-
-    /// Joins with a fresh token; `sent` is what arrives of the node that made the proof.
-    fn join(harness: &mut Harness, proven: &MemberRecord, sent: &MemberRecord, is_empty: bool) -> Result<(), Error> {
-        let token = commit(harness, |store, context| issue_token(store, context, 60))?;
-        let proof = prove(&token.secret, &CLUSTER, proven);
-        commit(harness, |store, context| {
-            let join = Join { token_id: &token.id, proof: &proof, member: sent.clone(), is_empty };
-            redeem(store, context.now, &CLUSTER, join)
-        })
-    }
-
-    fn listed(harness: &mut Harness) -> Vec<MemberRecord> {
-        let mut members = commit(harness, |store, _| load(store)).unwrap().members;
-        // The node that the cluster began with.
-        members.remove(0);
-        members
-    }
-
-    // check 229
-    #[test]
-    fn nothing_in_a_join_can_be_changed_on_its_way() {
-        let mut harness = Harness::new();
-        let edits: [fn(&mut MemberRecord); 5] = [
-            |member| member.id = 99,
-            |member| member.public_key = vec![99; 32],
-            |member| member.cluster_addr = "10.6.6.6:8201".into(),
-            |member| member.api_addr = "https://10.6.6.6:8200".into(),
-            |member| member.is_blind = true,
-        ];
-        for edit in edits {
-            let mut edited = member(2);
-            edit(&mut edited);
-            assert!(join(&mut harness, &member(2), &edited, false).is_err(), "{edited:?}");
-        }
-        assert_eq!(listed(&mut harness), []);
-        join(&mut harness, &member(2), &member(2), false).unwrap();
-        assert_eq!(listed(&mut harness), [member(2)]);
-    }
-
-    #[test]
-    fn nobody_joins_in_a_members_place() {
-        let mut harness = Harness::new();
-        join(&mut harness, &member(2), &member(2), false).unwrap();
-        let with = |edit: fn(&mut MemberRecord)| {
-            let mut joiner = member(3);
-            edit(&mut joiner);
-            joiner
-        };
-        for (joiner, hint) in [
-            (with(|member| member.id = 2), "another node, 0000000000000002"),
-            (with(|member| member.public_key = vec![2; 32]), "another node, 0000000000000002"),
-            (with(|member| member.cluster_addr = "10.0.0.2:8201".into()), "remove-peer 0000000000000002"),
-            (member(2), "remove-peer 0000000000000002"),
-        ] {
-            let refused = join(&mut harness, &joiner, &joiner, false).unwrap_err().messages.join("; ");
-            assert!(refused.contains(hint), "{refused}");
-        }
-        assert_eq!(listed(&mut harness), [member(2)]);
-        // The answer to its join was lost, and it has nothing yet: it may ask again.
-        join(&mut harness, &member(2), &member(2), true).unwrap();
-        assert_eq!(listed(&mut harness), [member(2)]);
-    }
-
-    #[test]
-    fn a_member_that_moves_keeps_its_key_and_its_place() {
-        let mut harness = Harness::new();
-        for id in [1, 2] {
-            join(&mut harness, &member(id), &member(id), false).unwrap();
-        }
-        for id in [1, 9] {
-            commit(&mut harness, |store, _| relocate(store, id, "10.0.1.1:1", "https://10.0.1.1:2")).unwrap();
-        }
-        let moved =
-            MemberRecord { cluster_addr: "10.0.1.1:1".into(), api_addr: "https://10.0.1.1:2".into(), ..member(1) };
-        assert_eq!(listed(&mut harness), [moved, member(2)]);
-    }
-}
+mod tests;

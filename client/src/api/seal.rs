@@ -57,7 +57,10 @@ pub struct SealStatus {
 /// A node that could be given the root key by a ceremony on another one.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Candidate {
-    /// The node's id.
+    /// What people call the node.
+    #[serde(default)]
+    pub node_id: String,
+    /// Its id, 16 hexadecimal digits.
     #[serde(default)]
     pub id: String,
     /// The address of its API.
@@ -86,7 +89,10 @@ struct CandidatesDocument {
 /// One node after a ceremony for the whole cluster.
 #[derive(Debug, Clone, Deserialize)]
 pub struct UnsealedNode {
-    /// The node's id.
+    /// What people call the node.
+    #[serde(default)]
+    pub node_id: String,
+    /// Its id, 16 hexadecimal digits.
     #[serde(default)]
     pub id: String,
     /// The address of its API.

@@ -1,4 +1,4 @@
-//! How a node enters a cluster: a single-use token, made by an unsealed node, redeemed by its new holder.
+//! How a node enters a cluster: a token, made by an unsealed node, redeemed by each node that has it.
 //!
 //! The token's text names the cluster, the members with their keys, and a secret. The joiner connects to a member whose
 //! key it checks, and sends an HMAC over its own public key, never the secret. Whoever is asked passes it to the leader.
@@ -30,6 +30,10 @@ pub(crate) const RELAY_METHOD: &str = "join-relay";
 const PREFIX: &str = "cjt.";
 /// Pause between two attempts to join as the configuration says.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// What a node says that is told to join and not how to prove that it may.
+const WITHOUT_TOKEN: &str = "retry_join has no token, so this node does not join by itself. On a member: `conclave \
+     operator raft join-token -uses=3 -ttl=24h`; put its token into retry_join (token = \"cjt.…\") and start this node \
+     again, or here: `conclave operator raft join -token=cjt.…`";
 /// How long joining may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -74,10 +78,11 @@ struct JoinReply {
 }
 
 /// Makes a join token's text.
-pub(crate) async fn issue(app: &Arc<App>, ttl_secs: u64) -> Result<Zeroizing<String>, Error> {
+pub(crate) async fn issue(app: &Arc<App>, ttl_secs: u64, uses: u64) -> Result<Zeroizing<String>, Error> {
     let core = app.shared.serving().ok_or_else(|| unavailable("Vault is sealed"))?;
     let deadline = Instant::now() + TIMEOUT;
-    let token = app.commit(&core, deadline, |store, context| members::issue_token(store, context, ttl_secs)).await?;
+    let token =
+        app.commit(&core, deadline, |store, context| members::issue_token(store, context, ttl_secs, uses)).await?;
     let contact =
         |member: &Member| Contact { cluster_addr: member.cluster_addr.clone(), public_key: member.public_key.to_vec() };
     let text = TokenText {
@@ -135,10 +140,14 @@ pub(crate) async fn join_as_configured(app: Arc<App>) {
     let Storage::Raft(settings) = &app.config.storage else { return };
     let tokens = settings.retry_join.iter().filter_map(|entry| entry.token.clone());
     let mut tokens: Vec<_> = tokens.map(|token| (token, Reminder::every(LOG_REMINDER_INTERVAL))).collect();
+    let is_alone = || !app.raft.is_initialized() && !app.is_initialized();
     if tokens.is_empty() {
+        if is_alone() && !settings.retry_join.is_empty() {
+            tracing::warn!("{WITHOUT_TOKEN}");
+        }
         return;
     }
-    while !app.raft.is_initialized() && !app.is_initialized() {
+    while is_alone() {
         for (token, reminder) in &mut tokens {
             match join(&app, token.reveal()).await {
                 Ok(()) => return,
@@ -168,6 +177,7 @@ fn accept(app: &App, cluster_id: [u8; 16], answer: &[u8]) -> Result<(), Error> {
 pub(crate) fn to_member(record: &MemberRecord) -> Option<Member> {
     Some(Member {
         id: record.id,
+        name: record.name.clone(),
         cluster_addr: record.cluster_addr.clone(),
         api_addr: record.api_addr.clone(),
         public_key: record.public_key.as_slice().try_into().ok()?,

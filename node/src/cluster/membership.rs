@@ -148,6 +148,7 @@ mod tests {
             cluster_addr: format!("10.0.0.{id}:{port}"),
             api_addr: format!("https://10.0.0.{id}:8200"),
             is_blind: false,
+            name: String::new(),
         }
     }
 

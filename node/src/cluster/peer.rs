@@ -7,7 +7,7 @@ use conclave_raft::{CallError, Peer};
 
 use crate::app::App;
 use crate::cluster::handover::{self, receiver, testimony};
-use crate::cluster::{address, join, upkeep};
+use crate::cluster::{address, join, nodes, upkeep};
 use crate::forward;
 
 /// Answers a peer.
@@ -20,7 +20,7 @@ pub(crate) async fn answer(app: &Arc<App>, from: Peer, method: &str, body: &[u8]
         handover::OFFER_METHOD => receiver::answer_offer(app, from, body),
         handover::DELIVER_METHOD => receiver::answer_delivery(app, from, body).await,
         testimony::METHOD => testimony::answer(app, from, body).await,
-        receiver::STATUS_METHOD => receiver::answer_status(app),
+        nodes::METHOD => nodes::answer(app, from),
         upkeep::CHECKPOINT_METHOD => upkeep::answer_checkpoint(app, from),
         _ => Err(CallError::UnknownMethod),
     }

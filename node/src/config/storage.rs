@@ -175,13 +175,23 @@ impl Raft {
         Some(Self {
             path,
             peers,
-            node_id: section.filled("node_id"),
+            node_id: read_name(section),
             retry_join: section.blocks("retry_join").into_iter().filter_map(RetryJoin::read).collect(),
             timing,
             trailing_logs: section.whole("trailing_logs"),
             snapshot_threshold: section.whole("snapshot_threshold"),
         })
     }
+}
+
+/// The node's name, if it has one that people can see and that no id looks like.
+fn read_name(section: &Section<'_>) -> Option<String> {
+    let name = section.filled("node_id")?;
+    // The id is not known here; a name that is an id is not needed, because a node without a name goes by its id.
+    if let Err(error) = conclave_vault::members::check_name(0, &name) {
+        section.error(section.line_of("node_id"), &error.messages.join("; "));
+    }
+    Some(name)
 }
 
 impl RetryJoin {

@@ -22,7 +22,8 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
         ));
     }
     let Some(token) = incoming.request.data.get("token").and_then(|token| token.as_str()) else {
-        let message = "a join needs \"token\": make one on a member with POST sys/storage/raft/join-token";
+        let message = "a join needs \"token\": make one on a member with `conclave operator raft join-token` \
+                       (POST sys/storage/raft/join-token)";
         return error::outgoing(&Error::invalid(message));
     };
     match join::join(app, token).await {

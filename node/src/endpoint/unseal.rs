@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use conclave_raft::node_id;
 use conclave_vault::error::{Error, ErrorKind};
 use conclave_vault::field;
 use conclave_vault::members::MAX_MEMBERS;
@@ -72,7 +73,8 @@ pub(crate) fn node(app: &App, incoming: &Incoming) -> Outgoing {
     let own = app.own_record();
     let is_sealed = app.shared.is_sealed();
     let node = json!({
-        "id": app.node_name(own.id),
+        "node_id": app.node_name(own.id),
+        "id": node_id(own.id),
         "address": own.api_addr,
         "cluster_address": app.cluster_url(&own.cluster_addr),
         "sealed": is_sealed,
@@ -168,7 +170,8 @@ async fn hand_over(app: &Arc<App>, nonce: [u8; 16], confirmed: BTreeSet<Fingerpr
     })?;
     let nodes = handed.into_iter().map(|HandedOver { member, fingerprint, error }| {
         json!({
-            "id": app.node_name(member.id),
+            "node_id": app.node_name(member.id),
+            "id": node_id(member.id),
             "address": member.api_addr,
             "fingerprint": fingerprint.map(|fingerprint| fingerprint.to_string()).unwrap_or_default(),
             "sealed": error.is_some(),

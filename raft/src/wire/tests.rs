@@ -8,7 +8,13 @@ fn id(index: u64) -> LogId {
 }
 
 fn one_member() -> Membership {
-    let endpoint = Endpoint { cluster_addr: "a:1".into(), api_addr: "b".into(), public_key: [0x11; 32], promote: true };
+    let endpoint = Endpoint {
+        cluster_addr: "a:1".into(),
+        api_addr: "b".into(),
+        public_key: [0x11; 32],
+        promote: true,
+        name: String::new(),
+    };
     Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, endpoint)])).expect("a valid membership")
 }
 

@@ -191,7 +191,7 @@ fn a_reply_that_the_node_fills_in_is_wrapped_as_any_other() {
     assert_eq!((status, &body["data"]), (200, &Value::Null), "{body}");
     let token = body["wrap_info"]["token"].as_str().unwrap().to_owned();
     let (status, body) = harness.request_as(&token, "POST", "sys/wrapping/unwrap", Value::Null);
-    assert_eq!((status, &body["data"]["asked"]), (200, &json!("JoinToken { ttl_secs: 1800 }")));
+    assert_eq!((status, &body["data"]["asked"]), (200, &json!("JoinToken { ttl_secs: 1800, uses: 1 }")));
 }
 
 #[test]

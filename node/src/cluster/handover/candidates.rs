@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use conclave_raft::node_id;
 use conclave_vault::context::Random;
 use conclave_vault::seal::handover::Fingerprint;
 use futures::future::join_all;
@@ -55,7 +56,8 @@ async fn make(app: &Arc<App>) -> Value {
     let offers = join_all(asked).await;
     let node = |(other, offered): (Candidate, Result<Option<Fingerprint>, String>)| {
         json!({
-            "id": app.node_name(other.id),
+            "node_id": app.node_name(other.id),
+            "id": node_id(other.id),
             "address": other.api_addr,
             "cluster_address": app.cluster_url(&other.cluster_addr),
             "sealed": offered.as_ref().ok().map(Option::is_some),

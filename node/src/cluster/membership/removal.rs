@@ -12,7 +12,7 @@ use conclave_vault::members;
 use tokio::time::Instant;
 
 use crate::app::App;
-use crate::cluster::handover::receiver::sealed_members;
+use crate::cluster::nodes::sealed_members;
 use crate::serve::unavailable;
 
 /// How long a removal may take before its caller is told to look later.
@@ -30,24 +30,24 @@ struct Standing {
 }
 
 /// Refuses the removal of a node without which the cluster could not go on.
-fn check_removal(standing: &Standing, id: u64) -> Result<(), Error> {
+fn check_removal(standing: &Standing, id: u64, name: &str) -> Result<(), Error> {
     let refused = |why: String| Err(Error::invalid(format!("{why}; nothing was changed")));
     if !standing.voters.contains(&id) {
         return Ok(());
     }
     let rest: BTreeSet<u64> = standing.voters.iter().copied().filter(|voter| *voter != id).collect();
     if rest.is_empty() {
-        return refused(format!("node {id:016x} is the last voter, and a cluster cannot be without one"));
+        return refused(format!("node {name} is the last voter, and a cluster cannot be without one"));
     }
     if rest.is_disjoint(&standing.unsealed) {
         return refused(format!(
-            "node {id:016x} is the last voter that is unsealed; unseal another one first (`operator unseal -cluster`)"
+            "node {name} is the last voter that is unsealed; unseal another one first (`operator unseal -cluster`)"
         ));
     }
     let answering = rest.intersection(&standing.answering).count();
     if answering * 2 <= rest.len() {
         return refused(format!(
-            "without node {id:016x} only {answering} of {} voters would answer, which is no majority; bring another \
+            "without node {name} only {answering} of {} voters would answer, which is no majority; bring another \
              one back or remove one that is down first",
             rest.len()
         ));
@@ -57,9 +57,8 @@ fn check_removal(standing: &Standing, id: u64) -> Result<(), Error> {
 
 /// The member that a text names.
 fn find(app: &App, server_id: &str) -> Result<u64, Error> {
-    u64::from_str_radix(server_id, 16)
-        .ok()
-        .filter(|id| app.raft.status().members.iter().any(|member| member.id == *id))
+    app.find_node(server_id)
+        .map(|member| member.id)
         .ok_or_else(|| Error::invalid("no node of the cluster has this id; see `operator raft list-peers`"))
 }
 
@@ -71,7 +70,7 @@ async fn check(app: &Arc<App>, id: u64) -> Result<(), Error> {
         answering: sealed.keys().copied().collect(),
         unsealed: sealed.iter().filter(|(_, is_sealed)| !**is_sealed).map(|(id, _)| *id).collect(),
     };
-    check_removal(&standing, id)
+    check_removal(&standing, id, &app.node_name(id))
 }
 
 /// Hands leadership over if the leader is asked to remove itself, so that its successor can do it.
@@ -106,6 +105,8 @@ pub(crate) async fn remove(app: &Arc<App>, core: &Core, server_id: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use conclave_raft::node_id;
+
     use super::*;
 
     fn standing(voters: &[u64], answering: &[u64], unsealed: &[u64]) -> Standing {
@@ -114,7 +115,7 @@ mod tests {
     }
 
     fn refusal(standing: Standing, id: u64) -> String {
-        check_removal(&standing, id).err().map(|error| error.messages.join("; ")).unwrap_or_default()
+        check_removal(&standing, id, &node_id(id)).err().map(|error| error.messages.join("; ")).unwrap_or_default()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::*;
 /// What node 1 sees of a cluster: the members with whether they vote, those that answer, and who leads.
 fn status(members: &[(u64, bool)], answering: &[u64], leader: Option<u64>, term: u64) -> Status {
     let member = |(id, voter): &(u64, bool)| Member {
+        name: String::new(),
         id: *id,
         cluster_addr: format!("10.0.0.{id}:8201"),
         api_addr: String::new(),

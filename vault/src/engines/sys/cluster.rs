@@ -51,14 +51,13 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "storage/raft/join-token",
-        fields: &[&[field(
-            "ttl",
-            Kind::Duration,
-            "How long it can be redeemed; 30 minutes if not said, at most a day",
-        )]],
+        fields: &[&[
+            field("ttl", Kind::Duration, "How long it can be redeemed; 30 minutes if not said, at most 32 days"),
+            field("uses", Kind::Int, "How many nodes can join with it; one if not said, at most 64"),
+        ]],
         operations: &[(Operation::Update, join_token)],
         access: Access::Sudo,
-        help: "Make a token with which one node can join",
+        help: "Make a token with which nodes can join",
         ..Path::DEFAULT
     },
 ];
@@ -92,8 +91,8 @@ fn remove_peer(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 
 fn join_token(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let ttl_secs = call.fields.duration("ttl").map_or(DEFAULT_JOIN_TTL_SECS, |ttl| ttl.as_secs());
-    if ttl_secs == 0 || ttl_secs > members::MAX_TOKEN_SECS {
-        return Err(Error::invalid(format!("the ttl must be between 1 and {} seconds", members::MAX_TOKEN_SECS)));
-    }
-    call.context.ask_node(Action::JoinToken { ttl_secs })
+    // A negative number is as wrong as none.
+    let uses = call.fields.int("uses").map_or(1, |uses| u64::try_from(uses).unwrap_or(0));
+    members::check_token(ttl_secs, uses)?;
+    call.context.ask_node(Action::JoinToken { ttl_secs, uses })
 }

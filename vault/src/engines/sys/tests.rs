@@ -185,7 +185,7 @@ fn what_only_the_node_can_do_is_handed_to_it() {
             json!({ "server_id": "x" }),
             Action::RemovePeer { server_id: "x".into() },
         ),
-        ("POST", "sys/storage/raft/join-token", json!({ "ttl": "5m" }), Action::JoinToken { ttl_secs: 300 }),
+        ("POST", "sys/storage/raft/join-token", json!({ "ttl": "5m" }), Action::JoinToken { ttl_secs: 300, uses: 1 }),
         ("GET", "sys/metrics?format=prometheus", Value::Null, Action::Metrics { format: "prometheus".into() }),
         ("GET", "sys/host-info", Value::Null, Action::HostInfo),
         ("GET", "sys/in-flight-req", Value::Null, Action::InFlightRequests),
@@ -202,7 +202,10 @@ fn what_only_the_node_can_do_is_handed_to_it() {
     }
     for (verb, path, body) in [
         ("POST", "sys/storage/raft/remove-peer", json!({})),
-        ("POST", "sys/storage/raft/join-token", json!({ "ttl": "48h" })),
+        ("POST", "sys/storage/raft/join-token", json!({ "ttl": "769h" })),
+        ("POST", "sys/storage/raft/join-token", json!({ "uses": 0 })),
+        ("POST", "sys/storage/raft/join-token", json!({ "uses": -1 })),
+        ("POST", "sys/storage/raft/join-token", json!({ "uses": 65 })),
         ("GET", "sys/metrics?format=xml", Value::Null),
     ] {
         assert_eq!(harness.request(verb, path, body).0, 400, "{path}");

@@ -18,7 +18,7 @@ impl Members {
         let data = &reply.json()["data"];
         // Servers differ in whether the name's first letter is upper case.
         let nodes = data["nodes"].as_array().or_else(|| data["Nodes"].as_array()).cloned().unwrap_or_default();
-        let document = serde_json::json!({ "nodes": nodes });
+        let document = serde_json::json!({ "Nodes": nodes });
         session.output.either(|| text(&nodes), &document)
     }
 }
@@ -26,10 +26,61 @@ impl Members {
 fn text(nodes: &[Value]) -> String {
     let cells = |node: &Value| {
         let text = |name: &str| node[name].as_str().unwrap_or("").to_owned();
-        let leads = golang::value(&node["active_node"]);
-        let (api, cluster, version) = (text("api_address"), text("cluster_address"), text("version"));
-        vec![text("hostname"), api, cluster, leads, version, text("last_echo")]
+        let shown = |name: &str| if node[name].is_null() { String::new() } else { golang::value(&node[name]) };
+        let state = match (node["alive"].as_bool(), node["sealed"].as_bool()) {
+            (Some(false), _) => "no answer",
+            (_, Some(true)) => "sealed",
+            (_, Some(false)) => "unsealed",
+            (_, None) => "",
+        };
+        vec![
+            text("hostname"),
+            text("api_address"),
+            text("cluster_address"),
+            shown("active_node"),
+            text("version"),
+            text("upgrade_version"),
+            text("last_echo"),
+            text("node_id"),
+            state.to_owned(),
+            shown("lag"),
+        ]
     };
-    let header = ["Host Name", "API Address", "Cluster Address", "Active Node", "Version", "Last Echo"];
+    // The first seven are what scripts for Vault look for.
+    let header = [
+        "Host Name",
+        "API Address",
+        "Cluster Address",
+        "Active Node",
+        "Version",
+        "Upgrade Version",
+        "Last Echo",
+        "Node",
+        "State",
+        "Lag",
+    ];
     table::columns(&header, &nodes.iter().map(cells).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_node_shows_its_name_and_whether_it_needs_a_ceremony() {
+        let node = |name: &str, alive: bool, sealed: Option<bool>| json!({ "node_id": name, "alive": alive, "sealed": sealed });
+        let nodes = [node("a", true, Some(false)), node("b", true, Some(true)), node("c", false, None)];
+        let text = text(&nodes);
+        let ends = |line: usize| text.lines().nth(line).unwrap().split_whitespace().rev().take(4).collect::<Vec<_>>();
+        assert_eq!(ends(2)[1..3], ["unsealed", "a"]);
+        assert_eq!(ends(3)[1..3], ["sealed", "b"]);
+        assert_eq!(ends(4)[1..4], ["answer", "no", "c"]);
+    }
+
+    #[test]
+    fn a_server_without_these_fields_is_shown_too() {
+        let text = text(&[json!({ "hostname": "h", "api_address": "https://a:1", "active_node": true })]);
+        assert!(text.lines().nth(2).unwrap().starts_with("h            https://a:1"), "{text}");
+    }
 }

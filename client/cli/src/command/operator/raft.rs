@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::command::Outcome;
 use crate::session::Session;
-use crate::{assignment, table};
+use crate::{assignment, golang, table};
 
 /// What can be done with replicating nodes.
 #[derive(Subcommand)]
@@ -15,14 +15,24 @@ pub(crate) enum Raft {
     ListPeers,
     Join(Join),
     RemovePeer(RemovePeer),
-    /// Make a token that lets one node join; it works once.
-    JoinToken,
+    JoinToken(JoinToken),
+}
+
+/// Make a token that lets nodes join.
+#[derive(Args)]
+pub(crate) struct JoinToken {
+    /// How long it works, such as 5m, 24h or 30d: 30 minutes if not said, at most 32 days.
+    #[arg(long)]
+    ttl: Option<String>,
+    /// How many nodes it lets in: one if not said, at most 64.
+    #[arg(long)]
+    uses: Option<u64>,
 }
 
 /// Let the node join a cluster.
 #[derive(Args)]
 pub(crate) struct Join {
-    /// A one-time token that a member of the cluster made (`operator raft join-token`), or - for standard input.
+    /// A token that a member of the cluster made (`operator raft join-token`), or - for standard input.
     #[arg(long)]
     token: Option<String>,
     /// A file with the authorities that the leader's certificate may come from, or its text.
@@ -59,11 +69,24 @@ impl Raft {
                 session.send("removing the peer from raft cluster", request).await?;
                 session.output.done("Peer removed successfully!")
             }
-            Self::JoinToken => {
-                let request = Request::post("sys/storage/raft/join-token", &json!({}));
+            Self::JoinToken(command) => {
+                let request = Request::post("sys/storage/raft/join-token", &command.body());
                 session.output.reply(&session.send("making a join token", request).await?)
             }
         }
+    }
+}
+
+impl JoinToken {
+    fn body(&self) -> Value {
+        let mut body = Map::new();
+        if let Some(ttl) = &self.ttl {
+            body.insert("ttl".to_owned(), json!(ttl));
+        }
+        if let Some(uses) = self.uses {
+            body.insert("uses".to_owned(), json!(uses));
+        }
+        Value::Object(body)
     }
 }
 
@@ -93,12 +116,19 @@ impl Join {
 fn text(servers: &Value) -> String {
     let cells = |server: &Value| {
         let text = |name: &str| server[name].as_str().unwrap_or("").to_owned();
-        let state = if server["leader"].as_bool().unwrap_or(false) { "leader" } else { "follower" };
+        let state = match (server["leader"].as_bool(), server["alive"].as_bool()) {
+            (Some(true), _) => "leader",
+            (_, Some(false)) => "no answer",
+            _ => "follower",
+        };
         let voter = server["voter"].as_bool().unwrap_or(false);
-        vec![text("node_id"), text("address"), state.to_owned(), voter.to_string()]
+        let shown = |name: &str| if server[name].is_null() { String::new() } else { golang::value(&server[name]) };
+        let [sealed, lag] = ["sealed", "lag"].map(shown);
+        vec![text("node_id"), text("address"), state.to_owned(), voter.to_string(), sealed, text("last_contact"), lag]
     };
     let rows: Vec<_> = servers.as_array().into_iter().flatten().map(cells).collect();
-    table::columns(&["Node", "Address", "State", "Voter"], &rows)
+    // The first four are what scripts for Vault look for.
+    table::columns(&["Node", "Address", "State", "Voter", "Sealed", "Last Contact", "Lag"], &rows)
 }
 
 #[cfg(test)]
@@ -106,12 +136,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_join_token_is_asked_for_as_long_and_for_as_many_nodes_as_was_said() {
+        let asked = |ttl: Option<&str>, uses| JoinToken { ttl: ttl.map(str::to_owned), uses }.body();
+        assert_eq!(asked(None, None), json!({}));
+        assert_eq!(asked(Some("24h"), Some(3)), json!({"ttl": "24h", "uses": 3}));
+    }
+
+    #[test]
     fn peers_are_shown_in_columns() {
-        let servers = json!([{"node_id": "a", "address": "127.0.0.1:8201", "leader": true, "voter": true}]);
+        let servers = json!([
+            {"node_id": "a", "address": "10.0.0.1:1", "leader": true, "voter": true, "alive": true, "sealed": false, "lag": 0},
+            {"node_id": "b", "address": "10.0.0.2:1", "leader": false, "voter": true, "alive": true, "sealed": true,
+             "last_contact": "312 ms", "lag": 7},
+            {"node_id": "c", "address": "10.0.0.3:1", "leader": false, "voter": false, "alive": false, "sealed": null,
+             "last_contact": "90112 ms", "lag": null},
+        ]);
         let expected = "\
-Node    Address           State     Voter
-----    -------           -----     -----
-a       127.0.0.1:8201    leader    true
+Node    Address       State        Voter    Sealed    Last Contact    Lag
+----    -------       -----        -----    ------    ------------    ---
+a       10.0.0.1:1    leader       true     false     n/a             0
+b       10.0.0.2:1    follower     true     true      312 ms          7
+c       10.0.0.3:1    no answer    false    n/a       90112 ms        n/a
 ";
         assert_eq!(text(&servers), expected);
     }

@@ -113,7 +113,7 @@ fn candidates_table(candidates: &[Candidate]) -> String {
         };
         number += usize::from(node.fingerprint.is_some());
         let shown = if node.fingerprint.is_some() { number.to_string() } else { String::new() };
-        vec![shown, node.id.clone(), node.address.clone(), state]
+        vec![shown, node.node_id.clone(), node.address.clone(), state]
     };
     table::columns(&["#", "Node", "Address", "Fingerprint"], &candidates.iter().map(cells).collect::<Vec<_>>())
 }
@@ -146,7 +146,7 @@ fn text(status: &Value) -> String {
 fn nodes_table(nodes: &[Value]) -> String {
     let cells = |node: &Value| {
         let text = |name: &str| node[name].as_str().unwrap_or("").to_owned();
-        vec![text("id"), text("address"), golang::value(&node["sealed"]), text("error")]
+        vec![text("node_id"), text("address"), golang::value(&node["sealed"]), text("error")]
     };
     table::columns(&["Node", "Address", "Sealed", "Error"], &nodes.iter().map(cells).collect::<Vec<_>>())
 }
@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn only_nodes_that_wait_have_a_number_in_the_list() {
         let node = |id: &str, fingerprint: Option<&str>, error: Option<&str>| Candidate {
-            id: id.to_owned(),
+            node_id: id.to_owned(),
+            id: String::new(),
             address: format!("https://{id}:1"),
             cluster_address: String::new(),
             sealed: None,
@@ -200,7 +201,7 @@ n/a    c       https://c:1    timed out
     fn a_ceremony_for_the_cluster_shows_each_node() {
         let status = json!({
             "type": "shamir", "initialized": true, "sealed": false, "n": 5, "t": 3,
-            "nodes": [{"id": "b", "address": "https://b:1", "sealed": true, "error": "timed out"}]
+            "nodes": [{"node_id": "b", "address": "https://b:1", "sealed": true, "error": "timed out"}]
         });
         let expected = "\
 Key             Value

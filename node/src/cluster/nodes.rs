@@ -1,0 +1,169 @@
+//! The nodes as operators see them: under one name everywhere, and with what must be known before one is removed.
+//!
+//! A node's name is the `node_id` of its configuration, or its id if it has none. Whether it is sealed and how far it is
+//! says the node itself, asked at that moment: one that does not answer is shown as such.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use conclave_raft::{CallError, Member, Peer, node_id};
+use futures::future::join_all;
+use prost::Message;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::{host, version, view};
+
+/// Asks a member how it is.
+pub(crate) const METHOD: &str = "node-state";
+/// How long the answer may take.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a node says of itself.
+#[derive(Clone, PartialEq, Message)]
+struct NodeState {
+    #[prost(bool, tag = "1")]
+    is_sealed: bool,
+    #[prost(string, tag = "2")]
+    hostname: String,
+    #[prost(string, tag = "3")]
+    version: String,
+    #[prost(uint64, tag = "4")]
+    applied: u64,
+}
+
+/// One node of a list.
+struct Row<'a> {
+    member: &'a Member,
+    is_leader: bool,
+    /// `None` if it does not answer.
+    state: Option<&'a NodeState>,
+    /// When it was heard last; `None` for this node, and for one that was never heard.
+    last_heard: Option<Instant>,
+    /// Entries that it lacks of those that this node knows to be committed.
+    lag: Option<u64>,
+}
+
+impl App {
+    /// What people call a node.
+    pub(crate) fn node_name(&self, id: u64) -> String {
+        self.raft.name_of(id)
+    }
+
+    /// The member with a name or an id.
+    pub(crate) fn find_node(&self, text: &str) -> Option<Member> {
+        let members = self.raft.status().members;
+        let named = members.iter().find(|member| member.name == text && !text.is_empty());
+        let found = named.or_else(|| members.iter().find(|member| node_id(member.id).eq_ignore_ascii_case(text)));
+        found.cloned()
+    }
+
+    fn own_state(&self) -> NodeState {
+        NodeState {
+            is_sealed: self.shared.is_sealed(),
+            hostname: host::name(),
+            version: version::API_VERSION.to_owned(),
+            applied: self.raft.applied_index(),
+        }
+    }
+}
+
+/// Answers a member that wants to know how this node is.
+pub(crate) fn answer(app: &App, from: Peer) -> Result<Bytes, CallError> {
+    if from.id.is_none() {
+        return Err(CallError::Denied("only members ask for this".into()));
+    }
+    Ok(app.own_state().encode_to_vec().into())
+}
+
+/// How each member is; those that do not answer are left out.
+async fn states(app: &Arc<App>, members: &[Member]) -> BTreeMap<u64, NodeState> {
+    let own = app.identity.id();
+    let asked = members.iter().map(|member| async move {
+        if member.id == own {
+            return Some((own, app.own_state()));
+        }
+        let answer = app.raft.call(member.id, METHOD, Bytes::new(), Instant::now() + TIMEOUT).await.ok()?;
+        Some((member.id, NodeState::decode(answer).ok()?))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Whether each member is sealed; those that do not answer are left out.
+pub(crate) async fn sealed_members(app: &Arc<App>) -> BTreeMap<u64, bool> {
+    let members = app.raft.status().members;
+    states(app, &members).await.into_iter().map(|(id, state)| (id, state.is_sealed)).collect()
+}
+
+async fn list<T>(app: &Arc<App>, show: impl Fn(&Row<'_>) -> T) -> Vec<T> {
+    let status = app.status();
+    let states = states(app, &status.members).await;
+    let leader = status.leader.map(|leader| leader.id);
+    let row = |member: &Member| {
+        let state = states.get(&member.id);
+        show(&Row {
+            member,
+            is_leader: Some(member.id) == leader,
+            state,
+            last_heard: app.raft.last_heard(member.id).filter(|_| member.id != app.identity.id()),
+            lag: state.map(|state| status.committed.saturating_sub(state.applied)),
+        })
+    };
+    status.members.iter().map(row).collect()
+}
+
+/// The nodes with their addresses and versions: `sys/ha-status`.
+pub(crate) async fn ha_status(app: &Arc<App>) -> Map<String, Value> {
+    let show = |row: &Row<'_>| {
+        let version = row.state.map(|state| state.version.as_str());
+        let mut node = json!({
+            "hostname": row.state.map_or("", |state| state.hostname.as_str()),
+            "api_address": row.member.api_addr,
+            "cluster_address": app.cluster_url(&row.member.cluster_addr),
+            "active_node": row.is_leader,
+            "last_echo": row.last_heard.map(echo),
+            "version": version.unwrap_or(""),
+            "upgrade_version": version.unwrap_or(""),
+            "redundancy_zone": "",
+        });
+        add_common(&mut node, app, row);
+        node
+    };
+    Map::from_iter([("nodes".to_owned(), Value::Array(list(app, show).await))])
+}
+
+/// The nodes that replicate: `sys/storage/raft/configuration`.
+pub(crate) async fn configuration(app: &Arc<App>) -> Map<String, Value> {
+    let show = |row: &Row<'_>| {
+        let mut server = json!({
+            "address": row.member.cluster_addr,
+            "leader": row.is_leader,
+            "voter": row.member.voter,
+            "protocol_version": "3",
+        });
+        add_common(&mut server, app, row);
+        server
+    };
+    let servers = list(app, show).await;
+    let index = app.raft.applied_index();
+    Map::from_iter([("config".to_owned(), json!({ "index": index, "servers": servers }))])
+}
+
+/// What both lists say of a node.
+fn add_common(node: &mut Value, app: &App, row: &Row<'_>) {
+    node["node_id"] = app.node_name(row.member.id).into();
+    node["id"] = node_id(row.member.id).into();
+    node["alive"] = row.state.is_some().into();
+    node["sealed"] = row.state.map(|state| state.is_sealed).into();
+    node["last_contact"] = row.last_heard.map(|heard| format!("{} ms", heard.elapsed().as_millis())).into();
+    node["lag"] = row.lag.into();
+}
+
+/// A moment in the past as the time of day.
+fn echo(heard: Instant) -> String {
+    let ago = i64::try_from(heard.elapsed().as_nanos()).unwrap_or(i64::MAX);
+    conclave_vault::time::Time::from_nanos(view::now().nanos().saturating_sub(ago)).to_string()
+}
