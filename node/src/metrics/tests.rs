@@ -3,8 +3,14 @@ use conclave_raft::{Member, PeerStatus, Role, Status};
 use super::*;
 
 fn status() -> Status {
-    let member =
-        |id| Member { id, cluster_addr: String::new(), api_addr: String::new(), public_key: [0; 32], voter: true };
+    let member = |id| Member {
+        id,
+        name: String::new(),
+        cluster_addr: String::new(),
+        api_addr: String::new(),
+        public_key: [0; 32],
+        voter: true,
+    };
     let peer = |id, round_trip, matched| PeerStatus {
         id,
         matched,

@@ -45,7 +45,7 @@ pub(crate) struct Inner<H: Home> {
 pub(crate) struct Writer<R> {
     pub(crate) rows: Arc<R>,
     pub(crate) state: State,
-    /// Last undo row that was removed as garbage, so that the next search starts behind it.
+    /// Where the last search for garbage ended, so that the next one does not walk over what is removed already.
     pub(crate) garbage_after: Option<Bytes>,
     /// Set by a write that failed: what is on disk is then unknown.
     pub(crate) has_failed: bool,
@@ -121,7 +121,7 @@ impl<H: Home> Table for RevisionedTable<H> {
         application.settle()?;
         let mut changes: Vec<Change> = application.point_changes().collect();
         let Application { state, transaction, draft, .. } = application;
-        let garbage = writer.garbage(&before.view, transaction.undo_count())?;
+        let (garbage, searched) = writer.garbage(&before.view, transaction.undo_count())?;
         changes.extend(transaction.into_changes());
         changes.extend(garbage.iter().map(|key| Change { partition: Partition::Undo, key: key.clone(), row: None }));
         changes.extend(bookkeeping(&state));
@@ -129,9 +129,7 @@ impl<H: Home> Table for RevisionedTable<H> {
         drop(window);
         writer.write(changes)?;
         writer.state = state;
-        if let Some(last) = garbage.into_iter().next_back() {
-            writer.garbage_after = Some(last);
-        }
+        writer.garbage_after = searched;
         self.inner.window.write().extend(added, writer.last_index());
         self.inner.publish(&writer);
         Ok(outcomes)
@@ -218,19 +216,24 @@ impl<R: Rows> Writer<R> {
 
     /// Keys of some undo rows that no rewind will need. `added` rows are made in the same write, so removing twice
     /// as many keeps up without ever making one write long.
-    fn garbage(&self, view: &R::View, added: usize) -> Result<Vec<Bytes>, TableError> {
+    fn garbage(&self, view: &R::View, added: usize) -> Result<(Vec<Bytes>, Option<Bytes>), TableError> {
         let (mut keys, most) = (Vec::new(), GARBAGE_ROWS_MIN.max(added * 2));
+        let mut is_full = false;
         // The rewind point from before this call: segments below it get no more rows, so none is left behind.
         let floor = self.state.rewind;
         view.scan(Partition::Undo, &[], self.garbage_after.as_deref(), &mut |key, _| {
             let (segment, ..) = read_undo_key(key)?;
-            if segment >= floor || keys.len() == most {
+            is_full = segment < floor && keys.len() == most;
+            if segment >= floor || is_full {
                 return Ok(ControlFlow::Break(()));
             }
             keys.push(Bytes::copy_from_slice(key));
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(keys)
+        // Nothing is left below the floor: even if nothing was found, the next search starts there. After a restart each
+        // entry would else walk over all that was removed since the file was made.
+        let searched = if is_full { keys.last().cloned() } else { Some(Bytes::copy_from_slice(&floor.to_be_bytes())) };
+        Ok((keys, searched))
     }
 }
 
