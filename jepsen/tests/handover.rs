@@ -27,8 +27,8 @@ async fn two_sealed(cluster: &Cluster) -> [usize; 2] {
 
 /// What the ceremony says of a node.
 fn error_of(cluster: &Cluster, status: &SealStatus, index: usize) -> Option<String> {
-    let address = cluster.node(index).address();
-    let node = status.nodes.iter().find(|node| node.address == address).expect("every other member is named");
+    let name = cluster.node(index).name();
+    let node = status.nodes.iter().find(|node| node.node_id == name).expect("every other member is named");
     assert_eq!(node.sealed, node.error.is_some());
     node.error.clone()
 }

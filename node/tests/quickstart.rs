@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -95,10 +96,12 @@ impl Quickstart {
     }
 }
 
-/// Six ports in a row of tens, below the range that the system gives out by itself.
+/// Six ports in a row of tens, below the range that the system gives out by itself; others for each test.
 fn free_port() -> u16 {
+    static TESTS: AtomicU16 = AtomicU16::new(0);
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let start = 15_000 + u16::try_from(std::process::id() % 500).unwrap() * 30;
+    let start = start + TESTS.fetch_add(1, Ordering::Relaxed) * 300;
     let mut bases = (start..31_000).step_by(30);
     bases.find(|base| [0, 1, 10, 11, 20, 21].iter().all(|offset| is_free(base + offset))).unwrap()
 }

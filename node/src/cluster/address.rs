@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use conclave_raft::{CallError, Peer, Role};
+use conclave_raft::{CallError, Peer, Process, Role};
 use conclave_vault::members;
 use futures::future::join_all;
 use prost::Message;
@@ -101,9 +101,18 @@ pub(crate) fn answer(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<Bytes, C
     if !news.is_plausible() {
         return Err(denied("the announcement holds no address and URL"));
     }
+    if is_doubled(&app.raft.processes(sender)) {
+        return Err(denied("two processes run under this node's id: stop the one that is a copy"));
+    }
     app.raft.note_address(sender, &news.cluster_addr);
     note(app, sender, news);
     Ok(Bytes::new())
+}
+
+/// Whether a process was heard after another one of the same node had begun: then the one is a copy and not the
+/// other's successor, and where the node is cannot be told.
+fn is_doubled(processes: &[Process]) -> bool {
+    processes.iter().any(|one| processes.iter().any(|other| one.first < other.first && one.last > other.first))
 }
 
 /// Has the leader write down where a member is, as a task: whoever announced it does so again until it is written.
@@ -129,7 +138,21 @@ fn note(app: &Arc<App>, id: u64, news: Announcement) {
 
 #[cfg(test)]
 mod tests {
+    use conclave_raft::PROCESS_BYTES;
+
     use super::*;
+
+    #[test]
+    fn a_copy_of_a_node_moves_it_nowhere_and_a_restart_does() {
+        let start = Instant::now();
+        let heard = |name: u8, first: u64, last: u64| {
+            let at = |secs| start + Duration::from_secs(secs);
+            Process { name: [name; PROCESS_BYTES], first: at(first), last: at(last) }
+        };
+        assert!(!is_doubled(&[heard(1, 0, 10)]));
+        assert!(!is_doubled(&[heard(2, 11, 12), heard(1, 0, 10)]));
+        assert!(is_doubled(&[heard(2, 9, 12), heard(1, 0, 10)]));
+    }
 
     #[test]
     fn only_an_address_and_a_url_are_believed() {

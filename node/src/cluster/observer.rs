@@ -108,13 +108,14 @@ impl Observer {
     fn members(&mut self, status: &Status) -> Vec<Change> {
         let now: BTreeMap<_, _> = status.members.iter().map(|member| (member.id, member.voter)).collect();
         let Some(before) = self.members.replace(now.clone()) else { return Vec::new() };
+        // A node that joins learns of all the others at once; the first one of a cluster votes from its first moment on.
+        let is_newcomer = !before.contains_key(&status.id) && now.get(&status.id) != Some(&true);
         let mut changes = Vec::new();
         for (id, is_voter) in &now {
             let (id, is_voter) = (*id, *is_voter);
             match before.get(&id) {
                 None if id == status.id => changes.push(Change::Joined { is_voter }),
-                // A node that joins learns of all the others at once.
-                None if !before.contains_key(&status.id) => {}
+                None if is_newcomer => {}
                 None => changes.push(Change::Added { id, is_voter }),
                 Some(false) if is_voter => changes.push(Change::Promoted { id }),
                 Some(_) => {}

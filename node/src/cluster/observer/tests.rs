@@ -99,6 +99,16 @@ fn members_that_come_vote_and_go_are_said() {
 }
 
 #[test]
+fn who_begins_a_cluster_says_also_who_joined_at_the_same_look() {
+    let now = Instant::now();
+    let mut observer = Observer::default();
+    let mut look = |members: &[(u64, bool)]| observer.look(&status(members, &[], None, 1), now);
+    look(&[]);
+    let expected = [Change::Joined { is_voter: true }, Change::Added { id: 2, is_voter: false }];
+    assert_eq!(look(&[(1, true), (2, false)]), expected);
+}
+
+#[test]
 fn a_node_that_starts_as_a_member_says_nothing_of_members() {
     assert_eq!(Observer::default().look(&status(THREE, &[2, 3], None, 1), Instant::now()), []);
 }
