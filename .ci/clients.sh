@@ -5,8 +5,8 @@
 #
 # Needs go, node and npm, and their registries. Prints a line for each behaviour and exits with 1 if any failed.
 set -euo pipefail
+server=$(realpath "${1:-target/release/conclave}")
 cd "$(dirname "$0")/clients"
-server=$(readlink -f "${1:-../../target/release/conclave}")
 port=${CLIENTS_PORT:-8490}
 
 folder=$(mktemp -d)
