@@ -44,7 +44,7 @@ pub(crate) fn reclaim<T>(mut shared: Arc<T>) -> Option<T> {
 
 /// Bytes of the stack that [`burn_stack`] overwrites: more than the cipher of names takes there. Unoptimised code takes
 /// several times as much.
-const BURN_BYTES: usize = if cfg!(debug_assertions) { 68 * 1024 } else { 4 * 1024 };
+const BURN_BYTES: usize = if cfg!(debug_assertions) { 64 * 1024 } else { 12 * 1024 };
 
 /// Overwrites the stack below its caller, where functions that returned left copies of what they worked on: moving a
 /// value leaves the old copy behind, and no `Drop` knows of it.
