@@ -8,32 +8,30 @@
 #[cfg(test)]
 mod dump;
 
-use std::sync::Arc;
-
 use conclave_vault::action::Action;
 use conclave_vault::errand::Errands;
 
-use crate::app::App;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
+use crate::serve::Runner;
 
 /// The path of the brake.
 const PATH: &str = "sys/seal";
 
 /// Answers `sys/seal` if this node alone can; `None` for every other request, and for those that go the ordinary way.
-pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Option<Outgoing> {
-    if incoming.request.path.as_str() != PATH || !app.is_initialized() {
+pub(crate) async fn answer(runner: &Runner, incoming: &Incoming) -> Option<Outgoing> {
+    if incoming.request.path.as_str() != PATH || !runner.seal.replica.is_initialized() {
         return None;
     }
-    let Some(core) = app.shared.unsealed() else { return Some(done()) };
-    let judged = app.run_core(&core, incoming, &mut Errands::default()).and_then(|done| done.result);
+    let Some(core) = runner.seal.state.unsealed() else { return Some(done()) };
+    let judged = runner.run_core(&core, incoming, &mut Errands::default()).and_then(|done| done.result);
     match judged {
         Ok(reply) if matches!(reply.action, Some(Action::Seal)) => {
-            app.seal().await;
+            runner.seal.seal().await;
             Some(done())
         }
         // Nobody but this node can refuse it.
-        Err(refused) if app.shared.serving().is_none() => Some(error::outgoing(&refused)),
+        Err(refused) if runner.seal.state.serving().is_none() => Some(error::outgoing(&refused)),
         // A node that serves catches up with the cluster before it refuses.
         _ => None,
     }
@@ -45,6 +43,7 @@ fn done() -> Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use conclave_vault::path::CanonicalPath;
@@ -53,6 +52,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::app::App;
     use crate::config::Config;
     use crate::gateway::{Consistency, Gateway};
 
@@ -83,17 +83,17 @@ mod tests {
     /// An unsealed node that has nobody to ask any more: its consensus has ended.
     async fn cut_off() -> Arc<App> {
         let (app, _) = App::start_dev(Config::memory("127.0.0.1:0"), Some("root-of-test")).await.unwrap();
-        app.raft.shutdown().await;
+        app.replica.raft.shutdown().await;
         app
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_node_without_consensus_seals_and_its_keys_are_gone() {
         let app = cut_off().await;
-        let core = app.shared.serving().unwrap();
+        let core = app.seal.state.serving().unwrap();
         let before = core.barrier().active_term();
         assert_eq!(app.serve(seal(Some("root-of-test"))).await.status, 204);
-        assert!(app.shared.unsealed().is_none());
+        assert!(app.seal.state.unsealed().is_none());
         // Term 0 is what a revoked barrier has in place of its keys, also for those who still hold it.
         assert_eq!((before, core.barrier().active_term()), (1, 0));
     }
@@ -101,11 +101,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_node_that_waits_for_a_checkpoint_seals_for_those_who_may_only() {
         let app = cut_off().await;
-        let core = app.shared.serving().unwrap();
-        assert!(app.shared.withdraw(u64::MAX));
+        let core = app.seal.state.serving().unwrap();
+        assert!(app.seal.state.withdraw(u64::MAX));
         assert_eq!(app.serve(seal(None)).await.status, 403);
         assert_eq!(app.serve(seal(Some("wrong"))).await.status, 403);
-        assert!(app.shared.unsealed().is_some());
+        assert!(app.seal.state.unsealed().is_some());
         assert_eq!(app.serve(seal(Some("root-of-test"))).await.status, 204);
         assert_eq!(core.barrier().active_term(), 0);
         assert_eq!(app.serve(seal(None)).await.status, 204, "a sealed node has nothing left to seal");

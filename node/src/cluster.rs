@@ -2,15 +2,13 @@
 
 pub(crate) mod address;
 pub(crate) mod admission;
-pub(crate) mod gated;
+pub(crate) mod contact;
 pub(crate) mod handover;
 pub(crate) mod hooks;
 pub(crate) mod join;
 pub(crate) mod membership;
 pub(crate) mod nodes;
 pub(crate) mod observer;
-pub(crate) mod peer;
-pub(crate) mod table_check;
 pub(crate) mod upkeep;
 
 #[cfg(test)]

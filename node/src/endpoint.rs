@@ -12,26 +12,36 @@ use std::sync::Arc;
 use conclave_vault::request::Operation;
 use serde_json::Value;
 
-use crate::app::App;
+use crate::cluster::handover::candidates::Candidates;
 use crate::gateway::{Incoming, Outgoing};
+use crate::seal::Seal;
 
-/// Answers the paths that need no core; `None` for all others.
-pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Option<Outgoing> {
-    // A question about a path is answered from the table of all paths, which needs a core.
-    if incoming.request.operation == Operation::Help && !app.shared.is_sealed() {
-        return None;
+/// What these paths are answered from.
+pub(crate) struct Endpoint {
+    pub(crate) seal: Arc<Seal>,
+    pub(crate) candidates: Candidates,
+}
+
+impl Endpoint {
+    /// Answers the paths that need no core; `None` for all others.
+    pub(crate) async fn answer(&self, incoming: &Incoming) -> Option<Outgoing> {
+        let seal = &self.seal;
+        // A question about a path is answered from the table of all paths, which needs a core.
+        if incoming.request.operation == Operation::Help && !seal.state.is_sealed() {
+            return None;
+        }
+        Some(match incoming.request.path.as_str() {
+            "sys/health" => health::answer(seal, incoming),
+            "sys/seal-status" => seal_status::answer(seal, incoming),
+            "sys/leader" => leader::answer(seal, incoming),
+            "sys/init" => init::answer(seal, incoming).await,
+            "sys/unseal" => unseal::answer(seal, incoming).await,
+            "sys/unseal/node" => unseal::node(seal, incoming),
+            "sys/unseal/nodes" => unseal::nodes(seal, &self.candidates, incoming).await,
+            "sys/storage/raft/join" => join::answer(seal, incoming).await,
+            _ => return None,
+        })
     }
-    Some(match incoming.request.path.as_str() {
-        "sys/health" => health::answer(app, incoming),
-        "sys/seal-status" => seal_status::answer(app, incoming),
-        "sys/leader" => leader::answer(app, incoming),
-        "sys/init" => init::answer(app, incoming).await,
-        "sys/unseal" => unseal::answer(app, incoming).await,
-        "sys/unseal/node" => unseal::node(app, incoming),
-        "sys/unseal/nodes" => unseal::nodes(app, incoming).await,
-        "sys/storage/raft/join" => join::answer(app, incoming).await,
-        _ => return None,
-    })
 }
 
 /// A reply that is a JSON document without an envelope.
@@ -51,6 +61,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::app::App;
     use crate::config::Config;
     use crate::gateway::Consistency;
 
@@ -84,8 +95,8 @@ mod tests {
         let paths: Vec<String> = conclave_vault::engines::before_unseal().collect();
         assert_eq!(paths.len(), 6);
         for path in &paths {
-            assert!(answer(&app, &read(path)).await.is_some(), "{path}");
+            assert!(app.endpoint.answer(&read(path)).await.is_some(), "{path}");
         }
-        assert!(answer(&app, &read("sys/mounts")).await.is_none());
+        assert!(app.endpoint.answer(&read("sys/mounts")).await.is_none());
     }
 }

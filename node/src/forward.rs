@@ -15,13 +15,14 @@ use conclave_vault::core::Core;
 use conclave_vault::error::Error;
 use conclave_vault::path::CanonicalPath;
 use conclave_vault::request::{Operation, Request};
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::app::App;
 use crate::gateway::{Consistency, Incoming, Outgoing};
-use crate::serve::unavailable;
+use crate::replica::Replica;
+use crate::seal::Seal;
 use crate::view::{self, SystemRandomness};
 
 /// The node-to-node method.
@@ -79,11 +80,11 @@ struct ForwardedReply {
 
 /// Runs a request on the leader; `None` if there is no other leader to run it.
 pub(crate) async fn to_leader(
-    app: &Arc<App>,
+    replica: &Replica,
     core: &Arc<Core>,
     incoming: &Incoming,
 ) -> Result<Option<Outgoing>, Error> {
-    let (Some(leader), own) = (app.raft.status().leader.map(|leader| leader.id), app.identity.id()) else {
+    let (Some(leader), own) = (replica.raft.status().leader.map(|leader| leader.id), replica.identity.id()) else {
         return Ok(None);
     };
     if leader == own {
@@ -97,21 +98,21 @@ pub(crate) async fn to_leader(
     let sealed = core
         .barrier()
         .seal_forward(&envelope, &message, &mut random)
-        .map_err(|error| unavailable(&error.to_string()))?;
+        .map_err(|error| Error::unavailable(error.to_string()))?;
     let body = [nonce.as_slice(), &sealed].concat().into();
-    let called = app.while_in_contact(app.raft.call(leader, METHOD, body, incoming.deadline)).await;
+    let called = replica.while_in_contact(replica.raft.call(leader, METHOD, body, incoming.deadline)).await;
     let answer = match called.unwrap_or_else(|_| Err(CallError::Unknown("no quorum confirms a leader".into()))) {
         Ok(answer) => answer,
         // Nothing ran there, so it may run here.
         Err(CallError::Unreachable(_) | CallError::NotAMember(_)) => return Ok(None),
         // It was looked at and refused before it ran.
         Err(CallError::Denied(reason)) => {
-            let mut failed = unavailable("the leader refused the request; nothing was changed, try again");
+            let mut failed = Error::unavailable("the leader refused the request; nothing was changed, try again");
             failed.detail = Some(reason);
             return Err(failed);
         }
         Err(error) => {
-            let mut failed = unavailable(
+            let mut failed = Error::unavailable(
                 "the outcome is unknown: the leader did not answer in time; \
                  read before you write again, or retry with the same Idempotency-Key",
             );
@@ -122,7 +123,7 @@ pub(crate) async fn to_leader(
     let plain = core
         .barrier()
         .open_forward(&envelope.turned(), &answer)
-        .map_err(|_| unavailable("the leader's answer does not verify; try again"))?;
+        .map_err(|_| Error::unavailable("the leader's answer does not verify; try again"))?;
     let reply =
         ForwardedReply::decode(plain.as_slice()).map_err(|_| Error::internal("the leader's answer does not decode"))?;
     Ok(Some(Outgoing {
@@ -133,21 +134,30 @@ pub(crate) async fn to_leader(
     }))
 }
 
-/// Answers a request that a peer forwarded.
-pub(crate) async fn answer(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
+/// Answers a request that a peer forwarded; `run` runs it.
+pub(crate) async fn answer<R>(
+    seal: &Seal,
+    nonces: &Mutex<Nonces>,
+    from: Peer,
+    body: &[u8],
+    run: impl FnOnce(Arc<Core>, Incoming) -> R,
+) -> Result<Bytes, CallError>
+where
+    R: Future<Output = Outgoing>,
+{
     let refuse = |message: &str| CallError::Denied(message.to_owned());
-    let core = app.shared.serving().ok_or_else(|| refuse("this node is sealed"))?;
+    let core = seal.state.serving().ok_or_else(|| refuse("this node is sealed"))?;
     let sender = from.id.ok_or_else(|| refuse("only members may forward requests"))?;
-    let own = app.identity.id();
+    let own = seal.replica.identity.id();
     let (nonce, sealed) = body.split_first_chunk::<16>().ok_or_else(|| refuse("the request is too short"))?;
     let envelope = Envelope { from: sender, to: own, nonce, method: METHOD };
     let plain = core.barrier().open_forward(&envelope, sealed).map_err(|_| refuse("the request does not verify"))?;
     let forwarded = ForwardedRequest::decode(plain.as_slice()).map_err(|_| refuse("the request does not decode"))?;
-    if !app.nonces.lock().is_new(nonce, forwarded.sent_millis, now_millis()) {
+    if !nonces.lock().is_new(nonce, forwarded.sent_millis, now_millis()) {
         return Err(refuse("the request was sent before, or long ago"));
     }
     let incoming = forwarded.into_incoming().ok_or_else(|| refuse("the request is not valid"))?;
-    let outgoing = app.execute_queued(Arc::clone(&core), &incoming).await;
+    let outgoing = run(Arc::clone(&core), incoming).await;
     let (header_names, header_values) = outgoing.headers.into_iter().unzip();
     let reply = ForwardedReply {
         status: u32::from(outgoing.status),
@@ -251,12 +261,18 @@ fn operation(word: &str) -> Option<Operation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::App;
     use crate::config::Config;
+
+    async fn ask(app: &App, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
+        let run = |core, incoming| async move { app.runner.execute_queued(core, &incoming).await };
+        answer(&app.seal, &app.nonces, from, body, run).await
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_request_that_was_recorded_is_not_run_again() {
         let (app, _) = App::start_dev(Config::memory("127.0.0.1:0"), Some("root-of-test")).await.unwrap();
-        let core = app.shared.serving().unwrap();
+        let core = app.seal.state.serving().unwrap();
         let (sender, nonce) = (7, [1; 16]);
         let request = |sent_millis| ForwardedRequest {
             id: "1".into(),
@@ -269,18 +285,18 @@ mod tests {
             ..ForwardedRequest::default()
         };
         let body = |nonce: [u8; 16], sent_millis| {
-            let envelope = Envelope { from: sender, to: app.identity.id(), nonce: &nonce, method: METHOD };
+            let envelope = Envelope { from: sender, to: app.replica.identity.id(), nonce: &nonce, method: METHOD };
             let message = request(sent_millis).encode_to_vec();
             let sealed = core.barrier().seal_forward(&envelope, &message, &mut SystemRandomness::default()).unwrap();
             [nonce.as_slice(), &sealed].concat()
         };
         let from = Peer { id: Some(sender), public_key: [0; 32], address: ([127, 0, 0, 1], 1).into() };
         let recorded = body(nonce, now_millis());
-        assert!(answer(&app, from, &recorded).await.is_ok());
-        assert!(matches!(answer(&app, from, &recorded).await, Err(CallError::Denied(_))));
-        assert!(answer(&app, from, &body([2; 16], now_millis())).await.is_ok());
+        assert!(ask(&app, from, &recorded).await.is_ok());
+        assert!(matches!(ask(&app, from, &recorded).await, Err(CallError::Denied(_))));
+        assert!(ask(&app, from, &body([2; 16], now_millis())).await.is_ok());
         let late = body([3; 16], now_millis() - 2 * MAX_AGE_MILLIS);
-        assert!(matches!(answer(&app, from, &late).await, Err(CallError::Denied(_))));
+        assert!(matches!(ask(&app, from, &late).await, Err(CallError::Denied(_))));
     }
 
     #[test]

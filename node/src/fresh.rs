@@ -24,10 +24,10 @@ impl App {
         let failed = |error: conclave_vault::error::Error| StartError::Dev(error.to_string());
         let app = Self::start(config).await?;
         let parameters = Parameters { shares: 1, threshold: 1 };
-        let made = init::create_cluster(&app, parameters, root_token, true).await.map_err(failed)?;
+        let made = init::create_cluster(&app.seal, parameters, root_token, true).await.map_err(failed)?;
         let share = made.initialized.shares.first().ok_or_else(|| StartError::Dev("there is no share".into()))?;
         let unseal_key = share.to_base64();
-        app.unseal(made.initialized.barrier).await.map_err(failed)?;
+        app.seal.unseal(made.initialized.barrier).await.map_err(failed)?;
         Ok((app, DevSecrets { unseal_key, root_token: made.root_token }))
     }
 }

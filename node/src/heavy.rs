@@ -12,7 +12,6 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::Limits;
-use crate::serve::unavailable;
 
 /// The places for errands that compute.
 pub(crate) struct Heavy {
@@ -55,9 +54,9 @@ impl Heavy {
             }
             let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
             drop(waiting);
-            place.map_err(|_| unavailable("there was no time for a computation; try again in a moment"))?
+            place.map_err(|_| Error::unavailable("there was no time for a computation; try again in a moment"))?
         };
-        let place = place.map_err(|_| unavailable("this node is stopping"))?;
+        let place = place.map_err(|_| Error::unavailable("this node is stopping"))?;
         let computing = tokio::task::spawn_blocking(move || {
             let _place = place;
             password.digest()

@@ -1,7 +1,7 @@
 //! The keeper: from what is known of a node, to what it may do. Pure: no IO, no clock, no lock.
 //!
 //! Everything that makes a node unfit meets here and nowhere else, so that each new trouble needs one line in each of a few
-//! tables. `shared.rs` holds the present state, `vitals.rs` measures what goes in, `docs/internals/seal-states.md` has the
+//! tables. `seal/state.rs` holds the present state, `vitals.rs` measures what goes in, `docs/internals/seal-states.md` has the
 //! picture.
 
 use conclave_raft::Candidacy;

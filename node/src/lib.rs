@@ -20,16 +20,15 @@ pub mod opening;
 pub mod clock;
 pub mod fresh;
 pub mod keeper;
-pub mod shared;
-pub mod unsealing;
+pub mod replica;
+pub mod seal;
 
 mod actions;
 mod brake;
-mod ceremony;
 mod cluster;
-mod contact;
 mod endpoint;
 mod forward;
+mod gauges;
 mod heavy;
 mod index;
 mod reminder;
@@ -37,6 +36,7 @@ mod serve;
 mod turns;
 mod view;
 mod vitals;
+mod wakeups;
 
 pub mod dev;
 pub mod server;

@@ -3,17 +3,23 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use conclave_raft::{Identity, Raft, Timing};
 use conclave_storage::log::{DurableLog, Log, LogError, MemoryLog};
 use conclave_storage::table::{DurableTable, MemoryTable, Table, TableError};
-use conclave_vault::seal::handover::{BootKey, Fingerprint};
+use parking_lot::Mutex;
 
-use crate::cluster::gated::GatedTable;
 use crate::cluster::hooks::NodeHooks;
 use crate::config::{self, Config, Storage};
-use crate::shared::Shared;
+use crate::metrics::Metrics;
+use crate::replica::Replica;
+use crate::seal::gated::GatedTable;
+use crate::seal::state::SealState;
+use crate::seal::{Ceremonies, Seal};
+use crate::view;
+use crate::wakeups::Wakeups;
 
 /// How long a learner must have kept up before it becomes a voter.
 const PROMOTE_AFTER: Duration = Duration::from_secs(1);
@@ -51,28 +57,49 @@ pub enum StartError {
     Dev(String),
 }
 
-/// What was opened.
+/// What was opened: a sealed node.
 pub(crate) struct Opened {
-    pub(crate) identity: Arc<Identity>,
-    /// Names this process of the node; what operators compare before they let it have the root key.
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) log: Arc<dyn Log>,
-    pub(crate) table: Arc<GatedTable>,
-    pub(crate) raft: Raft,
+    pub(crate) seal: Arc<Seal>,
+    pub(crate) hooks: Arc<NodeHooks>,
 }
 
-/// Opens everything that the configuration names.
-pub(crate) async fn open(
-    config: &Config,
-    hooks: Arc<NodeHooks>,
-    shared: Arc<Shared>,
-    boot_key: &BootKey,
-) -> Result<Opened, StartError> {
+/// Opens everything that the configuration names, and starts consensus.
+pub(crate) async fn open(config: Config) -> Result<Opened, StartError> {
+    let (identity, log, table) = open_storage(&config)?;
+    let (state, wakeups, ceremonies) = (Arc::<SealState>::default(), Arc::<Wakeups>::default(), Ceremonies::default());
+    let table = Arc::new(GatedTable::new(table, Arc::clone(&state)));
+    let mut raft_config = raft_config(&config)?;
+    let fingerprint = ceremonies.boot_key.fingerprint(identity.id(), &identity.public_key());
+    raft_config.process = fingerprint.to_bytes();
+    let hooks = Arc::new(NodeHooks::new(Arc::clone(&state), Arc::clone(&table), Arc::clone(&wakeups)));
+    let raft = Raft::start(raft_config, Arc::clone(&identity), Arc::clone(&log), table.clone(), hooks.clone()).await?;
+    let replica = Arc::new(Replica {
+        config,
+        identity,
+        log,
+        table,
+        raft,
+        clock: Arc::clone(state.clock()),
+        metrics: Arc::new(Metrics::new()),
+        wakeups,
+        last_read_point: Mutex::default(),
+        entering: tokio::sync::Mutex::default(),
+        active_since: AtomicI64::new(0),
+        started_at: view::now(),
+    });
+    let seal = Seal { replica, state, fingerprint, ceremonies: Mutex::new(ceremonies) };
+    Ok(Opened { seal: Arc::new(seal), hooks })
+}
+
+/// A node's identity, its log and its table.
+type Opening = (Arc<Identity>, Arc<dyn Log>, Arc<dyn Table>);
+
+fn open_storage(config: &Config) -> Result<Opening, StartError> {
     let identity_error = |error: &dyn std::fmt::Display| StartError::Identity(error.to_string());
-    let (identity, log, table): (_, Arc<dyn Log>, Arc<dyn Table>) = match &config.storage {
+    match &config.storage {
         Storage::Memory => {
             let identity = Identity::ephemeral().map_err(|error| identity_error(&error))?;
-            (identity, Arc::new(MemoryLog::default()), Arc::new(MemoryTable::new()))
+            Ok((Arc::new(identity), Arc::new(MemoryLog::default()), Arc::new(MemoryTable::new())))
         }
         Storage::File { path } | Storage::Raft(config::Raft { path, .. }) => {
             if path.as_os_str().is_empty() {
@@ -81,16 +108,9 @@ pub(crate) async fn open(
             let log = DurableLog::open(path).map_err(|source| StartError::Log { path: path.clone(), source })?;
             let table = DurableTable::open(path).map_err(|source| StartError::Table { path: path.clone(), source })?;
             let identity = Identity::load_or_create(&path.join("node")).map_err(|error| identity_error(&error))?;
-            (identity, Arc::new(log), Arc::new(table))
+            Ok((Arc::new(identity), Arc::new(log), Arc::new(table)))
         }
-    };
-    let identity = Arc::new(identity);
-    let table = Arc::new(GatedTable::new(table, shared));
-    let mut raft_config = raft_config(config)?;
-    let fingerprint = boot_key.fingerprint(identity.id(), &identity.public_key());
-    raft_config.process = fingerprint.to_bytes();
-    let raft = Raft::start(raft_config, Arc::clone(&identity), Arc::clone(&log), table.clone(), hooks).await?;
-    Ok(Opened { identity, fingerprint, log, table, raft })
+    }
 }
 
 fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {

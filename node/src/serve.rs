@@ -8,28 +8,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_batch::Outcome;
-use conclave_raft::{ProposeError, ReadError, Role};
+use conclave_raft::Role;
 use conclave_storage::table::Table;
 use conclave_vault::action::Action;
-use conclave_vault::batch::Proposal;
-use conclave_vault::context::Context;
 use conclave_vault::core::{Core, Done, Plan};
 use conclave_vault::errand::{Answer, Errand, Errands};
 use conclave_vault::error::{Error, ErrorKind};
 use conclave_vault::reply::Reply;
 use conclave_vault::token;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::app::App;
+use crate::actions::Actions;
 use crate::cluster::membership;
-use crate::contact::Contact;
+use crate::forward;
 use crate::gateway::{Consistency, Incoming, Outgoing};
+use crate::heavy::Heavy;
 use crate::http::error;
 use crate::index::Position;
 use crate::metrics::Timed;
+use crate::replica::Replica;
+use crate::seal::Seal;
+use crate::turns::Turns;
 use crate::view::SystemRandomness;
-use crate::{actions, forward};
 
 /// Lost races after which a request runs on the leader, first come first served.
 const RACES_BEFORE_LEADER: u32 = 2;
@@ -45,9 +47,34 @@ enum Run {
     ForLeader,
 }
 
-impl App {
+/// Runs requests.
+pub(crate) struct Runner {
+    pub(crate) seal: Arc<Seal>,
+    pub(crate) actions: Actions,
+    turns: Turns,
+    heavy: Heavy,
+    /// Turns for large requests, which run beside the executor.
+    large_runs: Semaphore,
+}
+
+/// How many large requests run at once: one core stays for everybody else, consensus first of all.
+fn large_runs() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+}
+
+impl Runner {
+    /// Runs requests on a node's replica, with the keys that its seal has at the time.
+    pub(crate) fn new(seal: Arc<Seal>, actions: Actions) -> Self {
+        let heavy = Heavy::new(&seal.replica.config.limits);
+        Self { seal, actions, turns: Turns::default(), heavy, large_runs: Semaphore::new(large_runs()) }
+    }
+
+    fn replica(&self) -> &Replica {
+        &self.seal.replica
+    }
+
     /// Serves a request with an unsealed core.
-    pub(crate) async fn execute(self: &Arc<Self>, core: Arc<Core>, incoming: &Incoming) -> Outgoing {
+    pub(crate) async fn execute(&self, core: Arc<Core>, incoming: &Incoming) -> Outgoing {
         match self.settle(&core, incoming, true).await {
             Ok(outgoing) => outgoing,
             Err(error) => error::outgoing(&error),
@@ -55,7 +82,7 @@ impl App {
     }
 
     /// Serves a request that a peer handed to this leader, in the order of arrival per token and path.
-    pub(crate) async fn execute_queued(self: &Arc<Self>, core: Arc<Core>, incoming: &Incoming) -> Outgoing {
+    pub(crate) async fn execute_queued(&self, core: Arc<Core>, incoming: &Incoming) -> Outgoing {
         let _turn = self.turns.take(&incoming.request).await;
         match self.settle(&core, incoming, false).await {
             Ok(outgoing) => outgoing,
@@ -63,12 +90,7 @@ impl App {
         }
     }
 
-    async fn settle(
-        self: &Arc<Self>,
-        core: &Arc<Core>,
-        incoming: &Incoming,
-        may_queue: bool,
-    ) -> Result<Outgoing, Error> {
+    async fn settle(&self, core: &Arc<Core>, incoming: &Incoming, may_queue: bool) -> Result<Outgoing, Error> {
         self.await_wanted_index(core, incoming).await?;
         let mut turn = None;
         let mut races = 0;
@@ -85,21 +107,20 @@ impl App {
                 }
                 Run::Finished(result, written_at) => return self.reply(core, incoming, (*result)?, written_at).await,
                 Run::Conflict(index) => {
-                    let applied = self.while_in_contact(self.raft.wait_applied(index, incoming.deadline)).await;
-                    applied.unwrap_or(Err(ReadError::Timeout)).map_err(read_failed)?;
+                    self.replica().catch_up(index, incoming.deadline).await?;
                 }
                 Run::ForLeader => {
-                    if let Some(outgoing) = forward::to_leader(self, core, incoming).await? {
+                    if let Some(outgoing) = forward::to_leader(self.replica(), core, incoming).await? {
                         return Ok(outgoing);
                     }
                     // Whoever leads now is to be asked, which may be this node.
-                    self.confirm_leader(incoming.deadline).await?;
+                    self.replica().confirm_leader(incoming.deadline).await?;
                 }
             }
             races += 1;
             if may_queue && races == RACES_BEFORE_LEADER {
-                if self.raft.status().role != Role::Leader
-                    && let Some(outgoing) = forward::to_leader(self, core, incoming).await?
+                if self.replica().raft.status().role != Role::Leader
+                    && let Some(outgoing) = forward::to_leader(self.replica(), core, incoming).await?
                 {
                     return Ok(outgoing);
                 }
@@ -114,11 +135,11 @@ impl App {
     }
 
     /// Does what a run of a request ended with.
-    async fn do_errand(self: &Arc<Self>, core: &Core, errand: &Errand, deadline: Instant) -> Result<Answer, Error> {
+    async fn do_errand(&self, core: &Core, errand: &Errand, deadline: Instant) -> Result<Answer, Error> {
         match errand {
             Errand::Digest(password) => self.heavy.run(password.clone(), deadline).await,
             Errand::Node(action) => {
-                let reply = actions::perform(self, core, action.clone(), Reply::empty()).await?;
+                let reply = self.actions.perform(core, action.clone(), Reply::empty()).await?;
                 Ok(Answer::Node(Box::new(reply)))
             }
         }
@@ -128,7 +149,7 @@ impl App {
         let (plan, started) = (self.plan(core, incoming)?, Instant::now());
         let run = self.run_planned(core, incoming, errands, plan.reads_only).await;
         if !plan.mount.is_empty() {
-            self.metrics.route(incoming.request.operation.as_str(), &plan.mount, started.elapsed());
+            self.replica().metrics.route(incoming.request.operation.as_str(), &plan.mount, started.elapsed());
         }
         run
     }
@@ -145,7 +166,7 @@ impl App {
         }
         if core.barrier().is_out_of_uses() {
             // Just unsealed, or just rotated. If it fails, whatever must be encrypted says so.
-            let _ = self.reserve_uses(core).await;
+            let _ = self.seal.reserve_uses(core).await;
         }
         let mut done = self.run_aside(core, incoming, errands).await?;
         if done.batch.is_none() && done.errand.is_none() && !reads_only {
@@ -157,11 +178,11 @@ impl App {
             return Ok(Run::Asked(errand));
         }
         let action = done.result.as_ref().ok().and_then(|reply| reply.action.as_ref());
-        if action.is_some_and(Action::is_for_the_leader) && self.raft.status().role != Role::Leader {
+        if action.is_some_and(Action::is_for_the_leader) && self.replica().raft.status().role != Role::Leader {
             return Ok(Run::ForLeader);
         }
         let Some(proposal) = done.batch else { return Ok(Run::Finished(Box::new(done.result), None)) };
-        match self.propose(&proposal, incoming.deadline).await? {
+        match self.replica().propose(&proposal, incoming.deadline).await? {
             Outcome::Applied { index } => {
                 if let Ok(Some(announcement)) = done.result.as_ref().map(|reply| &reply.announcement) {
                     tracing::info!("{announcement}");
@@ -170,21 +191,21 @@ impl App {
             }
             Outcome::Conflict { index } => Ok(Run::Conflict(index)),
             // A new id on a newer view: the old one was certainly not applied, or the proposal would have said so.
-            Outcome::TooOld => Ok(Run::Conflict(self.raft.applied_index())),
-            Outcome::WrongEpoch => Err(unavailable("the cluster was recovered meanwhile; try again")),
+            Outcome::TooOld => Ok(Run::Conflict(self.replica().raft.applied_index())),
+            Outcome::WrongEpoch => Err(Error::unavailable("the cluster was recovered meanwhile; try again")),
             Outcome::Malformed => Err(Error::internal("apply refused a batch as malformed")),
         }
     }
 
     fn plan(&self, core: &Arc<Core>, incoming: &Incoming) -> Result<Plan, Error> {
-        let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
+        let view = self.replica().table.view().map_err(|error| Error::internal(error.to_string()))?;
         Ok(core.plan(&view, &incoming.request))
     }
 
     /// A run, beside the executor if it may take long: hashing or encrypting megabytes takes a while, and heartbeats must
     /// not wait for that.
     async fn run_aside(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Done, Error> {
-        let is_large = incoming.body_bytes >= self.config.limits.aside_bytes;
+        let is_large = incoming.body_bytes >= self.replica().config.limits.aside_bytes;
         // A runtime with one thread has nowhere else to run it.
         if !is_large || Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
             return self.run_serving(core, incoming, errands);
@@ -197,67 +218,18 @@ impl App {
     /// A run whose result counts only if the node still serves after it: a seal or a snapshot may have come between.
     fn run_serving(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Done, Error> {
         let done = self.run_core(core, incoming, errands)?;
-        if self.shared.still_serves(core) { Ok(done) } else { Err(unavailable(&self.shared.reason())) }
+        if self.seal.state.still_serves(core) { Ok(done) } else { Err(Error::unavailable(self.seal.state.reason())) }
     }
 
     /// One run of a request, with what its errands brought so far.
     pub(crate) fn run_core(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Done, Error> {
-        let view = Timed(self.table.view().map_err(|error| Error::internal(error.to_string()))?);
+        let view = Timed(self.replica().table.view().map_err(|error| Error::internal(error.to_string()))?);
         let mut random = SystemRandomness::default();
-        let mut context = self.context(&mut random);
+        let mut context = self.replica().context(&mut random);
         context.errands = std::mem::take(errands);
         let done = core.handle(&mut context, &view, &incoming.request);
         *errands = context.errands;
         Ok(done)
-    }
-
-    /// Time, randomness and surroundings of one call of the core.
-    pub(crate) fn context<'a>(&'a self, random: &'a mut SystemRandomness) -> Context<'a> {
-        let applied = self.table.applied();
-        let cluster_time = conclave_vault::time::Time::from_nanos(
-            i64::try_from(applied.time_millis).unwrap_or(0).saturating_mul(1_000_000),
-        );
-        Context {
-            now: self.shared.clock().now().max(cluster_time),
-            random,
-            node_id: self.identity.id(),
-            system_ttl: self.system_ttl(),
-            epoch: applied.epoch,
-            api_version: crate::version::API_VERSION,
-            errands: Errands::default(),
-        }
-    }
-
-    /// Commits a batch, or says that it certainly was not or that nobody knows.
-    pub(crate) async fn propose(&self, proposal: &Proposal, deadline: Instant) -> Result<Outcome, Error> {
-        if !matches!(self.contact(), Contact::Confirmed { .. }) {
-            // What is proposed without a quorum may be done later all the same; what was not proposed, never.
-            let confirmed = self.while_in_contact(self.raft.read_point(deadline)).await;
-            confirmed.ok().and_then(Result::ok).ok_or_else(|| self.out_of_contact())?;
-        }
-        let started = Instant::now();
-        let proposed = self.while_in_contact(self.raft.propose(proposal.bytes.clone(), deadline)).await;
-        if matches!(proposed, Ok(Ok(Outcome::Applied { .. }))) {
-            self.metrics.committed(started.elapsed());
-        }
-        proposed.unwrap_or(Err(ProposeError::Unknown)).map_err(|error| match error {
-            ProposeError::NotAppended { reason } => {
-                let mut failed = unavailable("no leader accepted the change in time; nothing was changed, try again");
-                failed.detail = Some(reason);
-                failed
-            }
-            ProposeError::Unknown => unavailable(
-                "the outcome is unknown: the change was sent and its answer did not arrive in time; \
-                 read before you write again, or retry with the same Idempotency-Key",
-            ),
-            ProposeError::Refused(reason) => {
-                unavailable(&format!("the leader refused the change, and nothing was changed: {reason}"))
-            }
-            ProposeError::TooLarge => {
-                Error::new(ErrorKind::TooLarge, "the change is too large for one entry of the log")
-            }
-            ProposeError::Stopped => unavailable("this node is stopping"),
-        })
     }
 
     /// Makes sure that this node's data is as fresh as the request wants it. How stale it may be is the operator's to
@@ -268,20 +240,11 @@ impl App {
             Consistency::Bounded(age) => age,
             Consistency::Local => Duration::MAX,
         };
-        let allowed = wanted.min(self.config.max_staleness);
-        if !allowed.is_zero() && self.last_read_point.lock().is_some_and(|at| at.elapsed() <= allowed) {
+        let allowed = wanted.min(self.replica().config.max_staleness);
+        if !allowed.is_zero() && self.replica().last_read_point.lock().is_some_and(|at| at.elapsed() <= allowed) {
             return Ok(());
         }
-        self.confirm_leader(incoming.deadline).await
-    }
-
-    async fn confirm_leader(&self, deadline: Instant) -> Result<(), Error> {
-        let asked_at = Instant::now();
-        let confirmed = self.while_in_contact(self.raft.read_point(deadline)).await;
-        confirmed.unwrap_or(Err(ReadError::NoLeader)).map_err(read_failed)?;
-        let mut last = self.last_read_point.lock();
-        *last = (*last).max(Some(asked_at));
-        Ok(())
+        self.replica().confirm_leader(incoming.deadline).await
     }
 
     /// Whether a token works. If not as far as this node knows, it catches up first: the token may be new.
@@ -293,15 +256,15 @@ impl App {
         deadline: Instant,
     ) -> Result<(), Error> {
         let check = || {
-            let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
+            let view = self.replica().table.view().map_err(|error| Error::internal(error.to_string()))?;
             let mut random = SystemRandomness::default();
-            let context = self.context(&mut random);
+            let context = self.replica().context(&mut random);
             token::authenticate(&mut core.store(&view), &context, token, Some(client)).map(drop)
         };
         if check().is_ok() {
             return Ok(());
         }
-        self.confirm_leader(deadline).await?;
+        self.replica().confirm_leader(deadline).await?;
         check()
     }
 
@@ -309,11 +272,11 @@ impl App {
         let positions = incoming.wanted_indexes.iter().filter_map(|text| Position::parse(core, text));
         let Some(wanted) = positions.map(|position| position.index).max() else { return Ok(()) };
         let not_yet = |_| Error::new(ErrorKind::NotYetApplied, "required index state not present");
-        self.raft.wait_applied(wanted, incoming.deadline).await.map_err(not_yet)
+        self.replica().raft.wait_applied(wanted, incoming.deadline).await.map_err(not_yet)
     }
 
     async fn reply(
-        self: &Arc<Self>,
+        &self,
         core: &Arc<Core>,
         incoming: &Incoming,
         mut reply: Reply,
@@ -321,15 +284,15 @@ impl App {
     ) -> Result<Outgoing, Error> {
         if let Some(action) = reply.action.take() {
             if let Action::RemovePeer { server_id } = &action {
-                membership::hand_over_before(self, server_id).await?;
+                membership::hand_over_before(&self.seal, server_id).await?;
             }
             if action.is_for_the_leader()
-                && self.raft.status().role != Role::Leader
-                && let Some(outgoing) = forward::to_leader(self, core, incoming).await?
+                && self.replica().raft.status().role != Role::Leader
+                && let Some(outgoing) = forward::to_leader(self.replica(), core, incoming).await?
             {
                 return Ok(outgoing);
             }
-            reply = actions::perform(self, core, action, reply).await?;
+            reply = self.actions.perform(core, action, reply).await?;
         }
         let raw = reply.render(&incoming.request.id);
         let mut headers = Vec::new();
@@ -337,22 +300,6 @@ impl App {
             headers.push(("x-vault-index".to_owned(), Position { index }.to_text(core)));
         }
         Ok(Outgoing { status: raw.status_code, content_type: raw.content_type, headers, body: raw.body.into() })
-    }
-}
-
-/// A 503 that says what to do.
-pub(crate) fn unavailable(message: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, message)
-}
-
-fn read_failed(error: ReadError) -> Error {
-    match error {
-        ReadError::NoLeader => {
-            unavailable("no leader confirms that this node's data is current; try another node or try again")
-        }
-        ReadError::Timeout => unavailable("this node did not catch up in time; try another node or try again"),
-        ReadError::Halted => unavailable("this node has stopped at an entry that it cannot verify; use another node"),
-        ReadError::Stopped => unavailable("this node is stopping"),
     }
 }
 

@@ -191,7 +191,7 @@ async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), S
     let certificates: Vec<_> = bound.iter().filter_map(Bound::certificates).collect();
     for listener in &bound {
         if let (Ok(address), Some(certificates)) = (listener.address(), listener.certificates()) {
-            app.metrics.watch_certificate(address.to_string(), certificates);
+            app.replica.metrics.watch_certificate(address.to_string(), certificates);
         }
     }
     let stop = CancellationToken::new();
@@ -220,12 +220,12 @@ async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), S
 /// Binds every listener before the first one serves.
 async fn bind(app: &Arc<App>, config: &Config) -> Result<Vec<Bound>, ListenError> {
     let refresh = {
-        let app = app.clone();
-        Box::new(move || app.publish_metrics())
+        let app = Arc::clone(app);
+        Box::new(move || app.gauges.publish())
     };
     let services = Services::new(
         Arc::new(app.clone()),
-        app.metrics.clone(),
+        app.replica.metrics.clone(),
         app.in_flight.clone(),
         config.limits.clone(),
         refresh,
@@ -244,7 +244,7 @@ async fn bind(app: &Arc<App>, config: &Config) -> Result<Vec<Bound>, ListenError
 
 /// What a node that has just started needs before it serves.
 fn condition(app: &App) -> &'static str {
-    match (app.is_initialized(), app.shared.is_sealed()) {
+    match (app.replica.is_initialized(), app.seal.state.is_sealed()) {
         (false, _) => {
             "not initialized; run `conclave operator init`, or let it join with `conclave operator raft join`"
         }

@@ -11,10 +11,11 @@ use conclave_storage::table::{Contradiction, Table};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::app::App;
 use crate::config::Storage;
 use crate::config::limits::{DISK_CALM, DISK_STALL_MIN};
 use crate::keeper::{self, Troubles};
+use crate::replica::Replica;
+use crate::seal::state::SealState;
 
 /// How often a node looks at itself. A fraction of the shortest election timeout.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -29,37 +30,37 @@ struct Memory {
 }
 
 /// Runs until the application stops.
-pub(crate) async fn run(app: Arc<App>) {
-    let disk = DiskSpace { path: data_path(&app), asked: None, free_bytes: None, next: Instant::now() };
+pub(crate) async fn run(replica: Arc<Replica>, state: Arc<SealState>) {
+    let disk = DiskSpace { path: data_path(&replica), asked: None, free_bytes: None, next: Instant::now() };
     let mut memory = Memory { slow_until: None, disk };
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = app.stopping() => return,
+            () = replica.wakeups.stopping() => return,
             _ = ticks.tick() => {}
         }
-        let status = app.raft.status();
+        let status = replica.raft.status();
         memory.disk.look().await;
-        let before = app.shared.troubles();
-        app.shared.observe(Troubles {
-            is_removed: app.raft.is_removed(),
-            diverged_at: diverged_at(&app, &status),
-            clock_ahead_millis: clock_ahead(&app, &status).unwrap_or(before.clock_ahead_millis),
-            is_disk_stalled: memory.is_disk_stalled(&app),
-            disk_free_bytes: memory.disk.low(app.shared.low_water_mark(), before.disk_free_bytes.is_some()),
+        let before = state.troubles();
+        state.observe(Troubles {
+            is_removed: replica.raft.is_removed(),
+            diverged_at: diverged_at(&replica, &status),
+            clock_ahead_millis: clock_ahead(&replica, &status).unwrap_or(before.clock_ahead_millis),
+            is_disk_stalled: memory.is_disk_stalled(&replica),
+            disk_free_bytes: memory.disk.low(state.low_water_mark(), before.disk_free_bytes.is_some()),
         });
     }
 }
 
 /// Looks at the table alone, before it is served for the first time.
-pub(crate) fn look_at_table(app: &App) {
-    let diverged_at = diverged_at(app, &app.raft.status());
-    app.shared.observe(Troubles { diverged_at, ..app.shared.troubles() });
+pub(crate) fn look_at_table(replica: &Replica, state: &SealState) {
+    let diverged_at = diverged_at(replica, &replica.raft.status());
+    state.observe(Troubles { diverged_at, ..state.troubles() });
 }
 
-fn data_path(app: &App) -> Option<PathBuf> {
-    match &app.config.storage {
+fn data_path(replica: &Replica) -> Option<PathBuf> {
+    match &replica.config.storage {
         Storage::Memory => None,
         Storage::File { path } => Some(path.clone()),
         Storage::Raft(settings) => Some(settings.path.clone()),
@@ -71,7 +72,7 @@ fn voters(status: &Status) -> impl Iterator<Item = u64> {
 }
 
 /// `None` if too few clocks are known; inside, how far this node's is ahead, if that is too much.
-fn clock_ahead(app: &App, status: &Status) -> Option<Option<i64>> {
+fn clock_ahead(replica: &Replica, status: &Status) -> Option<Option<i64>> {
     let clock_of = |id: u64| match status.peers.iter().find(|peer| peer.id == id) {
         Some(peer) => peer.clock_ahead_millis,
         None => (id == status.id).then_some(0),
@@ -81,22 +82,22 @@ fn clock_ahead(app: &App, status: &Status) -> Option<Option<i64>> {
     if keeper::is_too_far(ahead) {
         return Some(Some(ahead));
     }
-    app.shared.clock().trust();
+    replica.clock.trust();
     Some(None)
 }
 
-fn diverged_at(app: &App, status: &Status) -> Option<u64> {
+fn diverged_at(replica: &Replica, status: &Status) -> Option<u64> {
     let voters: Vec<_> = voters(status).collect();
     let others = status.peers.iter().filter(|peer| voters.contains(&peer.id));
     let others: Vec<Contradiction> = others.filter_map(|peer| peer.contradiction).collect();
-    let digest_at = |index| app.table.digest_at(index).ok().flatten();
-    keeper::diverged_at(app.table.contradiction(), &others, voters.len(), digest_at)
+    let digest_at = |index| replica.table.digest_at(index).ok().flatten();
+    keeper::diverged_at(replica.table.contradiction(), &others, voters.len(), digest_at)
 }
 
 impl Memory {
     /// A disk that stalled once often does it again, so that it counts as slow for a while after.
-    fn is_disk_stalled(&mut self, app: &App) -> bool {
-        if app.raft.stalled_for() >= app.raft.election_timeout().max(DISK_STALL_MIN) {
+    fn is_disk_stalled(&mut self, replica: &Replica) -> bool {
+        if replica.raft.stalled_for() >= replica.raft.election_timeout().max(DISK_STALL_MIN) {
             self.slow_until = Some(Instant::now() + DISK_CALM);
         }
         self.slow_until.is_some_and(|until| Instant::now() < until)

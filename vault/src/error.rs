@@ -70,6 +70,11 @@ impl Error {
         Self::new(ErrorKind::Denied, multi("permission denied"))
     }
 
+    /// This server cannot do it now; the message says what to do.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
+    }
+
     /// The server failed; the client learns no more than that.
     pub fn internal(detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..Self::new(ErrorKind::Internal, "internal error") }

@@ -15,9 +15,9 @@ use futures::future::join_all;
 use prost::Message;
 use tokio::time::Instant;
 
-use crate::app::App;
 use crate::config::{Storage, address, storage};
-use crate::contact::Contact;
+use crate::replica::contact::Contact;
+use crate::seal::Seal;
 
 /// A member says where it is.
 pub(crate) const METHOD: &str = "announce";
@@ -49,16 +49,16 @@ impl Announcement {
 }
 
 /// Runs until the application stops.
-pub(crate) async fn run(app: Arc<App>) {
-    let Storage::Raft(settings) = &app.config.storage else { return };
+pub(crate) async fn run(seal: Arc<Seal>) {
+    let Storage::Raft(settings) = &seal.replica.config.storage else { return };
     let mut has_said = false;
     loop {
         tokio::select! {
-            () = app.stopping() => return,
+            () = seal.replica.wakeups.stopping() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        let own = app.raft.member();
-        let members = app.raft.status().members;
+        let own = seal.replica.raft.member();
+        let members = seal.replica.raft.status().members;
         let Some(known) = members.iter().find(|member| member.id == own.id) else { continue };
         let has_moved = (&known.cluster_addr, &known.api_addr) != (&own.cluster_addr, &own.api_addr);
         if has_moved && !has_said {
@@ -66,46 +66,46 @@ pub(crate) async fn run(app: Arc<App>) {
             tracing::info!(from, to, api_addr = own.api_addr, "this node moved; it tells the other members");
         }
         has_said = has_moved;
-        let is_lost = app.contact() == Contact::Lost;
+        let is_lost = seal.replica.contact() == Contact::Lost;
         if has_moved || is_lost {
             let peers = if is_lost { settings.peers.as_slice() } else { &[] };
             let others = members.iter().map(|member| member.id).filter(|id| *id != own.id);
             let news = Announcement { cluster_addr: own.cluster_addr, api_addr: own.api_addr };
-            announce(&app, others.collect(), peers, &news).await;
+            announce(&seal, others.collect(), peers, &news).await;
             if has_moved {
-                note(&app, own.id, news);
+                note(&seal, own.id, news);
             }
         }
     }
 }
 
 /// Tells everybody at once, each where it is believed to be.
-async fn announce(app: &App, members: Vec<u64>, peers: &[String], news: &Announcement) {
+async fn announce(seal: &Seal, members: Vec<u64>, peers: &[String], news: &Announcement) {
     let body = Bytes::from(news.encode_to_vec());
     let deadline = Instant::now() + TIMEOUT;
-    let told = members.into_iter().map(|id| app.raft.call(id, METHOD, body.clone(), deadline));
+    let told = members.into_iter().map(|id| seal.replica.raft.call(id, METHOD, body.clone(), deadline));
     // Whoever answers there learns nothing that is secret, and is believed nothing.
     let elsewhere = peers
         .iter()
         .filter(|peer| **peer != news.cluster_addr)
-        .map(|peer| app.raft.call_address(peer, None, METHOD, body.clone(), deadline));
+        .map(|peer| seal.replica.raft.call_address(peer, None, METHOD, body.clone(), deadline));
     // Whoever missed it is told again.
     tokio::join!(join_all(told), join_all(elsewhere));
 }
 
 /// A member said where it is.
-pub(crate) fn answer(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
+pub(crate) fn answer(seal: &Arc<Seal>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
     let denied = |message: &str| CallError::Denied(message.to_owned());
     let sender = from.id.ok_or_else(|| denied("only members say where they are"))?;
     let news = Announcement::decode(body).map_err(|_| denied("the announcement does not decode"))?;
     if !news.is_plausible() {
         return Err(denied("the announcement holds no address and URL"));
     }
-    if is_doubled(&app.raft.processes(sender)) {
+    if is_doubled(&seal.replica.raft.processes(sender)) {
         return Err(denied("two processes run under this node's id: stop the one that is a copy"));
     }
-    app.raft.note_address(sender, &news.cluster_addr);
-    note(app, sender, news);
+    seal.replica.raft.note_address(sender, &news.cluster_addr);
+    note(seal, sender, news);
     Ok(Bytes::new())
 }
 
@@ -116,21 +116,22 @@ fn is_doubled(processes: &[Process]) -> bool {
 }
 
 /// Has the leader write down where a member is, as a task: whoever announced it does so again until it is written.
-fn note(app: &Arc<App>, id: u64, news: Announcement) {
-    let Some(core) = app.shared.serving().filter(|_| app.raft.status().role == Role::Leader) else { return };
-    let known = app.raft.status().members.into_iter().find(|member| member.id == id);
+fn note(seal: &Arc<Seal>, id: u64, news: Announcement) {
+    let Some(core) = seal.state.serving().filter(|_| seal.replica.raft.status().role == Role::Leader) else { return };
+    let known = seal.replica.raft.status().members.into_iter().find(|member| member.id == id);
     if known
         .is_none_or(|known| (known.cluster_addr, known.api_addr) == (news.cluster_addr.clone(), news.api_addr.clone()))
     {
         return;
     }
-    let app = Arc::clone(app);
+    let seal = Arc::clone(seal);
     tokio::spawn(async move {
         let deadline = Instant::now() + WRITE_TIMEOUT;
-        let change =
-            app.commit(&core, deadline, |store, _| members::relocate(store, id, &news.cluster_addr, &news.api_addr));
+        let change = seal
+            .replica
+            .change(&core, deadline, |store, _| members::relocate(store, id, &news.cluster_addr, &news.api_addr));
         match change.await {
-            Ok(()) => app.wake_membership(),
+            Ok(()) => seal.replica.wakeups.wake_membership(),
             Err(error) => tracing::debug!(%error, "a member's new address could not be written down yet"),
         }
     });

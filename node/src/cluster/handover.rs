@@ -23,7 +23,7 @@ use prost::Message;
 use tokio::time::Instant;
 
 use self::testimony::Testimonies;
-use crate::app::App;
+use crate::seal::Seal;
 use crate::view::SystemRandomness;
 
 /// Asks a sealed member for its offer.
@@ -69,7 +69,7 @@ struct Offered {
 
 /// A hand-over under way.
 struct HandOver {
-    app: Arc<App>,
+    seal: Arc<Seal>,
     core: Arc<Core>,
     nonce: [u8; 16],
     confirmed: BTreeSet<Fingerprint>,
@@ -77,18 +77,18 @@ struct HandOver {
 
 /// Gives the root key to every other member that is sealed and was confirmed with every share.
 pub(crate) async fn to_confirmed(
-    app: &Arc<App>,
+    seal: &Arc<Seal>,
     nonce: [u8; 16],
     confirmed: BTreeSet<Fingerprint>,
 ) -> Result<Vec<HandedOver>, String> {
-    let core = app.shared.unsealed().ok_or("this node was sealed meanwhile")?;
-    let is_current = app.raft.read_point(Instant::now() + READ_POINT_TIMEOUT).await.is_ok();
-    let located = locate(app, &core)?;
-    let own = app.identity.id();
+    let core = seal.state.unsealed().ok_or("this node was sealed meanwhile")?;
+    let is_current = seal.replica.raft.read_point(Instant::now() + READ_POINT_TIMEOUT).await.is_ok();
+    let located = locate(seal, &core)?;
+    let own = seal.replica.identity.id();
     let others: Vec<_> = located.record.members.iter().filter(|member| member.id != own).cloned().collect();
-    let run = HandOver { app: Arc::clone(app), core, nonce, confirmed };
+    let run = HandOver { seal: Arc::clone(seal), core, nonce, confirmed };
     let offers = join_all(others.iter().map(|member| run.offer_of(member)));
-    let asked = testimony::ask_all(app, &located);
+    let asked = testimony::ask_all(seal, &located);
     let (offers, mut testimonies) = tokio::join!(offers, asked);
     testimonies.ask_again_after(run.settle(&offers)).await;
     let objection = testimonies.survey(is_current).judge().err();
@@ -114,47 +114,47 @@ pub(crate) async fn to_confirmed(
 }
 
 /// The members as the cluster's keys vouch for them.
-fn locate(app: &App, core: &Core) -> Result<Located, String> {
-    let view = app.table.view().map_err(|error| error.to_string())?;
+fn locate(seal: &Seal, core: &Core) -> Result<Located, String> {
+    let view = seal.replica.table.view().map_err(|error| error.to_string())?;
     members::locate(&mut core.store(&view)).map_err(|error| error.messages.join("; "))
 }
 
-fn occasion(app: &App, sender: u64, receiver: u64, nonce: [u8; 16]) -> Option<Occasion> {
-    let outside = app.outside().ok()??;
+fn occasion(seal: &Seal, sender: u64, receiver: u64, nonce: [u8; 16]) -> Option<Occasion> {
+    let outside = seal.replica.outside().ok()??;
     Some(Occasion { cluster_id: outside.cluster_id, epoch: outside.epoch, sender, receiver, nonce })
 }
 
 /// Asks a member for its offer; `None` if it is unsealed. `node_key` is the key that must have signed it.
 async fn ask_for_offer(
-    app: &App,
+    seal: &Seal,
     member: u64,
     node_key: &[u8],
     nonce: [u8; 16],
 ) -> Result<Option<(Occasion, Offer, Fingerprint)>, String> {
     let invitation = Invitation { nonce: nonce.to_vec() }.encode_to_vec();
     let deadline = Instant::now() + OFFER_TIMEOUT;
-    let answer = app.raft.call(member, OFFER_METHOD, invitation.into(), deadline).await;
+    let answer = seal.replica.raft.call(member, OFFER_METHOD, invitation.into(), deadline).await;
     let answer = answer.map_err(|error| error.to_string())?;
     if answer.is_empty() {
         return Ok(None);
     }
     let offer = Offer::decode(answer).map_err(|_| "the node's offer does not decode".to_owned())?;
-    let occasion = occasion(app, app.identity.id(), member, nonce).ok_or("this node holds no seal yet")?;
+    let occasion = occasion(seal, seal.replica.identity.id(), member, nonce).ok_or("this node holds no seal yet")?;
     let fingerprint = offer.verify(&occasion, node_key).map_err(|error| error.to_string())?;
-    app.raft.note_process(member, fingerprint.to_bytes());
+    seal.replica.raft.note_process(member, fingerprint.to_bytes());
     Ok(Some((occasion, offer, fingerprint)))
 }
 
 impl HandOver {
     async fn offer_of(&self, member: &MemberRecord) -> Result<Option<Offered>, String> {
-        let offered = ask_for_offer(&self.app, member.id, &member.public_key, self.nonce).await?;
+        let offered = ask_for_offer(&self.seal, member.id, &member.public_key, self.nonce).await?;
         Ok(offered.map(|(occasion, offer, fingerprint)| Offered { occasion, offer, fingerprint }))
     }
 
     /// How long to wait until a second process under the id of one that may receive would have been heard: every node asks
     /// every other how it is, once in an interval. Nothing for processes that are known for longer.
     fn settle(&self, offers: &[Result<Option<Offered>, String>]) -> Duration {
-        let settled = self.app.raft.probe_interval() * 3 / 2;
+        let settled = self.seal.replica.raft.probe_interval() * 3 / 2;
         let offers = offers.iter().filter_map(|offered| offered.as_ref().ok()?.as_ref());
         let confirmed = offers.filter(|offered| self.confirmed.contains(&offered.fingerprint));
         confirmed.map(|offered| settled.saturating_sub(self.known(offered))).max().unwrap_or_default()
@@ -162,7 +162,7 @@ impl HandOver {
 
     /// How long this node has known the process that offers.
     fn known(&self, offered: &Offered) -> Duration {
-        let processes = self.app.raft.processes(offered.occasion.receiver);
+        let processes = self.seal.replica.raft.processes(offered.occasion.receiver);
         let process = processes.iter().find(|process| process.name == offered.fingerprint.to_bytes());
         process.map_or(Duration::ZERO, |process| process.first.elapsed())
     }
@@ -182,15 +182,16 @@ impl HandOver {
         alone.map_err(|objection| objection.to_string())?;
         let delivery = Delivery { nonce: self.nonce.to_vec(), sealed: Some(self.seal(member, offered)?) };
         let fingerprint = offered.fingerprint;
-        let node = self.app.node_name(member.id);
+        let node = self.seal.replica.node_name(member.id);
         tracing::info!(node, %fingerprint, "handing the root key to a member that a ceremony unseals");
         let deadline = Instant::now() + DELIVER_TIMEOUT;
-        let delivered = self.app.raft.call(member.id, DELIVER_METHOD, Bytes::from(delivery.encode_to_vec()), deadline);
+        let delivered =
+            self.seal.replica.raft.call(member.id, DELIVER_METHOD, Bytes::from(delivery.encode_to_vec()), deadline);
         delivered.await.map(|_| ()).map_err(|error| error.to_string())
     }
 
     fn seal(&self, member: &MemberRecord, offered: &Offered) -> Result<SealedRootKey, String> {
-        let outside = self.app.outside().map_err(|error| error.to_string())?.ok_or("there is no seal")?;
+        let outside = self.seal.replica.outside().map_err(|error| error.to_string())?.ok_or("there is no seal")?;
         let sealed = handover::seal(
             self.core.barrier(),
             &offered.occasion,

@@ -16,11 +16,10 @@ use prost::Message;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::app::App;
 use crate::config::Storage;
 use crate::config::limits::LOG_REMINDER_INTERVAL;
 use crate::reminder::Reminder;
-use crate::serve::unavailable;
+use crate::seal::Seal;
 
 /// The joiner's request.
 pub(crate) const METHOD: &str = "join";
@@ -78,25 +77,27 @@ struct JoinReply {
 }
 
 /// Makes a join token's text.
-pub(crate) async fn issue(app: &Arc<App>, ttl_secs: u64, uses: u64) -> Result<Zeroizing<String>, Error> {
-    let core = app.shared.serving().ok_or_else(|| unavailable("Vault is sealed"))?;
+pub(crate) async fn issue(seal: &Arc<Seal>, ttl_secs: u64, uses: u64) -> Result<Zeroizing<String>, Error> {
+    let core = seal.state.serving().ok_or_else(|| Error::unavailable("Vault is sealed"))?;
     let deadline = Instant::now() + TIMEOUT;
-    let token =
-        app.commit(&core, deadline, |store, context| members::issue_token(store, context, ttl_secs, uses)).await?;
+    let token = seal
+        .replica
+        .change(&core, deadline, |store, context| members::issue_token(store, context, ttl_secs, uses))
+        .await?;
     let contact =
         |member: &Member| Contact { cluster_addr: member.cluster_addr.clone(), public_key: member.public_key.to_vec() };
     let text = TokenText {
-        cluster_id: app.cluster_id().unwrap_or_default().to_vec(),
+        cluster_id: seal.replica.cluster_id().unwrap_or_default().to_vec(),
         token_id: token.id.to_vec(),
         secret: token.secret.to_vec(),
-        contacts: app.raft.status().members.iter().map(contact).collect(),
+        contacts: seal.replica.raft.status().members.iter().map(contact).collect(),
     };
     let bytes = Zeroizing::new(text.encode_to_vec());
     Ok(Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
 }
 
 /// Joins the cluster that a token names.
-pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
+pub(crate) async fn join(seal: &Arc<Seal>, text: &str) -> Result<(), Error> {
     let malformed = || {
         Error::invalid(
             "this is no join token: one begins with \"cjt.\" and comes from sys/storage/raft/join-token on a member",
@@ -108,11 +109,11 @@ pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
     let cluster_id: [u8; 16] = token.cluster_id.as_slice().try_into().map_err(|_| malformed())?;
     let secret = Zeroizing::new(<[u8; 32]>::try_from(token.secret.as_slice()).map_err(|_| malformed())?);
     // One at a time, so that what one found free another does not take.
-    let _entering = app.entering.lock().await;
-    if app.is_initialized() || app.raft.is_initialized() {
+    let _entering = seal.replica.entering.lock().await;
+    if seal.replica.is_initialized() || seal.replica.raft.is_initialized() {
         return Err(Error::invalid("this node already belongs to a cluster; a node joins with an empty data folder"));
     }
-    let own = app.own_record();
+    let own = seal.replica.own_record();
     let proof = members::prove(&secret, &cluster_id, &own);
     let request = JoinRequest { token_id: token.token_id, proof, member: Some(own) };
     let body = Bytes::from(request.encode_to_vec());
@@ -121,8 +122,8 @@ pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
         // A member is known by its key and by nothing else, so one without a key is none.
         let key = Some(contact.public_key.as_slice().try_into().map_err(|_| malformed())?);
         let deadline = Instant::now() + TIMEOUT;
-        match app.raft.call_address(&contact.cluster_addr, key, METHOD, body.clone(), deadline).await {
-            Ok(answer) => return accept(app, cluster_id, &answer),
+        match seal.replica.raft.call_address(&contact.cluster_addr, key, METHOD, body.clone(), deadline).await {
+            Ok(answer) => return accept(seal, cluster_id, &answer),
             Err(CallError::Failed { code, message }) if code == u32::from(ErrorKind::Invalid as u8) + 100 => {
                 return Err(Error::invalid(message));
             }
@@ -130,17 +131,17 @@ pub(crate) async fn join(app: &Arc<App>, text: &str) -> Result<(), Error> {
         }
     }
     // Whoever asks is not known, so it learns nothing of what lies at the addresses that it chose.
-    let mut failed = unavailable("no member of the cluster answered the join; the log of this node says why");
+    let mut failed = Error::unavailable("no member of the cluster answered the join; the log of this node says why");
     failed.detail = Some(last);
     Err(failed)
 }
 
 /// Joins with the tokens of the configuration until one is accepted, if this node belongs to no cluster yet.
-pub(crate) async fn join_as_configured(app: Arc<App>) {
-    let Storage::Raft(settings) = &app.config.storage else { return };
+pub(crate) async fn join_as_configured(seal: Arc<Seal>) {
+    let Storage::Raft(settings) = &seal.replica.config.storage else { return };
     let tokens = settings.retry_join.iter().filter_map(|entry| entry.token.clone());
     let mut tokens: Vec<_> = tokens.map(|token| (token, Reminder::every(LOG_REMINDER_INTERVAL))).collect();
-    let is_alone = || !app.raft.is_initialized() && !app.is_initialized();
+    let is_alone = || !seal.replica.raft.is_initialized() && !seal.replica.is_initialized();
     if tokens.is_empty() {
         if is_alone() && !settings.retry_join.is_empty() {
             tracing::warn!("{WITHOUT_TOKEN}");
@@ -149,7 +150,7 @@ pub(crate) async fn join_as_configured(app: Arc<App>) {
     }
     while is_alone() {
         for (token, reminder) in &mut tokens {
-            match join(&app, token.reveal()).await {
+            match join(&seal, token.reveal()).await {
                 Ok(()) => return,
                 Err(error) if reminder.is_due(error.to_string(), Instant::now()) => {
                     tracing::warn!(%error, "joining failed; it is tried again");
@@ -158,7 +159,7 @@ pub(crate) async fn join_as_configured(app: Arc<App>) {
             }
         }
         tokio::select! {
-            () = app.stopping() => return,
+            () = seal.replica.wakeups.stopping() => return,
             () = tokio::time::sleep(RETRY_PAUSE) => {}
         }
     }
@@ -166,11 +167,11 @@ pub(crate) async fn join_as_configured(app: Arc<App>) {
 
 /// Takes cluster and members, now that a member has let this node in. Before, nothing is kept: a join that fails leaves
 /// a node that can still be initialised, or join another cluster.
-fn accept(app: &App, cluster_id: [u8; 16], answer: &[u8]) -> Result<(), Error> {
+fn accept(seal: &Seal, cluster_id: [u8; 16], answer: &[u8]) -> Result<(), Error> {
     let reply = JoinReply::decode(answer).map_err(|_| Error::internal("the answer to the join does not decode"))?;
     let members = reply.members.iter().filter_map(to_member).collect();
-    app.raft.enter(cluster_id, members).map_err(|error| Error::internal(error.to_string()))?;
-    tracing::info!(cluster = app.raft.cluster_id().map(hex::encode), "the cluster lets this node join");
+    seal.replica.raft.enter(cluster_id, members).map_err(|error| Error::internal(error.to_string()))?;
+    tracing::info!(cluster = seal.replica.raft.cluster_id().map(hex::encode), "the cluster lets this node join");
     Ok(())
 }
 
@@ -186,62 +187,66 @@ pub(crate) fn to_member(record: &MemberRecord) -> Option<Member> {
 }
 
 /// Answers a joiner, as the leader or by asking it.
-pub(crate) async fn answer(app: &Arc<App>, public_key: [u8; 32], body: &[u8]) -> Result<Bytes, CallError> {
+pub(crate) async fn answer(seal: &Arc<Seal>, public_key: [u8; 32], body: &[u8]) -> Result<Bytes, CallError> {
     let request =
         JoinRequest::decode(body).map_err(|_| CallError::Denied("the join request does not decode".into()))?;
     let member = request.member.clone().unwrap_or_default();
     if member.public_key != public_key {
         return Err(CallError::Denied("a node can only join with the key of its own connection".into()));
     }
-    let status = app.raft.status();
+    let status = seal.replica.raft.status();
     if status.role == Role::Leader {
-        return redeem(app, request, member).await;
+        return redeem(seal, request, member).await;
     }
     let leader =
         status.leader.map(|leader| leader.id).ok_or_else(|| CallError::Unreachable("there is no leader".into()))?;
-    app.raft.call(leader, RELAY_METHOD, Bytes::copy_from_slice(body), Instant::now() + TIMEOUT).await
+    seal.replica.raft.call(leader, RELAY_METHOD, Bytes::copy_from_slice(body), Instant::now() + TIMEOUT).await
 }
 
 /// Answers a join that a member passed on. The proof covers the joiner's key, so the member cannot put in its own.
-pub(crate) async fn answer_relayed(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
+pub(crate) async fn answer_relayed(seal: &Arc<Seal>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
     if from.id.is_none() {
         return Err(CallError::Denied("only members pass joins on".into()));
     }
     let request =
         JoinRequest::decode(body).map_err(|_| CallError::Denied("the join request does not decode".into()))?;
     let member = request.member.clone().unwrap_or_default();
-    redeem(app, request, member).await
+    redeem(seal, request, member).await
 }
 
-async fn redeem(app: &Arc<App>, request: JoinRequest, member: MemberRecord) -> Result<Bytes, CallError> {
+async fn redeem(seal: &Arc<Seal>, request: JoinRequest, member: MemberRecord) -> Result<Bytes, CallError> {
     let core =
-        app.shared.serving().ok_or_else(|| CallError::Unreachable("the leader is sealed; unseal it first".into()))?;
-    let cluster_id = app.cluster_id().unwrap_or_default();
+        seal.state.serving().ok_or_else(|| CallError::Unreachable("the leader is sealed; unseal it first".into()))?;
+    let cluster_id = seal.replica.cluster_id().unwrap_or_default();
     let token_id: [u8; 16] = request
         .token_id
         .as_slice()
         .try_into()
         .map_err(|_| CallError::Denied("the token's id is not 16 bytes".into()))?;
     to_member(&member).ok_or_else(|| CallError::Denied("the joiner's key is not 32 bytes".into()))?;
-    let is_empty = is_empty(app, &member);
+    let is_empty = is_empty(seal, &member);
     let deadline = Instant::now() + TIMEOUT;
-    app.commit(&core, deadline, |store, context| {
-        let join = Join { token_id: &token_id, proof: &request.proof, member: member.clone(), is_empty };
-        members::redeem(store, context.now, &cluster_id, join)?;
-        members::load(store)
-    })
-    .await
-    .map(|record| {
-        // The joiner is reachable only once it has read this answer and knows whom to trust; the loop tries until it is.
-        app.wake_membership();
-        Bytes::from(JoinReply { members: record.members }.encode_to_vec())
-    })
-    .map_err(|error| CallError::Failed { code: u32::from(error.kind as u8) + 100, message: error.messages.join("; ") })
+    seal.replica
+        .change(&core, deadline, |store, context| {
+            let join = Join { token_id: &token_id, proof: &request.proof, member: member.clone(), is_empty };
+            members::redeem(store, context.now, &cluster_id, join)?;
+            members::load(store)
+        })
+        .await
+        .map(|record| {
+            // The joiner is reachable only once it has read this answer and knows whom to trust; the loop tries until it is.
+            seal.replica.wakeups.wake_membership();
+            Bytes::from(JoinReply { members: record.members }.encode_to_vec())
+        })
+        .map_err(|error| CallError::Failed {
+            code: u32::from(error.kind as u8) + 100,
+            message: error.messages.join("; "),
+        })
 }
 
 /// Whether a node that is listed already has never had anything of the log: then it loses nothing that it promised.
-fn is_empty(app: &App, member: &MemberRecord) -> bool {
-    let status = app.raft.status();
+fn is_empty(seal: &Seal, member: &MemberRecord) -> bool {
+    let status = seal.replica.raft.status();
     let votes = status.members.iter().any(|known| known.id == member.id && known.voter);
     let has_some = status.peers.iter().any(|peer| peer.id == member.id && peer.matched.is_some_and(|index| index > 0));
     !votes && !has_some

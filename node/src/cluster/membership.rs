@@ -14,8 +14,8 @@ use conclave_vault::core::Core;
 use conclave_vault::members::{self, MemberRecord};
 use tokio::time::{Instant, timeout};
 
-use crate::app::App;
 use crate::cluster::join::to_member;
+use crate::seal::Seal;
 
 pub(crate) use removal::{hand_over_before, remove};
 
@@ -65,24 +65,24 @@ fn steps(own: u64, record: &[MemberRecord], members: &[Member]) -> Vec<Step> {
 }
 
 /// Runs until the application stops.
-pub(crate) async fn run(app: Arc<App>) {
+pub(crate) async fn run(seal: Arc<Seal>) {
     let mut complaint = String::new();
     loop {
         tokio::select! {
-            () = app.stopping() => return,
+            () = seal.replica.wakeups.stopping() => return,
             () = tokio::time::sleep(INTERVAL) => {}
-            () = app.members_changed() => {}
+            () = seal.replica.wakeups.members_changed() => {}
         }
-        if !app.is_clustered() || app.raft.status().role != Role::Leader {
+        if !seal.replica.is_clustered() || seal.replica.raft.status().role != Role::Leader {
             complaint.clear();
             continue;
         }
-        let Some(core) = app.shared.serving() else { continue };
-        match reconcile(&app, &core).await {
+        let Some(core) = seal.state.serving() else { continue };
+        match reconcile(&seal, &core).await {
             Ok(()) => complaint.clear(),
             Err(ChangeError::Raced) => {
                 tokio::time::sleep(RACE_PAUSE).await;
-                app.wake_membership();
+                seal.replica.wakeups.wake_membership();
             }
             Err(error) if error.to_string() != complaint => {
                 complaint = error.to_string();
@@ -94,16 +94,18 @@ pub(crate) async fn run(app: Arc<App>) {
 }
 
 /// Makes the changes that are missing. The first error that is no race comes back once all others were tried.
-async fn reconcile(app: &App, core: &Core) -> Result<(), ChangeError> {
+async fn reconcile(seal: &Seal, core: &Core) -> Result<(), ChangeError> {
     // The members first, then a read point, then the record: whoever is a member by then stood in the record before,
     // unless it was removed. The other way round, a node that joins meanwhile would be taken for a removed one.
-    let members = app.raft.status().members;
-    let Ok(Ok(_)) = app.while_in_contact(app.raft.read_point(Instant::now() + TIMEOUT)).await else { return Ok(()) };
-    let Some(record) = load(app, core) else { return Ok(()) };
+    let members = seal.replica.raft.status().members;
+    let Ok(Ok(_)) = seal.replica.while_in_contact(seal.replica.raft.read_point(Instant::now() + TIMEOUT)).await else {
+        return Ok(());
+    };
+    let Some(record) = load(seal, core) else { return Ok(()) };
     let mut failed = Ok(());
-    for step in steps(app.identity.id(), &record, &members) {
+    for step in steps(seal.replica.identity.id(), &record, &members) {
         let name = format!("{step:?}");
-        match timeout(TIMEOUT, take(app, step)).await {
+        match timeout(TIMEOUT, take(seal, step)).await {
             Ok(Ok(())) => {}
             Ok(Err(error @ (ChangeError::Raced | ChangeError::NotLeader { .. } | ChangeError::Stopped))) => {
                 return Err(error);
@@ -116,24 +118,24 @@ async fn reconcile(app: &App, core: &Core) -> Result<(), ChangeError> {
 }
 
 /// The record as this node's table has it.
-fn load(app: &App, core: &Core) -> Option<Vec<MemberRecord>> {
+fn load(seal: &Seal, core: &Core) -> Option<Vec<MemberRecord>> {
     use conclave_storage::table::Table;
-    let view = app.table.view().ok()?;
+    let view = seal.replica.table.view().ok()?;
     members::load(&mut core.store(&view)).ok().map(|record| record.members)
 }
 
-async fn take(app: &App, step: Step) -> Result<(), ChangeError> {
+async fn take(seal: &Seal, step: Step) -> Result<(), ChangeError> {
     match step {
         Step::Move { id, cluster_addr, api_addr } => {
-            tracing::info!(node = app.node_name(id), cluster_addr, "a member moved to another address");
-            app.raft.update(id, cluster_addr, api_addr).await
+            tracing::info!(node = seal.replica.node_name(id), cluster_addr, "a member moved to another address");
+            seal.replica.raft.update(id, cluster_addr, api_addr).await
         }
-        Step::Add(member) => app.raft.add_learner(member).await,
-        Step::Remove(id) => match app.raft.remove(id).await {
+        Step::Add(member) => seal.replica.raft.add_learner(member).await,
+        Step::Remove(id) => match seal.replica.raft.remove(id).await {
             Err(ChangeError::NotAMember(_)) => Ok(()),
             done => done,
         },
-        Step::HandOver => app.raft.transfer_leadership(None).await.map(drop),
+        Step::HandOver => seal.replica.raft.transfer_leadership(None).await.map(drop),
     }
 }
 

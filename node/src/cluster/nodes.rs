@@ -14,7 +14,7 @@ use prost::Message;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::app::App;
+use crate::seal::Seal;
 use crate::{host, version, view};
 
 /// Asks a member how it is.
@@ -47,60 +47,45 @@ struct Row<'a> {
     lag: Option<u64>,
 }
 
-impl App {
-    /// What people call a node.
-    pub(crate) fn node_name(&self, id: u64) -> String {
-        self.raft.name_of(id)
-    }
-
-    /// The member with a name or an id.
-    pub(crate) fn find_node(&self, text: &str) -> Option<Member> {
-        let members = self.raft.status().members;
-        let named = members.iter().find(|member| member.name == text && !text.is_empty());
-        let found = named.or_else(|| members.iter().find(|member| node_id(member.id).eq_ignore_ascii_case(text)));
-        found.cloned()
-    }
-
-    fn own_state(&self) -> NodeState {
-        NodeState {
-            is_sealed: self.shared.is_sealed(),
-            hostname: host::name(),
-            version: version::API_VERSION.to_owned(),
-            applied: self.raft.applied_index(),
-        }
+fn own_state(seal: &Seal) -> NodeState {
+    NodeState {
+        is_sealed: seal.state.is_sealed(),
+        hostname: host::name(),
+        version: version::API_VERSION.to_owned(),
+        applied: seal.replica.raft.applied_index(),
     }
 }
 
 /// Answers a member that wants to know how this node is.
-pub(crate) fn answer(app: &App, from: Peer) -> Result<Bytes, CallError> {
+pub(crate) fn answer(seal: &Seal, from: Peer) -> Result<Bytes, CallError> {
     if from.id.is_none() {
         return Err(CallError::Denied("only members ask for this".into()));
     }
-    Ok(app.own_state().encode_to_vec().into())
+    Ok(own_state(seal).encode_to_vec().into())
 }
 
 /// How each member is; those that do not answer are left out.
-async fn states(app: &Arc<App>, members: &[Member]) -> BTreeMap<u64, NodeState> {
-    let own = app.identity.id();
+async fn states(seal: &Arc<Seal>, members: &[Member]) -> BTreeMap<u64, NodeState> {
+    let own = seal.replica.identity.id();
     let asked = members.iter().map(|member| async move {
         if member.id == own {
-            return Some((own, app.own_state()));
+            return Some((own, own_state(seal)));
         }
-        let answer = app.raft.call(member.id, METHOD, Bytes::new(), Instant::now() + TIMEOUT).await.ok()?;
+        let answer = seal.replica.raft.call(member.id, METHOD, Bytes::new(), Instant::now() + TIMEOUT).await.ok()?;
         Some((member.id, NodeState::decode(answer).ok()?))
     });
     join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// Whether each member is sealed; those that do not answer are left out.
-pub(crate) async fn sealed_members(app: &Arc<App>) -> BTreeMap<u64, bool> {
-    let members = app.raft.status().members;
-    states(app, &members).await.into_iter().map(|(id, state)| (id, state.is_sealed)).collect()
+pub(crate) async fn sealed_members(seal: &Arc<Seal>) -> BTreeMap<u64, bool> {
+    let members = seal.replica.raft.status().members;
+    states(seal, &members).await.into_iter().map(|(id, state)| (id, state.is_sealed)).collect()
 }
 
-async fn list<T>(app: &Arc<App>, show: impl Fn(&Row<'_>) -> T) -> Vec<T> {
-    let status = app.status();
-    let states = states(app, &status.members).await;
+async fn list<T>(seal: &Arc<Seal>, show: impl Fn(&Row<'_>) -> T) -> Vec<T> {
+    let status = seal.replica.status();
+    let states = states(seal, &status.members).await;
     let leader = status.leader.map(|leader| leader.id);
     let row = |member: &Member| {
         let state = states.get(&member.id);
@@ -108,7 +93,7 @@ async fn list<T>(app: &Arc<App>, show: impl Fn(&Row<'_>) -> T) -> Vec<T> {
             member,
             is_leader: Some(member.id) == leader,
             state,
-            last_heard: app.raft.last_heard(member.id).filter(|_| member.id != app.identity.id()),
+            last_heard: seal.replica.raft.last_heard(member.id).filter(|_| member.id != seal.replica.identity.id()),
             lag: state.map(|state| status.committed.saturating_sub(state.applied)),
         })
     };
@@ -116,27 +101,27 @@ async fn list<T>(app: &Arc<App>, show: impl Fn(&Row<'_>) -> T) -> Vec<T> {
 }
 
 /// The nodes with their addresses and versions: `sys/ha-status`.
-pub(crate) async fn ha_status(app: &Arc<App>) -> Map<String, Value> {
+pub(crate) async fn ha_status(seal: &Arc<Seal>) -> Map<String, Value> {
     let show = |row: &Row<'_>| {
         let version = row.state.map(|state| state.version.as_str());
         let mut node = json!({
             "hostname": row.state.map_or("", |state| state.hostname.as_str()),
             "api_address": row.member.api_addr,
-            "cluster_address": app.cluster_url(&row.member.cluster_addr),
+            "cluster_address": seal.replica.cluster_url(&row.member.cluster_addr),
             "active_node": row.is_leader,
             "last_echo": row.last_heard.map(echo),
             "version": version.unwrap_or(""),
             "upgrade_version": version.unwrap_or(""),
             "redundancy_zone": "",
         });
-        add_common(&mut node, app, row);
+        add_common(&mut node, seal, row);
         node
     };
-    Map::from_iter([("nodes".to_owned(), Value::Array(list(app, show).await))])
+    Map::from_iter([("nodes".to_owned(), Value::Array(list(seal, show).await))])
 }
 
 /// The nodes that replicate: `sys/storage/raft/configuration`.
-pub(crate) async fn configuration(app: &Arc<App>) -> Map<String, Value> {
+pub(crate) async fn configuration(seal: &Arc<Seal>) -> Map<String, Value> {
     let show = |row: &Row<'_>| {
         let mut server = json!({
             "address": row.member.cluster_addr,
@@ -144,17 +129,17 @@ pub(crate) async fn configuration(app: &Arc<App>) -> Map<String, Value> {
             "voter": row.member.voter,
             "protocol_version": "3",
         });
-        add_common(&mut server, app, row);
+        add_common(&mut server, seal, row);
         server
     };
-    let servers = list(app, show).await;
-    let index = app.raft.applied_index();
+    let servers = list(seal, show).await;
+    let index = seal.replica.raft.applied_index();
     Map::from_iter([("config".to_owned(), json!({ "index": index, "servers": servers }))])
 }
 
 /// What both lists say of a node.
-fn add_common(node: &mut Value, app: &App, row: &Row<'_>) {
-    node["node_id"] = app.node_name(row.member.id).into();
+fn add_common(node: &mut Value, seal: &Seal, row: &Row<'_>) {
+    node["node_id"] = seal.replica.node_name(row.member.id).into();
     node["id"] = node_id(row.member.id).into();
     node["alive"] = row.state.is_some().into();
     node["sealed"] = row.state.map(|state| state.is_sealed).into();

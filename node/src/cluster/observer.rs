@@ -12,10 +12,10 @@ use std::time::Duration;
 use conclave_raft::Status;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::app::App;
 use crate::config::limits::LOG_REMINDER_INTERVAL;
-use crate::contact::Contact;
 use crate::reminder::Reminder;
+use crate::replica::Replica;
+use crate::replica::contact::Contact;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -23,22 +23,22 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const GONE_AFTER: Duration = Duration::from_secs(3);
 
 /// Looks until the application stops.
-pub(crate) async fn run(app: Arc<App>) {
+pub(crate) async fn run(replica: Arc<Replica>) {
     let mut observer = Observer::default();
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = app.stopping() => return,
+            () = replica.wakeups.stopping() => return,
             _ = ticks.tick() => {}
         }
-        let mut status = app.status();
-        if app.contact() == Contact::Removed {
+        let mut status = replica.status();
+        if replica.contact() == Contact::Removed {
             // No peer answers a node that is no member, and that is said already.
             status.peers.clear();
         }
         for change in observer.look(&status, Instant::now()) {
-            say(&app, &status, &change);
+            say(&replica, &status, &change);
         }
     }
 }
@@ -162,8 +162,8 @@ impl Observer {
     }
 }
 
-fn say(app: &App, status: &Status, change: &Change) {
-    let node = |id: &u64| app.node_name(*id);
+fn say(replica: &Replica, status: &Status, change: &Change) {
+    let node = |id: &u64| replica.node_name(*id);
     let address = |id: &u64| {
         let member = status.members.iter().find(|member| member.id == *id);
         member.map(|member| member.cluster_addr.clone()).unwrap_or_default()

@@ -18,11 +18,17 @@ use conclave_vault::time::Time;
 use conclave_vault::{bootstrap, rotation};
 use prost::Message;
 
-use super::gated::GatedTable;
 use super::hooks::NodeHooks;
-use super::table_check::{CheckError, Verdict, check, is_right};
-use crate::shared::Shared;
+use crate::seal::gated::GatedTable;
+use crate::seal::state::{SealState, Verdict};
+use crate::seal::table_check::{CheckError, check, is_right};
 use crate::view::SystemRandomness;
+
+/// Hooks over a state, and a table that holds nothing.
+fn hooks_over(state: Arc<SealState>) -> NodeHooks {
+    let table = GatedTable::new(Arc::new(MemoryTable::new()), Arc::clone(&state));
+    NodeHooks::new(state, Arc::new(table), Arc::default())
+}
 
 /// One node's storage and the keys of its cluster.
 struct Scene {
@@ -142,7 +148,7 @@ impl Scene {
 }
 
 fn now_millis() -> u64 {
-    u64::try_from(Shared::default().clock().millis()).unwrap()
+    u64::try_from(SealState::default().clock().millis()).unwrap()
 }
 
 /// A batch that somebody without keys made: deletes a key, with a tag of zeros.
@@ -168,11 +174,11 @@ fn an_unsealed_node_lets_a_forged_batch_neither_in_nor_through() {
     let scene = Scene::new();
     let honest = scene.honest("a", b"1");
     let forged = forged(&key_of(&honest.bytes), 0);
-    let shared = Arc::new(Shared::default());
-    let hooks = NodeHooks::new(Arc::clone(&shared));
-    assert!(shared.begin_check(&scene.core));
+    let state = Arc::new(SealState::default());
+    let hooks = hooks_over(Arc::clone(&state));
+    assert!(state.begin_check(&scene.core));
     assert!(hooks.verify_for_append(&honest.bytes, now_millis()).is_err(), "its own table is not checked yet");
-    assert!(shared.end_check(&scene.core, Verdict::Confirmed));
+    assert!(state.end_check(&scene.core, Verdict::Confirmed));
     assert!(hooks.verify_for_append(&honest.bytes, now_millis()).is_ok());
     assert!(hooks.before_apply(5, &honest.bytes).is_ok());
     assert!(hooks.verify_for_append(&forged, now_millis()).is_err());
@@ -183,21 +189,21 @@ fn an_unsealed_node_lets_a_forged_batch_neither_in_nor_through() {
 fn a_leader_appends_no_batch_of_a_clock_that_is_off_nor_any_when_its_own_is() {
     let scene = Scene::new();
     let honest = scene.honest("a", b"1").bytes;
-    let shared = Arc::new(Shared::default());
-    let hooks = NodeHooks::new(Arc::clone(&shared));
-    assert!(shared.begin_check(&scene.core) && shared.end_check(&scene.core, Verdict::Confirmed));
+    let state = Arc::new(SealState::default());
+    let hooks = hooks_over(Arc::clone(&state));
+    assert!(state.begin_check(&scene.core) && state.end_check(&scene.core, Verdict::Confirmed));
     assert_eq!(hooks.verify_for_append(&honest, now_millis()), Ok(()));
     let refused = hooks.verify_for_append(&honest, now_millis() + 31_536_000_000).unwrap_err();
     assert!(refused.contains("clock"), "{refused}");
     // Also within its own bounds: whoever's clock jumped cannot know what is right.
-    shared.clock().ahead_millis.store(31_536_000_000, std::sync::atomic::Ordering::SeqCst);
+    state.clock().ahead_millis.store(31_536_000_000, std::sync::atomic::Ordering::SeqCst);
     assert!(hooks.verify_for_append(&honest, now_millis() + 31_536_000_000).unwrap_err().contains("clock off by"));
 }
 
 #[test]
 fn a_sealed_leader_appends_nothing() {
     let scene = Scene::new();
-    let hooks = NodeHooks::new(Arc::default());
+    let hooks = hooks_over(Arc::default());
     assert!(hooks.verify_for_append(&scene.honest("a", b"1").bytes, now_millis()).is_err());
 }
 
@@ -205,9 +211,9 @@ fn a_sealed_leader_appends_nothing() {
 #[test]
 fn a_sealed_node_cannot_answer_as_a_leader() {
     let scene = Scene::new();
-    let (unsealed, sealed) = (Arc::new(Shared::default()), NodeHooks::new(Arc::default()));
+    let (unsealed, sealed) = (Arc::new(SealState::default()), hooks_over(Arc::default()));
     assert!(unsealed.begin_check(&scene.core));
-    let unsealed = NodeHooks::new(unsealed);
+    let unsealed = hooks_over(unsealed);
     let attestation = unsealed.attest(b"index 7, nonce 1").unwrap();
     assert!(unsealed.verify_attestation(b"index 7, nonce 1", &attestation).is_ok());
     assert!(unsealed.verify_attestation(b"index 8, nonce 1", &attestation).is_err());
@@ -333,16 +339,16 @@ fn a_table_that_came_by_snapshot_waits_for_a_checkpoint() {
 #[test]
 fn a_snapshot_withdraws_the_node_before_it_can_be_read() {
     let scene = Scene::new();
-    let shared = Arc::new(Shared::default());
-    assert!(shared.begin_check(&scene.core) && shared.end_check(&scene.core, Verdict::Confirmed));
-    let receiver = GatedTable::new(Arc::new(MemoryTable::new()), Arc::clone(&shared));
+    let state = Arc::new(SealState::default());
+    assert!(state.begin_check(&scene.core) && state.end_check(&scene.core, Verdict::Confirmed));
+    let receiver = GatedTable::new(Arc::new(MemoryTable::new()), Arc::clone(&state));
     let (mut export, mut import) = (scene.table.export().unwrap(), receiver.import().unwrap());
     while let Some(chunk) = export.next_chunk().unwrap() {
         import.push(&chunk).unwrap();
     }
-    assert!(shared.still_serves(&scene.core));
+    assert!(state.still_serves(&scene.core));
     let since = import.install().unwrap().last.unwrap().index;
-    assert!(!shared.still_serves(&scene.core));
-    assert!(!shared.confirm(since), "no checkpoint counts before the snapshot's index is known");
-    assert!(shared.withdraw(since) && shared.confirm(since));
+    assert!(!state.still_serves(&scene.core));
+    assert!(!state.confirm(since), "no checkpoint counts before the snapshot's index is known");
+    assert!(state.withdraw(since) && state.confirm(since));
 }

@@ -15,13 +15,12 @@ use conclave_vault::error::Error;
 use conclave_vault::{rotation, task};
 use tokio::time::Instant;
 
-use crate::app::App;
 use crate::config::limits::LOG_REMINDER_INTERVAL;
+use crate::gauges::Gauges;
 use crate::reminder::Reminder;
+use crate::seal::Seal;
 use crate::view::SystemRandomness;
 
-/// A peer asks the leader for a checkpoint.
-pub(crate) const CHECKPOINT_METHOD: &str = "checkpoint";
 /// How often upkeep looks around.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Longest wait for one of upkeep's own batches.
@@ -34,51 +33,51 @@ const CHECKPOINT_ENTRIES: u64 = 4096;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs until the application stops.
-pub(crate) async fn run(app: Arc<App>) {
+pub(crate) async fn run(seal: Arc<Seal>, gauges: Arc<Gauges>) {
     let mut failures = Reminder::every(LOG_REMINDER_INTERVAL);
     let mut checkpointed = Checkpointed { index: 0, at: Instant::now() };
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = app.stopping() => return,
+            () = seal.replica.wakeups.stopping() => return,
             _ = ticks.tick() => {}
-            () = app.upkeep_wanted() => {}
+            () = seal.replica.wakeups.upkeep_wanted() => {}
         }
-        app.try_confirm();
-        app.ask_for_checkpoint().await;
-        if let Some(core) = app.shared.serving() {
+        seal.try_confirm();
+        seal.ask_for_checkpoint().await;
+        if let Some(core) = seal.state.serving() {
             // Tried again at the next tick; until then this node refuses to encrypt more than it reserved.
-            let _ = app.reserve_uses(&core).await;
+            let _ = seal.reserve_uses(&core).await;
         }
-        let status = app.raft.status();
+        let status = seal.replica.raft.status();
         let is_leader = status.role == Role::Leader;
-        match app.shared.serving() {
+        match seal.state.serving() {
             Some(core) if is_leader => {
-                let done = rotate_if_due(&app, &core).await.and(work(&app, &core).await);
+                let done = rotate_if_due(&seal, &core).await.and(work(&seal, &core).await);
                 match done {
                     Ok(()) => failures.clear(),
                     Err(failure) if failures.is_due(failure.clone(), Instant::now()) => tracing::error!("{failure}"),
                     Err(_) => {}
                 }
-                checkpoint_if_due(&app, &core, &mut checkpointed).await;
+                checkpoint_if_due(&seal, &core, &mut checkpointed).await;
             }
             _ => {}
         }
-        app.publish_metrics();
+        gauges.publish();
     }
 }
 
 /// Rotates the key term when it was used often enough, or long enough. An error is a line for the log.
-async fn rotate_if_due(app: &App, core: &Core) -> Result<(), String> {
+async fn rotate_if_due(seal: &Seal, core: &Core) -> Result<(), String> {
     let proposal = {
-        let Ok(view) = app.table.view() else { return Ok(()) };
+        let Ok(view) = seal.replica.table.view() else { return Ok(()) };
         let mut random = SystemRandomness::default();
-        let mut context = app.context(&mut random);
+        let mut context = seal.replica.context(&mut random);
         rotation::rotate_if_due(core, &mut context, &view)
     };
     match proposal {
-        Ok(Some(proposal)) => match app.propose(&proposal, Instant::now() + TIMEOUT).await {
+        Ok(Some(proposal)) => match seal.replica.propose(&proposal, Instant::now() + TIMEOUT).await {
             Ok(_) => Ok(()),
             Err(error) => Err(told("the key term is due for rotation, and that failed; it is tried again", &error)),
         },
@@ -88,16 +87,16 @@ async fn rotate_if_due(app: &App, core: &Core) -> Result<(), String> {
 }
 
 /// Does what is due: expired tokens and leases, tasks. An error is a line for the log.
-async fn work(app: &App, core: &Core) -> Result<(), String> {
+async fn work(seal: &Seal, core: &Core) -> Result<(), String> {
     for _ in 0..CHUNKS {
         let proposal = {
-            let Ok(view) = app.table.view() else { return Ok(()) };
+            let Ok(view) = seal.replica.table.view() else { return Ok(()) };
             let mut random = SystemRandomness::default();
-            let mut context = app.context(&mut random);
+            let mut context = seal.replica.context(&mut random);
             task::run(core, &mut context, &view)
         };
         match proposal {
-            Ok(Some(proposal)) => match app.propose(&proposal, Instant::now() + TIMEOUT).await {
+            Ok(Some(proposal)) => match seal.replica.propose(&proposal, Instant::now() + TIMEOUT).await {
                 Ok(Outcome::Applied { .. }) => {}
                 // Somebody changed one of the records; the next round looks again.
                 Ok(_) | Err(_) => return Ok(()),
@@ -123,42 +122,42 @@ struct Checkpointed {
     at: Instant,
 }
 
-async fn checkpoint_if_due(app: &App, core: &Core, last: &mut Checkpointed) {
-    let applied = app.raft.applied_index();
+async fn checkpoint_if_due(seal: &Seal, core: &Core, last: &mut Checkpointed) {
+    let applied = seal.replica.raft.applied_index();
     let new_entries = applied.saturating_sub(last.index);
     let is_due = new_entries >= CHECKPOINT_ENTRIES || (new_entries > 0 && last.at.elapsed() >= CHECKPOINT_INTERVAL);
     // Asked for, it is made on an idle cluster too: whoever asks waits for one that is newer than its snapshot.
-    if (app.take_checkpoint_request() || is_due)
-        && let Some(index) = checkpoint(app, core).await
+    if (seal.replica.wakeups.take_checkpoint_request() || is_due)
+        && let Some(index) = checkpoint(seal, core).await
     {
         *last = Checkpointed { index, at: Instant::now() };
     }
 }
 
 /// Makes a checkpoint: one entry marks an index, the next confirms the digest that the table had there.
-pub(crate) async fn checkpoint(app: &App, core: &Core) -> Option<u64> {
-    let mark = propose_checkpoint(app, core, None).await?;
-    let digest = app.table.digest_at(mark).ok().flatten()?;
-    propose_checkpoint(app, core, Some((mark, digest))).await
+pub(crate) async fn checkpoint(seal: &Seal, core: &Core) -> Option<u64> {
+    let mark = propose_checkpoint(seal, core, None).await?;
+    let digest = seal.replica.table.digest_at(mark).ok().flatten()?;
+    propose_checkpoint(seal, core, Some((mark, digest))).await
 }
 
-async fn propose_checkpoint(app: &App, core: &Core, confirmed: Option<(u64, [u8; 32])>) -> Option<u64> {
+async fn propose_checkpoint(seal: &Seal, core: &Core, confirmed: Option<(u64, [u8; 32])>) -> Option<u64> {
     let proposal = {
         let mut random = SystemRandomness::default();
-        let mut context = app.context(&mut random);
-        core.checkpoint(&mut context, app.raft.applied_index(), confirmed)
+        let mut context = seal.replica.context(&mut random);
+        core.checkpoint(&mut context, seal.replica.raft.applied_index(), confirmed)
     };
-    match app.propose(&proposal, Instant::now() + TIMEOUT).await {
+    match seal.replica.propose(&proposal, Instant::now() + TIMEOUT).await {
         Ok(Outcome::Applied { index }) => Some(index),
         _ => None,
     }
 }
 
 /// A member that was just unsealed wants to know whether its table is right.
-pub(crate) fn answer_checkpoint(app: &App, from: Peer) -> Result<Bytes, CallError> {
+pub(crate) fn answer_checkpoint(seal: &Seal, from: Peer) -> Result<Bytes, CallError> {
     if from.id.is_none() {
         return Err(CallError::Denied("only members ask for checkpoints".into()));
     }
-    app.request_checkpoint();
+    seal.replica.wakeups.request_checkpoint();
     Ok(Bytes::new())
 }

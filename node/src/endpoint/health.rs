@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::app::App;
-use crate::contact::Contact;
 use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::keeper;
+use crate::replica::contact::Contact;
+use crate::seal::Seal;
 
 /// What this node is, in the order in which it counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,16 +25,16 @@ enum State {
 }
 
 /// Answers `GET` and `HEAD sys/health`.
-pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
+pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
     if !matches!(incoming.method.as_str(), "GET" | "HEAD") {
         return error::failure(405, &[]);
     }
-    let state = state_of(app);
+    let state = state_of(seal);
     let Ok(status) = status_of(state, incoming) else { return error::failure(400, &[]) };
     if status == 204 && incoming.method == "GET" {
         return Outgoing { status, content_type: String::new(), headers: Vec::new(), body: Vec::new().into() };
     }
-    let is_open = !app.shared.is_sealed();
+    let is_open = !seal.state.is_sealed();
     let replication = if is_open { "disabled" } else { "unknown" };
     let mut body = json!({
         "initialized": state != State::Uninitialised,
@@ -50,34 +50,34 @@ pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
         body["removed_from_cluster"] = true.into();
     }
     if matches!(state, State::Removed | State::CutOff) {
-        body["reason"] = app.contact().reason().into();
+        body["reason"] = seal.replica.contact().reason().into();
     }
     if is_open {
-        body["cluster_name"] = app.cluster_name().into();
-        body["cluster_id"] = app.cluster_id_text().into();
+        body["cluster_name"] = seal.replica.cluster_name().into();
+        body["cluster_id"] = seal.replica.cluster_id_text().into();
     }
-    let present = app.shared.state();
+    let present = seal.state.state();
     if !matches!(state, State::Uninitialised | State::Removed)
         && !matches!(present, keeper::State::Sealed | keeper::State::Serving)
     {
         body["state"] = present.name().into();
-        body["reason"] = app.shared.reason().into();
+        body["reason"] = seal.state.reason().into();
     }
     plain(status, &body)
 }
 
-fn state_of(app: &App) -> State {
-    if !app.is_initialized() {
+fn state_of(seal: &Seal) -> State {
+    if !seal.replica.is_initialized() {
         State::Uninitialised
-    } else if app.contact() == Contact::Removed {
+    } else if seal.replica.contact() == Contact::Removed {
         State::Removed
-    } else if app.shared.is_sealed() {
+    } else if seal.state.is_sealed() {
         State::Sealed
-    } else if !app.shared.state().serves() {
+    } else if !seal.state.state().serves() {
         State::Withdrawn
-    } else if app.contact() == Contact::Lost {
+    } else if seal.replica.contact() == Contact::Lost {
         State::CutOff
-    } else if app.is_active() {
+    } else if seal.replica.is_active() {
         State::Active
     } else {
         State::Standby

@@ -16,11 +16,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::app::App;
 use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
-use crate::serve::unavailable;
+use crate::seal::Seal;
 use crate::view::{self, SystemRandomness};
 
 /// How long the first election and the first batch may take.
@@ -36,10 +35,10 @@ pub(crate) struct Made {
 }
 
 /// Answers `sys/init`.
-pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
+pub(crate) async fn answer(seal: &Arc<Seal>, incoming: &Incoming) -> Outgoing {
     match incoming.method.as_str() {
-        "GET" => plain(200, &json!({ "initialized": app.is_initialized() })),
-        "POST" | "PUT" => match init(app, incoming).await {
+        "GET" => plain(200, &json!({ "initialized": seal.replica.is_initialized() })),
+        "POST" | "PUT" => match init(seal, incoming).await {
             Ok(body) => plain(200, &body),
             Err(failed) => error::outgoing(&failed),
         },
@@ -47,15 +46,15 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
     }
 }
 
-async fn init(app: &Arc<App>, incoming: &Incoming) -> Result<Value, Error> {
-    if app.is_initialized() {
+async fn init(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Value, Error> {
+    if seal.replica.is_initialized() {
         return Err(already());
     }
     let parameters = parameters(incoming)?;
-    let made = create_cluster(app, parameters, None, false).await?;
+    let made = create_cluster(seal, parameters, None, false).await?;
     let from = incoming.request.remote_address.map(|address| address.to_string());
     let Parameters { shares, threshold } = parameters;
-    tracing::info!(cluster = app.cluster_id_text(), shares, threshold, from, "a new cluster is initialised");
+    tracing::info!(cluster = seal.replica.cluster_id_text(), shares, threshold, from, "a new cluster is initialised");
     let shares = &made.initialized.shares;
     Ok(json!({
         "keys": shares.iter().map(|share| share.to_hex().to_string()).collect::<Vec<_>>(),
@@ -108,21 +107,21 @@ fn not_a_number(name: &str) -> Error {
 
 /// Makes a cluster of this one node: consensus, keys, first batch. If it fails, it can be tried again.
 pub(crate) async fn create_cluster(
-    app: &Arc<App>,
+    seal: &Arc<Seal>,
     parameters: Parameters,
     root_token: Option<&str>,
     dev_kv: bool,
 ) -> Result<Made, Error> {
-    let _entering = app.entering.lock().await;
-    if app.is_initialized() {
+    let _entering = seal.replica.entering.lock().await;
+    if seal.replica.is_initialized() {
         return Err(already());
     }
-    if app.raft.is_entering() {
+    if seal.replica.raft.is_entering() {
         return Err(Error::invalid("this node is joining a cluster, which is initialized; unseal it there"));
     }
     let mut random = SystemRandomness::default();
     // One attempt that failed may have named the cluster, and a node does not change its cluster.
-    let cluster_id = app.raft.cluster_id().unwrap_or_else(|| {
+    let cluster_id = seal.replica.raft.cluster_id().unwrap_or_else(|| {
         let mut fresh = [0; 16];
         random.fill(&mut fresh);
         fresh
@@ -131,9 +130,9 @@ pub(crate) async fn create_cluster(
         .map_err(|error| Error::invalid(error.to_string()))?;
     let Initialized { shares, barrier, records } = initialized;
     let core = Arc::new(Core::new(barrier));
-    app.shared.set_initialising(Some(Arc::clone(&core)));
-    let made = write_first_batch(app, &core, cluster_id, records.clone(), root_token, dev_kv).await;
-    app.shared.set_initialising(None);
+    seal.state.set_initialising(Some(Arc::clone(&core)));
+    let made = write_first_batch(seal, &core, cluster_id, records.clone(), root_token, dev_kv).await;
+    seal.state.set_initialising(None);
     let root_token = Zeroizing::new(made?);
     let barrier = take_back(core).await?;
     Ok(Made { initialized: Initialized { shares, barrier, records }, root_token })
@@ -153,7 +152,7 @@ async fn take_back(mut core: Arc<Core>) -> Result<Barrier, Error> {
 }
 
 async fn write_first_batch(
-    app: &Arc<App>,
+    seal: &Arc<Seal>,
     core: &Core,
     cluster_id: [u8; 16],
     records: Vec<(&'static str, Vec<u8>)>,
@@ -161,15 +160,15 @@ async fn write_first_batch(
     dev_kv: bool,
 ) -> Result<String, Error> {
     let deadline = Instant::now() + TIMEOUT;
-    lead(app, cluster_id, deadline).await?;
+    lead(seal, cluster_id, deadline).await?;
     let (proposal, token) = {
-        let view = app.table.view().map_err(|error| Error::internal(error.to_string()))?;
+        let view = seal.replica.table.view().map_err(|error| Error::internal(error.to_string()))?;
         let mut random = SystemRandomness::default();
-        let mut context = app.context(&mut random);
-        let first = First { open_records: records, member: app.own_record(), root_token, dev_kv };
+        let mut context = seal.replica.context(&mut random);
+        let first = First { open_records: records, member: seal.replica.own_record(), root_token, dev_kv };
         bootstrap::first_batch(core, &mut context, &view, first)?
     };
-    match app.propose(&proposal, deadline).await? {
+    match seal.replica.propose(&proposal, deadline).await? {
         Outcome::Applied { .. } => Ok(token),
         Outcome::Conflict { .. } => Err(already()),
         outcome => Err(Error::internal(format!("the first batch ended as {outcome:?}"))),
@@ -177,24 +176,25 @@ async fn write_first_batch(
 }
 
 /// Makes this node the leader of a cluster of one.
-async fn lead(app: &App, cluster_id: [u8; 16], deadline: Instant) -> Result<(), Error> {
+async fn lead(seal: &Seal, cluster_id: [u8; 16], deadline: Instant) -> Result<(), Error> {
     let failed = |error| match error {
         ChangeError::AlreadyInitialized => already(),
         other => Error::new(ErrorKind::Unavailable, other.to_string()),
     };
-    app.raft.set_cluster_id(cluster_id).map_err(failed)?;
+    seal.replica.raft.set_cluster_id(cluster_id).map_err(failed)?;
     // A cluster of this node alone that holds nothing is what an attempt that failed has left.
-    if !app.raft.is_alone() {
-        app.raft.bootstrap().await.map_err(failed)?;
+    if !seal.replica.raft.is_alone() {
+        seal.replica.raft.bootstrap().await.map_err(failed)?;
     }
-    let led = app.raft.read_point(deadline).await;
+    let led = seal.replica.raft.read_point(deadline).await;
     led.map(|_| ())
-        .map_err(|_| unavailable("this node did not become the leader of its new cluster in time; try again"))
+        .map_err(|_| Error::unavailable("this node did not become the leader of its new cluster in time; try again"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::App;
     use crate::config::Config;
 
     const ONE: Parameters = Parameters { shares: 1, threshold: 1 };
@@ -203,34 +203,35 @@ mod tests {
     async fn an_initialisation_that_failed_half_way_can_be_tried_again() {
         let app = App::start(Config::memory("127.0.0.1:0")).await.unwrap();
         // As far as it gets if the first batch is lost.
-        lead(&app, [5; 16], Instant::now() + TIMEOUT).await.unwrap();
-        assert!(!app.is_initialized());
-        let made = create_cluster(&app, ONE, None, false).await.unwrap();
-        assert_eq!((made.initialized.shares.len(), app.cluster_id()), (1, Some([5; 16])));
-        app.unseal(made.initialized.barrier).await.unwrap();
-        assert!(app.shared.serving().is_some());
+        lead(&app.seal, [5; 16], Instant::now() + TIMEOUT).await.unwrap();
+        assert!(!app.replica.is_initialized());
+        let made = create_cluster(&app.seal, ONE, None, false).await.unwrap();
+        assert_eq!((made.initialized.shares.len(), app.replica.cluster_id()), (1, Some([5; 16])));
+        app.seal.unseal(made.initialized.barrier).await.unwrap();
+        assert!(app.seal.state.serving().is_some());
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn of_two_initialisations_at_once_one_succeeds_and_its_keys_are_good() {
         let app = App::start(Config::memory("127.0.0.1:0")).await.unwrap();
-        let (one, two) = tokio::join!(create_cluster(&app, ONE, None, false), create_cluster(&app, ONE, None, false));
+        let (one, two) =
+            tokio::join!(create_cluster(&app.seal, ONE, None, false), create_cluster(&app.seal, ONE, None, false));
         let (made, refused) = match (one, two) {
             (Ok(made), Err(refused)) | (Err(refused), Ok(made)) => (made, refused),
             _ => panic!("not exactly one succeeded"),
         };
         assert_eq!(refused.messages, ["Vault is already initialized"]);
-        app.unseal(made.initialized.barrier).await.unwrap();
-        assert!(app.shared.serving().is_some());
+        app.seal.unseal(made.initialized.barrier).await.unwrap();
+        assert!(app.seal.state.serving().is_some());
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_join_with_a_made_up_token_leaves_a_node_that_can_be_initialised() {
         let app = App::start(Config::memory("127.0.0.1:0")).await.unwrap();
         let token = crate::cluster::join::made_up_token("127.0.0.1:1");
-        let refused = crate::cluster::join::join(&app, &token).await.unwrap_err();
+        let refused = crate::cluster::join::join(&app.seal, &token).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Unavailable);
         assert!(!refused.messages.join("").contains("127.0.0.1"), "{refused}");
-        create_cluster(&app, ONE, None, false).await.unwrap();
+        create_cluster(&app.seal, ONE, None, false).await.unwrap();
     }
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use conclave_vault::error::Error;
 use serde_json::json;
 
-use crate::app::App;
 use crate::cluster::join;
 use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
+use crate::seal::Seal;
 
 /// Answers `POST sys/storage/raft/join`.
-pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
+pub(crate) async fn answer(seal: &Arc<Seal>, incoming: &Incoming) -> Outgoing {
     if !matches!(incoming.method.as_str(), "POST" | "PUT") {
         return error::failure(405, &[]);
     }
-    if !app.is_clustered() {
+    if !seal.replica.is_clustered() {
         return error::outgoing(&Error::invalid(
             "this node's storage does not replicate; only \"raft\" storage with a cluster address joins",
         ));
@@ -26,7 +26,7 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
                        (POST sys/storage/raft/join-token)";
         return error::outgoing(&Error::invalid(message));
     };
-    match join::join(app, token).await {
+    match join::join(seal, token).await {
         Ok(()) => plain(200, &json!({ "joined": true })),
         Err(error) => error::outgoing(&error),
     }

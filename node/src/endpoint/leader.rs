@@ -3,26 +3,26 @@
 use conclave_raft::Role;
 use serde_json::json;
 
-use crate::app::App;
 use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
+use crate::seal::Seal;
 
 /// Answers `GET sys/leader`.
-pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
+pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
     if incoming.method != "GET" {
         return error::failure(405, &[]);
     }
-    if app.shared.is_sealed() {
+    if seal.state.is_sealed() {
         return error::failure(503, &["Vault is sealed"]);
     }
-    let status = app.status();
+    let status = seal.replica.status();
     let is_self = status.role == Role::Leader;
     let (api, cluster) = match &status.leader {
-        Some(leader) => (leader.api_addr.clone(), app.cluster_url(&leader.cluster_addr)),
+        Some(leader) => (leader.api_addr.clone(), seal.replica.cluster_url(&leader.cluster_addr)),
         None => (String::new(), String::new()),
     };
-    if !app.is_clustered() {
+    if !seal.replica.is_clustered() {
         let body = json!({
             "ha_enabled": false, "is_self": false, "active_time": "0001-01-01T00:00:00Z", "leader_address": "",
             "leader_cluster_address": "", "performance_standby": false, "performance_standby_last_remote_wal": 0,
@@ -41,7 +41,7 @@ pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
         "raft_applied_index": status.applied,
     });
     if is_self {
-        body["active_time"] = app.active_since().to_string().into();
+        body["active_time"] = seal.replica.active_since().to_string().into();
     }
     plain(200, &body)
 }

@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::app::App;
 use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
+use crate::seal::Seal;
 use crate::version;
 
 /// Answers `GET sys/seal-status`.
-pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
+pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
     match incoming.method.as_str() {
-        "GET" => match status(app) {
+        "GET" => match status(seal) {
             Ok(status) => plain(200, &status),
             Err(failed) => error::outgoing(&failed),
         },
@@ -20,13 +20,13 @@ pub(crate) fn answer(app: &App, incoming: &Incoming) -> Outgoing {
 }
 
 /// The status as a JSON document.
-pub(crate) fn status(app: &App) -> Result<Value, conclave_vault::error::Error> {
-    let outside = app.outside()?;
-    let is_sealed = app.shared.is_sealed();
+pub(crate) fn status(seal: &Seal) -> Result<Value, conclave_vault::error::Error> {
+    let outside = seal.replica.outside()?;
+    let is_sealed = seal.state.is_sealed();
     let (mut threshold, mut shares, mut progress, mut nonce) = (0, 0, 0, String::new());
     if let Some(outside) = &outside {
         (threshold, shares) = (outside.seal.threshold, outside.seal.shares);
-        let reached = app.ceremonies.lock().unseal.progress(outside);
+        let reached = seal.ceremonies.lock().unseal.progress(outside);
         (progress, nonce) = (reached.entered, reached.nonce);
     }
     let mut status = json!({
@@ -43,14 +43,14 @@ pub(crate) fn status(app: &App) -> Result<Value, conclave_vault::error::Error> {
         "server_version": version::SERVER_VERSION,
         "migration": false,
         "recovery_seal": false,
-        "storage_type": app.config.storage.name(),
+        "storage_type": seal.replica.config.storage.name(),
     });
     if !is_sealed {
-        status["cluster_name"] = app.cluster_name().into();
-        status["cluster_id"] = app.cluster_id_text().into();
-    } else if outside.is_some() && app.is_clustered() {
+        status["cluster_name"] = seal.replica.cluster_name().into();
+        status["cluster_id"] = seal.replica.cluster_id_text().into();
+    } else if outside.is_some() && seal.replica.is_clustered() {
         // `sys/leader` is closed while sealed, and an operator wants to see that the node keeps up all the same.
-        status["raft_applied_index"] = app.raft.applied_index().into();
+        status["raft_applied_index"] = seal.replica.raft.applied_index().into();
     }
     Ok(status)
 }

@@ -14,12 +14,13 @@ use conclave_vault::seal::record::Outside;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::app::App;
+use crate::cluster::handover::candidates::Candidates;
 use crate::cluster::handover::{self, HandedOver};
-use crate::contact::Contact;
 use crate::endpoint::{plain, seal_status};
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
+use crate::replica::contact::Contact;
+use crate::seal::Seal;
 use crate::view::SystemRandomness;
 
 /// What a share led to, beyond the node's state.
@@ -30,15 +31,15 @@ struct Done {
 }
 
 /// Answers `POST sys/unseal`.
-pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
+pub(crate) async fn answer(seal: &Arc<Seal>, incoming: &Incoming) -> Outgoing {
     if !matches!(incoming.method.as_str(), "POST" | "PUT") {
         return error::failure(405, &[]);
     }
-    let done = match enter(app, incoming).await {
+    let done = match enter(seal, incoming).await {
         Ok(done) => done,
         Err(failed) => return error::outgoing(&failed),
     };
-    match seal_status::status(app) {
+    match seal_status::status(seal) {
         Ok(mut status) => {
             if let Some(nodes) = done.nodes {
                 status["nodes"] = nodes;
@@ -53,12 +54,12 @@ pub(crate) async fn answer(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
 }
 
 /// Answers `GET sys/unseal/nodes`: who could be given the root key.
-pub(crate) async fn nodes(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
+pub(crate) async fn nodes(seal: &Arc<Seal>, candidates: &Candidates, incoming: &Incoming) -> Outgoing {
     if incoming.method != "GET" {
         return error::failure(405, &[]);
     }
-    match app.outside() {
-        Ok(Some(_)) => plain(200, &json!({ "nodes": app.candidates.list(app).await })),
+    match seal.replica.outside() {
+        Ok(Some(_)) => plain(200, &json!({ "nodes": candidates.list(seal).await })),
         Ok(None) => error::outgoing(&Error::invalid("Vault is not initialized")),
         Err(failed) => error::outgoing(&failed),
     }
@@ -66,47 +67,47 @@ pub(crate) async fn nodes(app: &Arc<App>, incoming: &Incoming) -> Outgoing {
 
 /// Answers `GET sys/unseal/node`: this node as the ceremony on another one lists it, with its fingerprint while it is
 /// sealed. Holders of shares compare the two.
-pub(crate) fn node(app: &App, incoming: &Incoming) -> Outgoing {
+pub(crate) fn node(seal: &Seal, incoming: &Incoming) -> Outgoing {
     if incoming.method != "GET" {
         return error::failure(405, &[]);
     }
-    let own = app.own_record();
-    let is_sealed = app.shared.is_sealed();
+    let own = seal.replica.own_record();
+    let is_sealed = seal.state.is_sealed();
     let node = json!({
-        "node_id": app.node_name(own.id),
+        "node_id": seal.replica.node_name(own.id),
         "id": node_id(own.id),
         "address": own.api_addr,
-        "cluster_address": app.cluster_url(&own.cluster_addr),
+        "cluster_address": seal.replica.cluster_url(&own.cluster_addr),
         "sealed": is_sealed,
-        "fingerprint": (is_sealed && app.is_clustered()).then(|| app.fingerprint.to_string()),
+        "fingerprint": (is_sealed && seal.replica.is_clustered()).then(|| seal.fingerprint.to_string()),
         "error": null,
     });
     plain(200, &node)
 }
 
-async fn enter(app: &Arc<App>, incoming: &Incoming) -> Result<Done, Error> {
+async fn enter(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
     let data = &incoming.request.data;
     let flag = |name: &str| data.get(name).and_then(field::boolean).unwrap_or(false);
-    let outside = app.outside()?.ok_or_else(|| Error::invalid("Vault is not initialized"))?;
-    if app.contact() == Contact::Removed {
+    let outside = seal.replica.outside()?.ok_or_else(|| Error::invalid("Vault is not initialized"))?;
+    if seal.replica.contact() == Contact::Removed {
         return Err(Error::invalid("this node was removed from the cluster; a share entered here unseals nothing"));
     }
     let address = incoming.request.remote_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let key = data.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
     if flag("reset") {
-        return reset(app, key, address, &outside);
+        return reset(seal, key, address, &outside);
     }
     let key =
         key.ok_or_else(|| Error::invalid("'key' must be specified in request body as JSON, or 'reset' set to true"))?;
     let is_for_cluster = flag("cluster");
-    if !app.shared.is_sealed() && !is_for_cluster {
+    if !seal.state.is_sealed() && !is_for_cluster {
         let warning = "this node is unsealed, so the share was not used; with cluster=true (-cluster) it takes part in a \
                        ceremony for the other nodes";
         return Ok(Done { warning: Some(warning), ..Done::default() });
     }
     let confirmed = if is_for_cluster { confirmed(data)? } else { BTreeSet::new() };
     let entered = {
-        let mut ceremonies = app.ceremonies.lock();
+        let mut ceremonies = seal.ceremonies.lock();
         ceremonies.unseal.enter(Entry { key, address, confirmed }, &outside, &mut SystemRandomness::default())
     };
     match entered {
@@ -117,12 +118,12 @@ async fn enter(app: &Arc<App>, incoming: &Incoming) -> Result<Done, Error> {
         }
         Ok(Entered::Unsealed { barrier, nonce, confirmed }) => {
             tracing::info!(%address, "the last share needed was entered");
-            app.unseal(*barrier).await?;
-            let nodes = if is_for_cluster { Some(hand_over(app, nonce, confirmed).await?) } else { None };
+            seal.unseal(*barrier).await?;
+            let nodes = if is_for_cluster { Some(hand_over(seal, nonce, confirmed).await?) } else { None };
             Ok(Done { nodes, ..Done::default() })
         }
         Err(refused @ (ShareError::Unreadable | ShareError::Wrong)) => {
-            note_refused(app, address);
+            note_refused(seal, address);
             Err(Error::invalid(refused.to_string()))
         }
         Err(damaged @ ShareError::Damaged(_)) => Err(Error::new(ErrorKind::Internal, damaged.to_string())),
@@ -130,16 +131,16 @@ async fn enter(app: &Arc<App>, incoming: &Incoming) -> Result<Done, Error> {
 }
 
 /// Counts a share that was refused, and says so now and then: anybody can send one.
-fn note_refused(app: &App, address: IpAddr) {
-    app.metrics.refused_share();
-    let is_due = app.ceremonies.lock().refusals.is_due((), Instant::now());
+fn note_refused(seal: &Seal, address: IpAddr) {
+    seal.replica.metrics.refused_share();
+    let is_due = seal.ceremonies.lock().refusals.is_due((), Instant::now());
     if is_due {
         tracing::warn!(%address, "a text that is no share of this seal was entered");
     }
 }
 
-fn reset(app: &App, key: Option<&str>, address: IpAddr, outside: &Outside) -> Result<Done, Error> {
-    let reset = app.ceremonies.lock().unseal.reset(key, address, outside);
+fn reset(seal: &Seal, key: Option<&str>, address: IpAddr, outside: &Outside) -> Result<Done, Error> {
+    let reset = seal.ceremonies.lock().unseal.reset(key, address, outside);
     reset.map_err(|refused| Error::invalid(refused.to_string()))?;
     tracing::info!(%address, "the shares entered so far were forgotten");
     Ok(Done::default())
@@ -162,15 +163,15 @@ fn confirmed(data: &Map<String, Value>) -> Result<BTreeSet<Fingerprint>, Error> 
 }
 
 /// Gives the root key to every other member that was confirmed, and says what became of each.
-async fn hand_over(app: &Arc<App>, nonce: [u8; 16], confirmed: BTreeSet<Fingerprint>) -> Result<Value, Error> {
-    let handed = handover::to_confirmed(app, nonce, confirmed).await;
+async fn hand_over(seal: &Arc<Seal>, nonce: [u8; 16], confirmed: BTreeSet<Fingerprint>) -> Result<Value, Error> {
+    let handed = handover::to_confirmed(seal, nonce, confirmed).await;
     let handed = handed.map_err(|reason| {
         let text = format!("this node is unsealed, and the members cannot be read to unseal others: {reason}");
         Error::new(ErrorKind::Internal, text)
     })?;
     let nodes = handed.into_iter().map(|HandedOver { member, fingerprint, error }| {
         json!({
-            "node_id": app.node_name(member.id),
+            "node_id": seal.replica.node_name(member.id),
             "id": node_id(member.id),
             "address": member.api_addr,
             "fingerprint": fingerprint.map(|fingerprint| fingerprint.to_string()).unwrap_or_default(),

@@ -5,6 +5,7 @@ use conclave_vault::request::{Operation, Request};
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::app::App;
 use crate::config::Config;
 use crate::gateway::Gateway;
 
@@ -53,12 +54,12 @@ async fn a_client_cannot_wish_for_more_staleness_than_the_operator_allows() {
         for wish in wishes {
             assert_eq!(looks_up_itself(&app, wish).await, 200, "{wish:?} while all is well");
         }
-        app.raft.shutdown().await;
+        app.replica.raft.shutdown().await;
         for (wish, status) in wishes.into_iter().zip(statuses) {
             assert_eq!(looks_up_itself(&app, wish).await, status, "{wish:?} where {allowed:?} is allowed");
         }
         // The last read point has become too old, whatever a client wishes.
-        *app.last_read_point.lock() = Instant::now().checked_sub(2 * STALE);
+        *app.replica.last_read_point.lock() = Instant::now().checked_sub(2 * STALE);
         assert_eq!(looks_up_itself(&app, Consistency::Local).await, 503);
     }
 }
@@ -67,7 +68,7 @@ async fn a_client_cannot_wish_for_more_staleness_than_the_operator_allows() {
 async fn a_sealed_node_answers_nothing_else() {
     // check 14
     let app = node(STALE).await;
-    app.drop_keys("a test").await;
+    app.seal.drop_keys("a test").await;
     let paths = ["secret/data/a", "auth/token/lookup-self", "auth/approle/login", "sys/mounts", "sys/wrapping/unwrap"];
     for path in paths.into_iter().chain(["sys/metrics", "sys/policies/acl/a", "cubbyhole/a", "nowhere/at/all"]) {
         for operation in [Operation::Read, Operation::Update, Operation::Delete, Operation::List, Operation::Help] {
@@ -87,7 +88,7 @@ async fn only_a_token_that_works_vouches_for_a_large_body() {
     assert!(app.vouch(ROOT, here, soon).await.is_ok());
     assert_eq!(app.vouch("x", here, soon).await.err().unwrap().status, 403);
     assert_eq!(app.vouch("", here, soon).await.err().unwrap().status, 403);
-    app.drop_keys("a test").await;
+    app.seal.drop_keys("a test").await;
     assert_eq!(app.vouch(ROOT, here, soon).await.err().unwrap().status, 503);
 }
 
@@ -98,8 +99,8 @@ async fn a_large_request_runs_beside_the_executor() {
     hash.request.data = [("input".to_owned(), Value::from("eHh4".repeat(2 << 20)))].into_iter().collect();
     hash.request.has_body = true;
     hash.body_bytes = 8 << 20;
-    let turns = app.large_runs.available_permits();
-    let taken = app.large_runs.acquire_many(u32::try_from(turns).unwrap()).await.unwrap();
+    let turns = app.runner.large_runs.available_permits();
+    let taken = app.runner.large_runs.acquire_many(u32::try_from(turns).unwrap()).await.unwrap();
     let large = tokio::spawn({
         let app = app.clone();
         async move { app.serve(hash).await }

@@ -7,6 +7,7 @@ use conclave_vault::request::{Operation, Request};
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::app::App;
 use crate::cluster::upkeep;
 use crate::config::Config;
 use crate::gateway::{Consistency, Gateway, Incoming, Outgoing};
@@ -61,8 +62,8 @@ async fn node(config: Config) -> Arc<App> {
 
 async fn until(what: &str, app: &Arc<App>, state: keeper::State) {
     let deadline = Instant::now() + PATIENCE;
-    while app.shared.state() != state {
-        assert!(Instant::now() < deadline, "{what}: in vain, the node is {}", app.shared.state().name());
+    while app.seal.state.state() != state {
+        assert!(Instant::now() < deadline, "{what}: in vain, the node is {}", app.seal.state.state().name());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -71,25 +72,25 @@ async fn until(what: &str, app: &Arc<App>, state: keeper::State) {
 async fn a_table_that_contradicts_a_checkpoint_is_served_no_more_and_health_says_so() {
     let app = node(Config::memory("127.0.0.1:0")).await;
     assert_eq!(put(&app, "x").await.status, 200);
-    let core = app.shared.serving().unwrap();
-    let mark = upkeep::checkpoint(&app, &core).await.expect("an unsealed leader makes checkpoints");
+    let core = app.seal.state.serving().unwrap();
+    let mark = upkeep::checkpoint(&app.seal, &core).await.expect("an unsealed leader makes checkpoints");
     let proposal = {
         let mut random = SystemRandomness::default();
-        let mut context = app.context(&mut random);
-        core.checkpoint(&mut context, app.raft.applied_index(), Some((mark, [9; 32])))
+        let mut context = app.replica.context(&mut random);
+        core.checkpoint(&mut context, app.replica.raft.applied_index(), Some((mark, [9; 32])))
     };
     // Its tag holds, so it is what the cluster agreed on.
-    app.propose(&proposal, Instant::now() + PATIENCE).await.unwrap();
+    app.replica.propose(&proposal, Instant::now() + PATIENCE).await.unwrap();
     until("diverging", &app, keeper::State::Diverged).await;
-    assert!(app.shared.unsealed().is_some() && app.shared.serving().is_none());
+    assert!(app.seal.state.unsealed().is_some() && app.seal.state.serving().is_none());
     let refused = put(&app, "y").await;
     assert_eq!(refused.status, 503);
     assert!(String::from_utf8_lossy(&refused.body).contains(&format!("at index {mark}")));
     let (status, body) = health(&app).await;
     assert_eq!((status, &body["state"], &body["sealed"]), (503, &json!("diverged"), &json!(false)));
-    assert!(!app.raft.status().may_lead);
-    app.publish_metrics();
-    assert!(app.metrics.render_prometheus().contains("conclave_node_state{state=\"diverged\"} 1"));
+    assert!(!app.replica.raft.status().may_lead);
+    app.gauges.publish();
+    assert!(app.replica.metrics.render_prometheus().contains("conclave_node_state{state=\"diverged\"} 1"));
 }
 
 #[test]
@@ -107,13 +108,13 @@ async fn a_low_water_mark_that_is_passed_refuses_what_grows() {
     let app = node(config).await;
     assert_eq!(put(&app, "x").await.status, 200);
     // No disk has that much room.
-    app.shared.set_low_water_mark(u64::MAX);
+    app.seal.state.set_low_water_mark(u64::MAX);
     until("filling the disk", &app, keeper::State::DiskFull).await;
     let refused = put(&app, "y").await;
     assert_eq!(refused.status, 503);
     assert!(String::from_utf8_lossy(&refused.body).contains("nearly full"));
     assert_eq!(remove(&app, "x").await.status, 204);
-    app.shared.set_low_water_mark(0);
+    app.seal.state.set_low_water_mark(0);
     until("making room", &app, keeper::State::Serving).await;
     assert_eq!(put(&app, "y").await.status, 200);
 }
@@ -121,7 +122,7 @@ async fn a_low_water_mark_that_is_passed_refuses_what_grows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_set_while_a_node_is_alone_is_believed_after_a_look() {
     let app = node(Config::memory("127.0.0.1:0")).await;
-    app.shared.clock().ahead_millis.store(-60_000, Ordering::SeqCst);
+    app.seal.state.clock().ahead_millis.store(-60_000, Ordering::SeqCst);
     // With nobody to ask, the next look takes the clock as it is.
     until("looking again", &app, keeper::State::Serving).await;
     assert_eq!(put(&app, "x").await.status, 200);

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::{ask_for_offer, locate};
-use crate::app::App;
+use crate::seal::Seal;
 use crate::view::SystemRandomness;
 
 /// How long a list is answered again.
@@ -35,12 +35,12 @@ struct Candidate {
 
 impl Candidates {
     /// The other members as a JSON list, with the fingerprint of each that is sealed.
-    pub(crate) async fn list(&self, app: &Arc<App>) -> Value {
+    pub(crate) async fn list(&self, seal: &Arc<Seal>) -> Value {
         let mut newest = self.0.lock().await;
         match newest.as_ref() {
             Some((made, list)) if made.elapsed() < FRESH => list.clone(),
             _ => {
-                let list = make(app).await;
+                let list = make(seal).await;
                 *newest = Some((Instant::now(), list.clone()));
                 list
             }
@@ -48,18 +48,18 @@ impl Candidates {
     }
 }
 
-async fn make(app: &Arc<App>) -> Value {
+async fn make(seal: &Arc<Seal>) -> Value {
     let mut nonce = [0; 16];
     SystemRandomness::default().fill(&mut nonce);
-    let others = others(app);
-    let asked = others.iter().map(|other| ask_for_offer(app, other.id, &other.node_key, nonce));
+    let others = others(seal);
+    let asked = others.iter().map(|other| ask_for_offer(seal, other.id, &other.node_key, nonce));
     let offers = join_all(asked).await;
     let node = |(other, offered): (Candidate, Result<Option<Fingerprint>, String>)| {
         json!({
-            "node_id": app.node_name(other.id),
+            "node_id": seal.replica.node_name(other.id),
             "id": node_id(other.id),
             "address": other.api_addr,
-            "cluster_address": app.cluster_url(&other.cluster_addr),
+            "cluster_address": seal.replica.cluster_url(&other.cluster_addr),
             "sealed": offered.as_ref().ok().map(Option::is_some),
             "fingerprint": offered.as_ref().ok().copied().flatten().map(|fingerprint| fingerprint.to_string()),
             "error": offered.err(),
@@ -69,9 +69,9 @@ async fn make(app: &Arc<App>) -> Value {
     Value::Array(others.into_iter().zip(offers).map(node).collect())
 }
 
-fn others(app: &App) -> Vec<Candidate> {
-    let own = app.identity.id();
-    let recorded = app.shared.unsealed().and_then(|core| locate(app, &core).ok());
+fn others(seal: &Seal) -> Vec<Candidate> {
+    let own = seal.replica.identity.id();
+    let recorded = seal.state.unsealed().and_then(|core| locate(seal, &core).ok());
     let all: Vec<_> = match recorded {
         Some(located) => located
             .record
@@ -84,7 +84,8 @@ fn others(app: &App) -> Vec<Candidate> {
                 node_key: member.public_key,
             })
             .collect(),
-        None => app
+        None => seal
+            .replica
             .raft
             .status()
             .members

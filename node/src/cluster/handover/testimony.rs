@@ -17,7 +17,7 @@ use futures::future::join_all;
 use prost::Message;
 use tokio::time::Instant;
 
-use crate::app::App;
+use crate::seal::Seal;
 
 /// Asks a member.
 pub(crate) const METHOD: &str = "handover-testimony";
@@ -56,7 +56,7 @@ struct HeardProcess {
 
 /// What those say who answered, this node included.
 pub(crate) struct Testimonies {
-    app: Arc<App>,
+    seal: Arc<Seal>,
     question: Bytes,
     members: usize,
     revision: u64,
@@ -65,9 +65,9 @@ pub(crate) struct Testimonies {
 }
 
 /// Asks every member of the record.
-pub(crate) async fn ask_all(app: &Arc<App>, located: &Located) -> Testimonies {
+pub(crate) async fn ask_all(seal: &Arc<Seal>, located: &Located) -> Testimonies {
     let mut testimonies = Testimonies {
-        app: Arc::clone(app),
+        seal: Arc::clone(seal),
         question: Question { members_key: located.key.clone() }.encode_to_vec().into(),
         members: located.record.members.len(),
         revision: located.revision,
@@ -94,10 +94,11 @@ impl Testimonies {
     }
 
     async fn ask_one(&self, member: u64) -> Option<(u64, Testimony)> {
-        let answer = if member == self.app.identity.id() {
-            testify(&self.app, &self.question).await.ok()?
+        let answer = if member == self.seal.replica.identity.id() {
+            testify(&self.seal, &self.question).await.ok()?
         } else {
-            let asked = self.app.raft.call(member, METHOD, self.question.clone(), Instant::now() + TIMEOUT).await;
+            let asked =
+                self.seal.replica.raft.call(member, METHOD, self.question.clone(), Instant::now() + TIMEOUT).await;
             asked.inspect_err(|error| tracing::debug!(%error, "a member says nothing about the members")).ok()?
         };
         Some((member, read(&answer)?))
@@ -128,23 +129,23 @@ fn read(answer: &[u8]) -> Option<Testimony> {
 }
 
 /// Answers a member that is about to hand over.
-pub(crate) async fn answer(app: &Arc<App>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
+pub(crate) async fn answer(seal: &Arc<Seal>, from: Peer, body: &[u8]) -> Result<Bytes, CallError> {
     if from.id.is_none() {
         return Err(CallError::Denied("only members ask for this".into()));
     }
-    testify(app, body).await
+    testify(seal, body).await
 }
 
-async fn testify(app: &Arc<App>, question: &[u8]) -> Result<Bytes, CallError> {
+async fn testify(seal: &Arc<Seal>, question: &[u8]) -> Result<Bytes, CallError> {
     let denied = |message: &str| CallError::Denied(message.to_owned());
     let question = Question::decode(question).map_err(|_| denied("the question does not decode"))?;
-    let node = Arc::clone(app);
+    let node = Arc::clone(seal);
     let revisions = tokio::task::spawn_blocking(move || revisions(&node, &question.members_key)).await;
     let (applied_revision, logged_revision) =
         revisions.ok().flatten().ok_or_else(|| denied("this node's log and table cannot be read now"))?;
-    let members = app.raft.status().members;
+    let members = seal.replica.raft.status().members;
     let heard = members.iter().flat_map(|member| {
-        let processes = app.raft.processes(member.id).into_iter();
+        let processes = seal.replica.raft.processes(member.id).into_iter();
         processes.map(|process| HeardProcess {
             node: member.id,
             process: process.name.to_vec(),
@@ -155,10 +156,10 @@ async fn testify(app: &Arc<App>, question: &[u8]) -> Result<Bytes, CallError> {
 }
 
 /// Where a key was changed last, in the table and in the entries of the log that the table does not have yet.
-fn revisions(app: &App, key: &Bytes) -> Option<(u64, u64)> {
-    let applied = app.table.applied().last.map_or(0, |last| last.index);
-    let revision = app.table.view().ok()?.get(key).ok()?.map_or(0, |record| record.revision);
-    Some((revision, newest_in_log(app.log.as_ref(), applied, key)?))
+fn revisions(seal: &Seal, key: &Bytes) -> Option<(u64, u64)> {
+    let applied = seal.replica.table.applied().last.map_or(0, |last| last.index);
+    let revision = seal.replica.table.view().ok()?.get(key).ok()?.map_or(0, |record| record.revision);
+    Some((revision, newest_in_log(seal.replica.log.as_ref(), applied, key)?))
 }
 
 fn newest_in_log(log: &dyn Log, applied: u64, key: &Bytes) -> Option<u64> {

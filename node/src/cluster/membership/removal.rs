@@ -11,9 +11,8 @@ use conclave_vault::error::Error;
 use conclave_vault::members;
 use tokio::time::Instant;
 
-use crate::app::App;
 use crate::cluster::nodes::sealed_members;
-use crate::serve::unavailable;
+use crate::seal::Seal;
 
 /// How long a removal may take before its caller is told to look later.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,45 +55,46 @@ fn check_removal(standing: &Standing, id: u64, name: &str) -> Result<(), Error> 
 }
 
 /// The member that a text names.
-fn find(app: &App, server_id: &str) -> Result<u64, Error> {
-    app.find_node(server_id)
+fn find(seal: &Seal, server_id: &str) -> Result<u64, Error> {
+    seal.replica
+        .find_node(server_id)
         .map(|member| member.id)
         .ok_or_else(|| Error::invalid("no node of the cluster has this id; see `operator raft list-peers`"))
 }
 
-async fn check(app: &Arc<App>, id: u64) -> Result<(), Error> {
-    let sealed = sealed_members(app).await;
-    let status = app.raft.status();
+async fn check(seal: &Arc<Seal>, id: u64) -> Result<(), Error> {
+    let sealed = sealed_members(seal).await;
+    let status = seal.replica.raft.status();
     let standing = Standing {
         voters: status.members.iter().filter(|member| member.voter).map(|member| member.id).collect(),
         answering: sealed.keys().copied().collect(),
         unsealed: sealed.iter().filter(|(_, is_sealed)| !**is_sealed).map(|(id, _)| *id).collect(),
     };
-    check_removal(&standing, id, &app.node_name(id))
+    check_removal(&standing, id, &seal.replica.node_name(id))
 }
 
 /// Hands leadership over if the leader is asked to remove itself, so that its successor can do it.
-pub(crate) async fn hand_over_before(app: &Arc<App>, server_id: &str) -> Result<(), Error> {
-    let id = find(app, server_id)?;
-    if id != app.identity.id() || app.raft.status().role != Role::Leader {
+pub(crate) async fn hand_over_before(seal: &Arc<Seal>, server_id: &str) -> Result<(), Error> {
+    let id = find(seal, server_id)?;
+    if id != seal.replica.identity.id() || seal.replica.raft.status().role != Role::Leader {
         return Ok(());
     }
-    check(app, id).await?;
-    let handed = app.raft.transfer_leadership(None).await;
-    handed.map(drop).map_err(|error| unavailable(&format!("leadership could not be handed over first: {error}")))
+    check(seal, id).await?;
+    let handed = seal.replica.raft.transfer_leadership(None).await;
+    handed.map(drop).map_err(|error| Error::unavailable(format!("leadership could not be handed over first: {error}")))
 }
 
 /// Removes a member, on the leader.
-pub(crate) async fn remove(app: &Arc<App>, core: &Core, server_id: &str) -> Result<(), Error> {
-    let id = find(app, server_id)?;
-    check(app, id).await?;
+pub(crate) async fn remove(seal: &Arc<Seal>, core: &Core, server_id: &str) -> Result<(), Error> {
+    let id = find(seal, server_id)?;
+    check(seal, id).await?;
     let deadline = Instant::now() + TIMEOUT;
     // From here on nobody gives it keys any more, and the leader, whoever it is, ends its replication.
-    app.commit(core, deadline, |store, _| members::remove(store, id)).await?;
-    app.wake_membership();
-    while app.raft.status().members.iter().any(|member| member.id == id) {
+    seal.replica.change(core, deadline, |store, _| members::remove(store, id)).await?;
+    seal.replica.wakeups.wake_membership();
+    while seal.replica.raft.status().members.iter().any(|member| member.id == id) {
         if Instant::now() >= deadline {
-            return Err(unavailable(
+            return Err(Error::unavailable(
                 "the removal is decided and not done yet; it is tried until it is: look at `operator raft list-peers`",
             ));
         }

@@ -15,22 +15,11 @@ use conclave_vault::seal::record::KEYRING;
 use conclave_vault::store::open_key;
 use prost::Message;
 
-use crate::cluster::gated::GatedTable;
+use super::gated::GatedTable;
+use super::state::Verdict;
 
 /// Bytes of the log that are read at once.
 const READ_BYTES: usize = 4 << 20;
-
-/// How the check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The table is the cluster's.
-    Confirmed,
-    /// The rows add up, but no checkpoint says so yet; one that confirms an index from this one on will.
-    Unconfirmed {
-        /// Index of the imported snapshot.
-        since: u64,
-    },
-}
 
 /// Why the table must not be served.
 #[derive(Debug, thiserror::Error)]

@@ -12,13 +12,11 @@ use conclave_storage::table::Table;
 use conclave_vault::barrier::Barrier;
 use conclave_vault::core::Core;
 use conclave_vault::error::Error;
-use conclave_vault::seal::record::{self, Outside};
+use conclave_vault::seal::record::KEYRING;
 use tokio::time::Instant;
 
-use crate::app::App;
-use crate::cluster::table_check::{self, Verdict};
-use crate::cluster::upkeep;
-use crate::serve::unavailable;
+use super::state::Verdict;
+use super::{CHECKPOINT_METHOD, Seal, keyring, table_check};
 use crate::view::SystemRandomness;
 use crate::vitals;
 
@@ -29,76 +27,65 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// An unsealing under way. Whatever ends it early, also a panic, leaves a sealed node and no keys.
 struct Unsealing {
-    app: Arc<App>,
+    seal: Arc<Seal>,
     core: Arc<Core>,
 }
 
 impl Unsealing {
     async fn run(self) -> Result<(), Error> {
-        let app = &self.app;
-        let verdict = app.check_table(&self.core).await?;
+        let seal = &self.seal;
+        let verdict = seal.check_table(&self.core).await?;
         // A rotation that was applied between reading the keyring and now is caught up with.
-        app.reload_keyring();
-        vitals::look_at_table(app);
-        if !app.shared.end_check(&self.core, verdict) {
+        keyring::reload(&seal.state, &seal.replica.table, &seal.replica.wakeups);
+        vitals::look_at_table(&seal.replica, &seal.state);
+        if !seal.state.end_check(&self.core, verdict) {
             return Err(sealed_meanwhile());
         }
-        if !app.shared.is_sealed() {
-            app.begin_serving();
+        if !seal.state.is_sealed() {
+            seal.begin_serving();
         }
-        let _ = tokio::time::timeout(READY_TIMEOUT, app.become_ready()).await;
+        let _ = tokio::time::timeout(READY_TIMEOUT, seal.become_ready()).await;
         Ok(())
     }
 }
 
 impl Drop for Unsealing {
     fn drop(&mut self) {
-        if self.app.shared.abandon_check(&self.core) {
+        if self.seal.state.abandon_check(&self.core) {
             self.core.revoke(&mut SystemRandomness::default());
         }
     }
 }
 
 fn sealed_meanwhile() -> Error {
-    unavailable("this node was sealed while its table was checked; enter the shares again")
+    Error::unavailable("this node was sealed while its table was checked; enter the shares again")
 }
 
-impl App {
-    /// The records outside the barrier, as this node's table has them; `None` before initialisation.
-    pub(crate) fn outside(&self) -> Result<Option<Outside>, Error> {
-        let (Some(cluster), Some(seal), Some(keyring)) =
-            (self.open_record(record::CLUSTER), self.open_record(record::SEAL), self.open_record(record::KEYRING))
-        else {
-            return Ok(None);
-        };
-        let outside = Outside::decode(&cluster.1, &seal.1, &keyring.1);
-        outside.map(Some).map_err(|error| Error::internal(error.to_string()))
-    }
-
+impl Seal {
     /// Unseals this node with an open barrier. The work is a task of the node: a caller that goes away changes nothing.
     pub(crate) async fn unseal(self: &Arc<Self>, barrier: Barrier) -> Result<(), Error> {
-        if let Some((revision, _)) = self.open_record(record::KEYRING) {
+        if let Some((revision, _)) = self.replica.open_record(KEYRING) {
             barrier.note_installed_at(barrier.active_term(), revision);
         }
         let core = Arc::new(Core::new(barrier));
-        if !self.shared.begin_check(&core) {
+        if !self.state.begin_check(&core) {
             return Ok(());
         }
-        let unsealing = Unsealing { app: Arc::clone(self), core };
+        let unsealing = Unsealing { seal: Arc::clone(self), core };
         let ended = tokio::spawn(async move { unsealing.run().await }).await;
         ended.unwrap_or_else(|_| {
-            Err(unavailable("unsealing was interrupted and this node is sealed; enter the shares again"))
+            Err(Error::unavailable("unsealing was interrupted and this node is sealed; enter the shares again"))
         })
     }
 
     async fn check_table(self: &Arc<Self>, core: &Arc<Core>) -> Result<Verdict, Error> {
-        let (app, core) = (Arc::clone(self), Arc::clone(core));
+        let (seal, core) = (Arc::clone(self), Arc::clone(core));
         let checked = tokio::task::spawn_blocking(move || {
-            table_check::check(&app.table, app.log.as_ref(), &core, app.shared.last_index())
+            table_check::check(&seal.replica.table, seal.replica.log.as_ref(), &core, seal.state.last_index())
         });
         match checked.await {
             Ok(Ok(verdict)) => Ok(verdict),
-            Ok(Err(_)) if self.shared.unsealed().is_none() => Err(sealed_meanwhile()),
+            Ok(Err(_)) if self.state.unsealed().is_none() => Err(sealed_meanwhile()),
             Ok(Err(error)) => {
                 tracing::error!(%error, "this node stays sealed");
                 let mut refused = Error::internal(error.to_string());
@@ -110,7 +97,7 @@ impl App {
     }
 
     fn begin_serving(self: &Arc<Self>) {
-        self.wake_upkeep();
+        self.replica.wakeups.wake_upkeep();
         tracing::info!("this node is unsealed");
         if let Some(warning) = crate::memory::lock_warning() {
             tracing::warn!("{warning}");
@@ -118,10 +105,10 @@ impl App {
     }
 
     async fn become_ready(self: &Arc<Self>) {
-        while self.shared.unsealed().is_some() {
+        while self.state.unsealed().is_some() {
             self.try_confirm();
-            if let Some(core) = self.shared.serving()
-                && self.raft.confirm_leader().await.is_ok()
+            if let Some(core) = self.state.serving()
+                && self.replica.raft.confirm_leader().await.is_ok()
                 && self.reserve_uses(&core).await.is_ok()
             {
                 return;
@@ -133,21 +120,21 @@ impl App {
 
     /// Serves, if a checkpoint has confirmed the snapshot that this node's table came from.
     pub(crate) fn try_confirm(self: &Arc<Self>) {
-        let confirmed = self.table.applied().checkpoint;
-        if confirmed.is_some_and(|(_, index)| self.shared.confirm(index)) {
+        let confirmed = self.replica.table.applied().checkpoint;
+        if confirmed.is_some_and(|(_, index)| self.state.confirm(index)) {
             self.begin_serving();
         }
     }
 
     /// Asks the leader for a checkpoint, if this node waits for one.
     pub(crate) async fn ask_for_checkpoint(&self) {
-        if !self.shared.is_unconfirmed() {
+        if !self.state.is_unconfirmed() {
             return;
         }
-        let status = self.raft.status();
+        let status = self.replica.raft.status();
         let Some(leader) = status.leader.filter(|_| status.role != Role::Leader) else { return };
         let deadline = Instant::now() + Duration::from_secs(2);
-        if let Err(error) = self.raft.call(leader.id, upkeep::CHECKPOINT_METHOD, bytes::Bytes::new(), deadline).await {
+        if let Err(error) = self.replica.raft.call(leader.id, CHECKPOINT_METHOD, bytes::Bytes::new(), deadline).await {
             tracing::debug!(%error, "the leader makes no checkpoint yet");
         }
     }
@@ -158,49 +145,21 @@ impl App {
             return Ok(());
         }
         let (proposal, reservation) = {
-            let view = self.table.view().map_err(|error| Error::internal(error.to_string()))?;
+            let view = self.replica.table.view().map_err(|error| Error::internal(error.to_string()))?;
             let mut random = SystemRandomness::default();
-            let mut context = self.context(&mut random);
+            let mut context = self.replica.context(&mut random);
             core.reserve_uses(&mut context, &view)?
         };
-        match self.propose(&proposal, Instant::now() + READY_TIMEOUT).await? {
+        match self.replica.propose(&proposal, Instant::now() + READY_TIMEOUT).await? {
             Outcome::Applied { .. } => {
                 core.barrier().complete_reservation(reservation);
                 Ok(())
             }
             Outcome::Conflict { index } => {
-                let _ = self.raft.wait_applied(index, Instant::now() + READY_TIMEOUT).await;
-                Err(unavailable("this node's reservation of key uses lost a race; try again"))
+                let _ = self.replica.raft.wait_applied(index, Instant::now() + READY_TIMEOUT).await;
+                Err(Error::unavailable("this node's reservation of key uses lost a race; try again"))
             }
-            _ => Err(unavailable("this node could not reserve key uses; try again")),
-        }
-    }
-
-    /// Takes over the keyring as the table has it.
-    pub(crate) fn reload_keyring(&self) {
-        let (Some(core), Some((index, sealed))) = (self.shared.unsealed(), self.open_record(record::KEYRING)) else {
-            return;
-        };
-        let before = core.barrier().active_term();
-        let loaded = core.barrier().load_keyring(&sealed, index);
-        if loaded.as_ref().is_ok_and(|active| *active != before) {
-            tracing::info!(term = core.barrier().active_term(), "the cluster encrypts under a new key term");
-            // The fewer rotations lie behind the newest checkpoint, the less a restart has to check.
-            self.request_checkpoint();
-        }
-        if let Err(error) = loaded {
-            tracing::error!(%error, "the cluster's keyring does not open with this node's root key: the node seals itself");
-            if let Some(core) = self.shared.seal("the keyring does not open") {
-                core.revoke(&mut SystemRandomness::default());
-            }
-        }
-    }
-
-    /// A snapshot took the table's place: it is served once a checkpoint confirms it.
-    pub(crate) fn snapshot_installed(&self) {
-        if self.shared.withdraw(self.table.rewind_index()) {
-            self.reload_keyring();
-            self.wake_upkeep();
+            _ => Err(Error::unavailable("this node could not reserve key uses; try again")),
         }
     }
 }

@@ -14,8 +14,19 @@ use conclave_vault::core::Core;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
-use crate::cluster::table_check::Verdict;
 use crate::keeper::{self, State, Troubles};
+
+/// How the check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The table is the cluster's.
+    Confirmed,
+    /// The rows add up, but no checkpoint says so yet; one that confirms an index from this one on will.
+    Unconfirmed {
+        /// Index of the imported snapshot.
+        since: u64,
+    },
+}
 
 /// Keys, and what is known of the table that they open.
 #[derive(Clone)]
@@ -66,11 +77,11 @@ impl Now {
 type Listener = Box<dyn Fn(State) + Send + Sync>;
 
 /// The node's state.
-pub struct Shared {
+pub struct SealState {
     now: ArcSwap<Now>,
     /// Held while one state is replaced by another that depends on it.
     change: Mutex<()>,
-    clock: Clock,
+    clock: Arc<Clock>,
     /// Told of every change, in order.
     listener: OnceLock<Listener>,
     /// Free bytes on the disk below which it counts as nearly full.
@@ -79,13 +90,13 @@ pub struct Shared {
     last_index: AtomicU64,
 }
 
-impl Default for Shared {
+impl Default for SealState {
     fn default() -> Self {
         let (keys, troubles) = (Keys::Absent, Troubles::default());
         Self {
             now: ArcSwap::from_pointee(Now { keys, initialising: None, troubles, state: State::Sealed }),
             change: Mutex::new(()),
-            clock: Clock::default(),
+            clock: Arc::default(),
             listener: OnceLock::new(),
             low_water_mark: AtomicU64::new(0),
             last_index: AtomicU64::new(0),
@@ -93,7 +104,7 @@ impl Default for Shared {
     }
 }
 
-impl Shared {
+impl SealState {
     /// The core, if this node may answer with it.
     pub fn serving(&self) -> Option<Arc<Core>> {
         let now = self.now();
@@ -144,7 +155,7 @@ impl Shared {
     }
 
     /// The clock that this node goes by.
-    pub fn clock(&self) -> &Clock {
+    pub fn clock(&self) -> &Arc<Clock> {
         &self.clock
     }
 
@@ -310,8 +321,8 @@ mod tests {
     }
 
     /// A node in the named state, with its core.
-    fn node(state: &str) -> (Shared, Arc<Core>) {
-        let (shared, core) = (Shared::default(), core());
+    fn node(state: &str) -> (SealState, Arc<Core>) {
+        let (shared, core) = (SealState::default(), core());
         if state != "sealed" {
             assert!(shared.begin_check(&core));
         }
@@ -326,7 +337,7 @@ mod tests {
 
     #[test]
     fn every_event_leads_from_each_state_where_it_should() {
-        type Event = fn(&Shared, &Arc<Core>);
+        type Event = fn(&SealState, &Arc<Core>);
         let events: [(&str, Event, [&str; 4]); 8] = [
             ("keys", |s, c| _ = s.begin_check(c), ["checking", "checking", "unconfirmed", "serving"]),
             ("checked", |s, c| _ = s.end_check(c, Verdict::Confirmed), ["sealed", "serving", "unconfirmed", "serving"]),

@@ -1,23 +1,16 @@
 //! Whether a quorum still confirms a leader to this node, and what the node may therefore say and promise.
 //!
 //! openraft's own view of a leader is a memory: a leader that lost its quorum goes on leading, and a follower goes on
-//! naming one that nobody reaches. So a node asks about once a second, unless the reads that it serves have asked
-//! already, and shows only a leader that was confirmed within [`Limits::contact_age`].
-
-use std::sync::Arc;
-use std::time::Duration;
+//! naming one that nobody reaches. So a node asks about once a second (`cluster/contact.rs`), unless the reads that it
+//! serves have asked already, and shows only a leader that was confirmed within [`Limits::contact_age`].
 
 use conclave_raft::{Role, Status};
 use conclave_vault::error::Error;
 use tokio::time::Instant;
 
-use crate::app::App;
+use super::Replica;
 #[cfg(doc)]
 use crate::config::Limits;
-use crate::serve::unavailable;
-
-/// How often the task looks whether it should ask; a new leader is known that soon.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a node knows of its place in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +37,7 @@ impl Contact {
 /// Waiting was given up because no quorum confirms a leader.
 pub(crate) struct Lost;
 
-impl App {
+impl Replica {
     /// This node's place in the cluster, as last confirmed.
     pub(crate) fn contact(&self) -> Contact {
         if self.raft.is_removed() {
@@ -103,59 +96,12 @@ impl App {
     pub(crate) fn out_of_contact(&self) -> Error {
         match self.contact() {
             Contact::Removed => {
-                unavailable("this node was removed from the cluster; nothing was changed, use another node")
+                Error::unavailable("this node was removed from the cluster; nothing was changed, use another node")
             }
-            _ => unavailable(
+            _ => Error::unavailable(
                 "no quorum of the cluster confirms a leader to this node; nothing was changed, \
                  try again or try another node",
             ),
         }
-    }
-}
-
-/// Keeps the contact known until the application stops, and says in the log when it is lost and found.
-pub(crate) async fn run(app: Arc<App>) {
-    let mut known = Contact::Lost;
-    loop {
-        tokio::select! {
-            () = app.stopping() => return,
-            () = tokio::time::sleep(LOOK_INTERVAL) => {}
-        }
-        if app.raft.is_initialized() && is_due(&app) {
-            // What came of it, `contact` says.
-            let _ = app.raft.confirm_leader().await;
-        }
-        let contact = app.contact();
-        if contact == Contact::Removed && app.shared.unsealed().is_some() {
-            // It can use its keys for nothing any more, and nobody watches it from now on.
-            app.drop_keys("this node was removed from the cluster").await;
-        }
-        if !app.shared.is_sealed() || contact == Contact::Removed {
-            report(&app, known, contact);
-        }
-        known = contact;
-    }
-}
-
-fn is_due(app: &App) -> bool {
-    let is_fresh = app.raft.confirmed().is_some_and(|known| {
-        known.asked_at.elapsed() < app.config.limits.contact_interval && app.raft.leader() == Some(known.leader)
-    });
-    !is_fresh
-}
-
-fn report(app: &App, before: Contact, now: Contact) {
-    match (before, now) {
-        (Contact::Confirmed { .. }, Contact::Lost) => tracing::warn!(
-            "no quorum of the cluster confirms a leader; this node answers 503 until one does, except to local reads"
-        ),
-        (Contact::Lost | Contact::Removed, Contact::Confirmed { leader }) => {
-            tracing::info!(leader = app.node_name(leader), "a quorum of the cluster confirms a leader")
-        }
-        (Contact::Confirmed { .. } | Contact::Lost, Contact::Removed) => tracing::error!(
-            "this node was removed from the cluster and answers nothing any more; to use the machine again, stop the \
-             node, empty its data folder and join it as a new one"
-        ),
-        _ => {}
     }
 }

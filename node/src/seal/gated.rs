@@ -3,26 +3,28 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use conclave_batch::Outcome;
 use conclave_batch::View;
 use conclave_storage::log::Entry;
 use conclave_storage::table::{Applied, Contradiction, Export, Import, Table, TableError};
+use conclave_vault::store::open_key;
 use parking_lot::Mutex;
 
-use crate::shared::Shared;
+use super::state::SealState;
 
 /// A table whose apply waits while the gate is held.
 pub(crate) struct GatedTable {
     inner: Arc<dyn Table>,
     gate: Arc<Mutex<()>>,
-    shared: Arc<Shared>,
+    state: Arc<SealState>,
 }
 
 /// A snapshot being received; it takes the table's place only through the gate.
 struct GatedImport {
     inner: Box<dyn Import>,
     gate: Arc<Mutex<()>>,
-    shared: Arc<Shared>,
+    state: Arc<SealState>,
 }
 
 impl Import for GatedImport {
@@ -33,15 +35,21 @@ impl Import for GatedImport {
     fn install(self: Box<Self>) -> Result<Applied, TableError> {
         let _held = self.gate.lock();
         // Before the new table can be read: nobody has confirmed it yet. At which index a checkpoint will is known after.
-        self.shared.withdraw(u64::MAX);
+        self.state.withdraw(u64::MAX);
         self.inner.install()
     }
 }
 
 impl GatedTable {
     /// Puts a gate in front of a table. A snapshot withdraws the node before it takes the table's place.
-    pub(crate) fn new(inner: Arc<dyn Table>, shared: Arc<Shared>) -> Self {
-        Self { inner, gate: Arc::default(), shared }
+    pub(crate) fn new(inner: Arc<dyn Table>, state: Arc<SealState>) -> Self {
+        Self { inner, gate: Arc::default(), state }
+    }
+
+    /// A record outside the barrier, with its revision.
+    pub(crate) fn open_record(&self, name: &str) -> Option<(u64, Bytes)> {
+        let record = self.view().ok()?.get(&open_key(name)).ok()??;
+        Some((record.revision, record.value))
     }
 
     /// Runs something while no entry is applied and no snapshot installed; it gets the table behind the gate.
@@ -79,7 +87,7 @@ impl Table for GatedTable {
 
     fn import(&self) -> Result<Box<dyn Import>, TableError> {
         let inner = self.inner.import()?;
-        Ok(Box::new(GatedImport { inner, gate: Arc::clone(&self.gate), shared: Arc::clone(&self.shared) }))
+        Ok(Box::new(GatedImport { inner, gate: Arc::clone(&self.gate), state: Arc::clone(&self.state) }))
     }
 
     fn path(&self) -> Option<&Path> {

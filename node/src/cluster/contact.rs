@@ -1,0 +1,58 @@
+//! Keeps it known whether a quorum confirms a leader to this node, and says in the log when that is lost and found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::replica::Replica;
+use crate::replica::contact::Contact;
+use crate::seal::Seal;
+
+/// How often the task looks whether it should ask; a new leader is known that soon.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Runs until the node stops.
+pub(crate) async fn run(seal: Arc<Seal>) {
+    let mut known = Contact::Lost;
+    loop {
+        tokio::select! {
+            () = seal.replica.wakeups.stopping() => return,
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+        }
+        if seal.replica.raft.is_initialized() && is_due(&seal.replica) {
+            // What came of it, `contact` says.
+            let _ = seal.replica.raft.confirm_leader().await;
+        }
+        let contact = seal.replica.contact();
+        if contact == Contact::Removed && seal.state.unsealed().is_some() {
+            // It can use its keys for nothing any more, and nobody watches it from now on.
+            seal.drop_keys("this node was removed from the cluster").await;
+        }
+        if !seal.state.is_sealed() || contact == Contact::Removed {
+            report(&seal.replica, known, contact);
+        }
+        known = contact;
+    }
+}
+
+fn is_due(replica: &Replica) -> bool {
+    let is_fresh = replica.raft.confirmed().is_some_and(|known| {
+        known.asked_at.elapsed() < replica.config.limits.contact_interval && replica.raft.leader() == Some(known.leader)
+    });
+    !is_fresh
+}
+
+fn report(replica: &Replica, before: Contact, now: Contact) {
+    match (before, now) {
+        (Contact::Confirmed { .. }, Contact::Lost) => tracing::warn!(
+            "no quorum of the cluster confirms a leader; this node answers 503 until one does, except to local reads"
+        ),
+        (Contact::Lost | Contact::Removed, Contact::Confirmed { leader }) => {
+            tracing::info!(leader = replica.node_name(leader), "a quorum of the cluster confirms a leader")
+        }
+        (Contact::Confirmed { .. } | Contact::Lost, Contact::Removed) => tracing::error!(
+            "this node was removed from the cluster and answers nothing any more; to use the machine again, stop the \
+             node, empty its data folder and join it as a new one"
+        ),
+        _ => {}
+    }
+}

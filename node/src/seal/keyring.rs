@@ -1,0 +1,37 @@
+//! The keyring in memory follows the one in the table. Apply calls this, so it needs no more than a table and the keys.
+
+use conclave_storage::table::Table;
+use conclave_vault::seal::record::KEYRING;
+
+use super::gated::GatedTable;
+use super::state::SealState;
+use crate::view::SystemRandomness;
+use crate::wakeups::Wakeups;
+
+/// Takes over the keyring as the table has it.
+pub(crate) fn reload(state: &SealState, table: &GatedTable, wakeups: &Wakeups) {
+    let (Some(core), Some((index, sealed))) = (state.unsealed(), table.open_record(KEYRING)) else {
+        return;
+    };
+    let before = core.barrier().active_term();
+    let loaded = core.barrier().load_keyring(&sealed, index);
+    if loaded.as_ref().is_ok_and(|active| *active != before) {
+        tracing::info!(term = core.barrier().active_term(), "the cluster encrypts under a new key term");
+        // The fewer rotations lie behind the newest checkpoint, the less a restart has to check.
+        wakeups.request_checkpoint();
+    }
+    if let Err(error) = loaded {
+        tracing::error!(%error, "the cluster's keyring does not open with this node's root key: the node seals itself");
+        if let Some(core) = state.seal("the keyring does not open") {
+            core.revoke(&mut SystemRandomness::default());
+        }
+    }
+}
+
+/// A snapshot took the table's place: it is served once a checkpoint confirms it.
+pub(crate) fn after_snapshot(state: &SealState, table: &GatedTable, wakeups: &Wakeups) {
+    if state.withdraw(table.rewind_index()) {
+        reload(state, table, wakeups);
+        wakeups.wake_upkeep();
+    }
+}
