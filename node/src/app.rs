@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::actions::Actions;
-use crate::cluster::handover::candidates::Candidates;
+use crate::audit::Audit;
+use crate::audit::entry::Asked;
 use crate::cluster::{address, contact, join, membership, observer, upkeep};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
@@ -48,6 +49,7 @@ pub struct App {
     pub(crate) endpoint: Endpoint,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) audit: Arc<Audit>,
     /// What peers forwarded before.
     pub(crate) nonces: Mutex<Nonces>,
 }
@@ -65,16 +67,18 @@ impl App {
 
     fn over(seal: Arc<Seal>) -> Self {
         let in_flight = InFlight::new(&seal.replica.config.limits);
+        let audit = Arc::new(Audit::new(&seal.replica.config.limits));
         let gauges = Arc::new(Gauges { seal: Arc::clone(&seal), in_flight: Arc::clone(&in_flight) });
         let actions =
             Actions { seal: Arc::clone(&seal), in_flight: Arc::clone(&in_flight), gauges: Arc::clone(&gauges) };
         Self {
             replica: Arc::clone(&seal.replica),
-            runner: Runner::new(Arc::clone(&seal), actions),
-            endpoint: Endpoint { seal: Arc::clone(&seal), candidates: Candidates::default() },
+            runner: Runner::new(Arc::clone(&seal), actions, Arc::clone(&audit)),
+            endpoint: Endpoint::new(Arc::clone(&seal), Arc::clone(&audit)),
             seal,
             gauges,
             in_flight,
+            audit,
             nonces: Mutex::default(),
         }
     }
@@ -125,19 +129,23 @@ impl App {
         if let Some(outgoing) = brake::answer(&self.runner, &incoming).await {
             return outgoing;
         }
-        if self.replica.contact() == Contact::Removed {
-            return error::outgoing(&self.replica.out_of_contact());
-        }
-        match self.seal.state.serving() {
-            Some(core) => self.runner.execute(core, &incoming).await,
+        let refusal = match self.seal.state.serving() {
+            _ if self.replica.contact() == Contact::Removed => error::outgoing(&self.replica.out_of_contact()),
+            Some(core) => return self.runner.execute(core, &incoming).await,
             None => error::failure(503, &[&self.seal.state.reason()]),
-        }
+        };
+        self.audit.note_refusal(|| Asked::without_values(&incoming.request), &refusal);
+        refusal
     }
 }
 
 impl Gateway for Arc<App> {
     fn serve(&self, incoming: Incoming) -> BoxFuture<'_, Outgoing> {
         Box::pin(self.respond(incoming))
+    }
+
+    fn note_refusal(&self, verb: &str, path: &str, client: IpAddr, outgoing: &Outgoing) {
+        self.audit.note_refusal(|| Asked::refused(verb, path, client), outgoing);
     }
 
     fn vouch<'a>(&'a self, token: &'a str, client: IpAddr, deadline: Instant) -> BoxFuture<'a, Result<(), Outgoing>> {

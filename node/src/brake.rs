@@ -27,11 +27,16 @@ pub(crate) async fn answer(runner: &Runner, incoming: &Incoming) -> Option<Outgo
     let judged = runner.run_core(&core, incoming, &mut Errands::default()).and_then(|done| done.result);
     match judged {
         Ok(reply) if matches!(reply.action, Some(Action::Seal)) => {
-            runner.seal.seal().await;
-            Some(done())
+            let sealing = async {
+                runner.seal.seal().await;
+                done()
+            };
+            Some(runner.audit.noting(incoming, sealing).await)
         }
         // Nobody but this node can refuse it.
-        Err(refused) if runner.seal.state.serving().is_none() => Some(error::outgoing(&refused)),
+        Err(refused) if runner.seal.state.serving().is_none() => {
+            Some(runner.audit.noting(incoming, async { error::outgoing(&refused) }).await)
+        }
         // A node that serves catches up with the cluster before it refuses.
         _ => None,
     }

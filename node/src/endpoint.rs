@@ -12,6 +12,7 @@ use std::sync::Arc;
 use conclave_vault::request::Operation;
 use serde_json::Value;
 
+use crate::audit::Audit;
 use crate::cluster::handover::candidates::Candidates;
 use crate::gateway::{Incoming, Outgoing};
 use crate::seal::Seal;
@@ -20,12 +21,18 @@ use crate::seal::Seal;
 pub(crate) struct Endpoint {
     pub(crate) seal: Arc<Seal>,
     pub(crate) candidates: Candidates,
+    pub(crate) audit: Arc<Audit>,
 }
 
 impl Endpoint {
+    /// Over a node's seal.
+    pub(crate) fn new(seal: Arc<Seal>, audit: Arc<Audit>) -> Self {
+        Self { seal, candidates: Candidates::default(), audit }
+    }
+
     /// Answers the paths that need no core; `None` for all others.
     pub(crate) async fn answer(&self, incoming: &Incoming) -> Option<Outgoing> {
-        let seal = &self.seal;
+        let (seal, audit) = (&self.seal, &self.audit);
         // A question about a path is answered from the table of all paths, which needs a core.
         if incoming.request.operation == Operation::Help && !seal.state.is_sealed() {
             return None;
@@ -34,11 +41,11 @@ impl Endpoint {
             "sys/health" => health::answer(seal, incoming),
             "sys/seal-status" => seal_status::answer(seal, incoming),
             "sys/leader" => leader::answer(seal, incoming),
-            "sys/init" => init::answer(seal, incoming).await,
-            "sys/unseal" => unseal::answer(seal, incoming).await,
+            "sys/init" => audit.noting(incoming, init::answer(seal, incoming)).await,
+            "sys/unseal" => audit.noting(incoming, unseal::answer(seal, incoming)).await,
             "sys/unseal/node" => unseal::node(seal, incoming),
             "sys/unseal/nodes" => unseal::nodes(seal, &self.candidates, incoming).await,
-            "sys/storage/raft/join" => join::answer(seal, incoming).await,
+            "sys/storage/raft/join" => audit.noting(incoming, join::answer(seal, incoming)).await,
             _ => return None,
         })
     }

@@ -55,6 +55,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// Serves a request.
     fn serve(&self, incoming: Incoming) -> BoxFuture<'_, Outgoing>;
 
+    /// Has a request recorded that HTTP refused: its verb, its path as it was sent, its client, and what that is answered.
+    fn note_refusal(&self, verb: &str, path: &str, client: IpAddr, outgoing: &Outgoing);
+
     /// Whether a token from an address works, or what its sender is answered. Asked before a large body is taken.
     fn vouch<'a>(&'a self, token: &'a str, client: IpAddr, deadline: Instant) -> BoxFuture<'a, Result<(), Outgoing>>;
 }

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod version;
 
 pub mod app;
+pub mod audit;
 pub mod opening;
 
 pub mod clock;

@@ -65,6 +65,7 @@ impl Replica {
             epoch: applied.epoch,
             api_version: crate::version::API_VERSION,
             errands: Errands::default(),
+            trail: None,
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::actions::Actions;
+use crate::audit::{Audit, Recording};
 use crate::cluster::membership;
 use crate::forward;
 use crate::gateway::{Consistency, Incoming, Outgoing};
@@ -51,6 +52,7 @@ enum Run {
 pub(crate) struct Runner {
     pub(crate) seal: Arc<Seal>,
     pub(crate) actions: Actions,
+    pub(crate) audit: Arc<Audit>,
     turns: Turns,
     heavy: Heavy,
     /// Turns for large requests, which run beside the executor.
@@ -64,9 +66,9 @@ fn large_runs() -> usize {
 
 impl Runner {
     /// Runs requests on a node's replica, with the keys that its seal has at the time.
-    pub(crate) fn new(seal: Arc<Seal>, actions: Actions) -> Self {
+    pub(crate) fn new(seal: Arc<Seal>, actions: Actions, audit: Arc<Audit>) -> Self {
         let heavy = Heavy::new(&seal.replica.config.limits);
-        Self { seal, actions, turns: Turns::default(), heavy, large_runs: Semaphore::new(large_runs()) }
+        Self { seal, actions, audit, turns: Turns::default(), heavy, large_runs: Semaphore::new(large_runs()) }
     }
 
     fn replica(&self) -> &Replica {
@@ -75,22 +77,33 @@ impl Runner {
 
     /// Serves a request with an unsealed core.
     pub(crate) async fn execute(&self, core: Arc<Core>, incoming: &Incoming) -> Outgoing {
-        match self.settle(&core, incoming, true).await {
+        let mut recording = Recording::new(&self.audit);
+        let outgoing = match self.settle(&core, incoming, true, &mut recording).await {
             Ok(outgoing) => outgoing,
             Err(error) => error::outgoing(&error),
+        };
+        if matches!(recording, Recording::Off) {
+            return outgoing;
         }
+        recording.answer(&self.audit, incoming, outgoing).await
     }
 
-    /// Serves a request that a peer handed to this leader, in the order of arrival per token and path.
+    /// Serves a request that a peer handed to this leader, in the order of arrival per token and path. The peer records it.
     pub(crate) async fn execute_queued(&self, core: Arc<Core>, incoming: &Incoming) -> Outgoing {
         let _turn = self.turns.take(&incoming.request).await;
-        match self.settle(&core, incoming, false).await {
+        match self.settle(&core, incoming, false, &mut Recording::Off).await {
             Ok(outgoing) => outgoing,
             Err(error) => error::outgoing(&error),
         }
     }
 
-    async fn settle(&self, core: &Arc<Core>, incoming: &Incoming, may_queue: bool) -> Result<Outgoing, Error> {
+    async fn settle(
+        &self,
+        core: &Arc<Core>,
+        incoming: &Incoming,
+        may_queue: bool,
+        recording: &mut Recording,
+    ) -> Result<Outgoing, Error> {
         self.await_wanted_index(core, incoming).await?;
         let mut turn = None;
         let mut races = 0;
@@ -99,7 +112,7 @@ impl Runner {
             if Instant::now() >= incoming.deadline {
                 break;
             }
-            match self.run(core, incoming, &mut errands).await? {
+            match self.run(core, incoming, &mut errands, recording).await? {
                 Run::Asked(errand) => {
                     let answer = self.do_errand(core, &errand, incoming.deadline).await?;
                     errands.answer(errand, answer);
@@ -145,9 +158,15 @@ impl Runner {
         }
     }
 
-    async fn run(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Run, Error> {
+    async fn run(
+        &self,
+        core: &Arc<Core>,
+        incoming: &Incoming,
+        errands: &mut Errands,
+        recording: &mut Recording,
+    ) -> Result<Run, Error> {
         let (plan, started) = (self.plan(core, incoming)?, Instant::now());
-        let run = self.run_planned(core, incoming, errands, plan.reads_only).await;
+        let run = self.run_planned(core, incoming, errands, plan.reads_only, recording).await;
         if !plan.mount.is_empty() {
             self.replica().metrics.route(incoming.request.operation.as_str(), &plan.mount, started.elapsed());
         }
@@ -160,6 +179,7 @@ impl Runner {
         incoming: &Incoming,
         errands: &mut Errands,
         reads_only: bool,
+        recording: &mut Recording,
     ) -> Result<Run, Error> {
         if reads_only {
             self.read_point(incoming).await?;
@@ -173,6 +193,9 @@ impl Runner {
             // Nothing is committed that could find out about a stale view, so the view must not be one.
             self.read_point(incoming).await?;
             done = self.run_aside(core, incoming, errands).await?;
+        }
+        if !matches!(recording, Recording::Off) {
+            recording.ask(&self.audit, incoming, &mut done).await?;
         }
         if let Some(errand) = done.errand {
             return Ok(Run::Asked(errand));
@@ -227,6 +250,7 @@ impl Runner {
         let mut random = SystemRandomness::default();
         let mut context = self.replica().context(&mut random);
         context.errands = std::mem::take(errands);
+        context.trail = self.audit.is_on().then(Box::default);
         let done = core.handle(&mut context, &view, &incoming.request);
         *errands = context.errands;
         Ok(done)

@@ -53,7 +53,16 @@ struct Scene {
 fn context(random: &mut Randomness) -> Context<'_> {
     let now = Time::from_secs(1_700_000_000);
     let errands = Errands::default();
-    Context { now, random, node_id: 1, system_ttl: SystemTtl::default(), epoch: 0, api_version: "1.17.6", errands }
+    Context {
+        now,
+        random,
+        node_id: 1,
+        system_ttl: SystemTtl::default(),
+        epoch: 0,
+        api_version: "1.17.6",
+        errands,
+        trail: None,
+    }
 }
 
 impl Scene {

@@ -5,6 +5,7 @@ use crate::errand::{Answer, Errand, Errands, Password};
 use crate::error::Error;
 use crate::reply::Reply;
 use crate::time::Time;
+use crate::trail::Trail;
 use zeroize::Zeroizing;
 
 /// A source of random bytes fit for keys. The node gives the operating system's; tests give a seeded one.
@@ -44,6 +45,8 @@ pub struct Context<'a> {
     pub api_version: &'a str,
     /// What the request asked of the outside, in this run and before.
     pub errands: Errands,
+    /// Filled for the audit record, if there is one.
+    pub trail: Option<Box<Trail>>,
 }
 
 /// Letters and digits for identifiers: 62 symbols.

@@ -33,6 +33,7 @@ use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::store::Store;
 use crate::token::{self, Token};
+use crate::trail::Trail;
 use crate::wrapping;
 
 /// How a request ended in the core. A reply with a batch leaves only after the batch was committed; one without needs a
@@ -44,6 +45,8 @@ pub struct Done {
     pub batch: Option<Proposal>,
     /// What must be done before the request runs again; then there is neither a result that counts nor a batch.
     pub errand: Option<Errand>,
+    /// For the audit record, if the context asked for it.
+    pub trail: Option<Box<Trail>>,
 }
 
 /// The unsealed core.
@@ -111,12 +114,13 @@ impl Core {
     pub fn handle<'a>(&'a self, context: &mut Context<'a>, view: &'a dyn View, request: &Request) -> Done {
         let mut store = self.store(view);
         let result = self.respond(context, &mut store, request);
+        let trail = context.trail.take();
         if let Some(errand) = context.errands.take_asked() {
-            return Done { result, batch: None, errand: Some(errand) };
+            return Done { result, batch: None, errand: Some(errand), trail };
         }
         match store.finish(context) {
-            Ok(batch) => Done { result, batch, errand: None },
-            Err(error) => Done { result: Err(error), batch: None, errand: None },
+            Ok(batch) => Done { result, batch, errand: None, trail },
+            Err(error) => Done { result: Err(error), batch: None, errand: None, trail },
         }
     }
 
@@ -130,6 +134,7 @@ impl Core {
         check_folder_write(request)?;
         let wrap = wrap_duration(request)?;
         let route = route(store, request)?;
+        context.note_mount(route.mount.as_deref());
         if let Some(path) = spelled_anew(request, &route)? {
             return self.respond_to_name(context, store, &Request { path, ..request.clone() }, route.matched);
         }
@@ -283,9 +288,10 @@ fn own_token(request: &Request) -> Result<&str, Error> {
 }
 
 /// The caller of a path that also answers without one. A bad token is refused, as everywhere.
-fn optional_caller(context: &Context<'_>, store: &mut Store<'_>, request: &Request) -> Result<Caller, Error> {
+fn optional_caller(context: &mut Context<'_>, store: &mut Store<'_>, request: &Request) -> Result<Caller, Error> {
     let Ok(raw) = own_token(request) else { return Ok(Caller::default()) };
     let token = token::authenticate(store, context, raw, request.remote_address)?;
+    context.note_caller(&token);
     let acl = records::acl_of(store, &token, context.now)?;
     Ok(Caller { token: Some(token), acl: Some(acl), is_judged: false })
 }
@@ -318,12 +324,15 @@ fn respond_to_token<'a>(
     let token = token::authenticate(store, context, own_token(request)?, request.remote_address);
     if let Some(reply) = idempotency::replay(store, request, context.now, token.is_ok())? {
         if let Ok(token) = &token {
+            context.note_caller(token);
             let acl = records::acl_of(store, token, context.now)?;
             check_again(&acl, request, &route, wrap)?;
+            context.note_allowed(request.operation);
         }
         return Ok(reply);
     }
     let token = token?;
+    context.note_caller(&token);
     token::count_use(store, context, &token)?;
     let acl = records::acl_of(store, &token, context.now)?;
     let caller = Caller { token: Some(token), acl: Some(acl), is_judged: true };
@@ -381,6 +390,7 @@ fn run<'a>(
     let path = matched.as_ref().map(|(path, _)| *path);
     let decision = authorise(judge.as_deref(), request, operation, wrap, path)?;
     call.has_sudo = decision.is_some_and(|decision| decision.has_sudo);
+    call.context.note_allowed(operation);
     let mut reply = engine::dispatch(&mut call, matched, operation)?;
     if let (Some(acl), Some(decision)) = (&judge, decision.filter(|_| operation.is_list())) {
         shown::restrict(&mut reply, acl, &decision, request.path.as_str())?;

@@ -15,6 +15,7 @@ pub mod path;
 pub mod reply;
 pub mod request;
 pub mod time;
+pub mod trail;
 
 pub mod batch;
 pub mod cache;

@@ -350,6 +350,7 @@ pub(crate) fn context(random: &mut Seeded, now: Time) -> Context<'_> {
         epoch: EPOCH,
         api_version: API_VERSION,
         errands: Errands::default(),
+        trail: None,
     }
 }
 

@@ -46,6 +46,7 @@ fn context(random: &mut SystemRandomness) -> Context<'_> {
         epoch: 0,
         api_version: "1.17.6",
         errands: conclave_vault::errand::Errands::default(),
+        trail: None,
     }
 }
 

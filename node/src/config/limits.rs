@@ -88,6 +88,10 @@ pub struct Limits {
     pub heavy_errands: usize,
     /// Further ones that wait for a place (429).
     pub heavy_errands_waiting: usize,
+    /// Entries that wait for one audit device; past it, a request waits for a place.
+    pub audit_entries: usize,
+    /// Time that an audit device has to write one down; past it, it counts as lacking the entry (503 if all lack it).
+    pub audit_time: Duration,
     /// Free bytes on the disk of the data folder below which a leader takes deletions only.
     pub disk_free_bytes: u64,
     /// Log lines that wait to be written; past it they are dropped and counted.
@@ -134,6 +138,8 @@ impl Default for Limits {
             deadline_grace: Duration::from_secs(5),
             heavy_errands: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
             heavy_errands_waiting: 256,
+            audit_entries: 256,
+            audit_time: Duration::from_secs(5),
             disk_free_bytes: 256 << 20,
             log_lines: 16_384,
             log_line_bytes: 16 << 10,

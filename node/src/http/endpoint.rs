@@ -89,13 +89,18 @@ impl Endpoint {
         };
         let mut operation = "refused";
         let work = async {
-            match self.admit(peer, &parts, &mut echo) {
+            let fulfilled = match self.admit(peer, &parts, &mut echo) {
                 Ok(admitted) => {
                     operation = admitted.head.operation.as_str();
                     self.fulfil(admitted, connection, &parts.headers, &mut body, started).await
                 }
-                Err(refusal) => refusal,
-            }
+                Err(refusal) => Err(refusal),
+            };
+            fulfilled.unwrap_or_else(|refusal| {
+                let (verb, path) = (parts.method.as_str(), parts.uri.path());
+                self.services.gateway.note_refusal(verb, path, peer.ip(), &refusal);
+                refusal
+            })
         };
         let outgoing = std::panic::AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| panicked());
         body::discard(&mut body, &parts.headers, &self.services.limits).await;
@@ -129,6 +134,7 @@ impl Endpoint {
         place.ok_or_else(|| failure(503, &["the server is busy with too many requests, try again"]))
     }
 
+    /// Has a request served; an error is what it was refused with before that.
     async fn fulfil<B>(
         &self,
         admitted: Admitted,
@@ -136,23 +142,17 @@ impl Endpoint {
         headers: &HeaderMap,
         body: &mut B,
         started: Instant,
-    ) -> Outgoing
+    ) -> Result<Outgoing, Outgoing>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let Admitted { head, client, entry } = admitted;
         if let Some(outgoing) = self.open_path(&head) {
-            return outgoing;
+            return Ok(outgoing);
         }
-        let (data, memory) = match self.data(&head, client.ip(), headers, body).await {
-            Ok(data) => data.unzip(),
-            Err(refusal) => return refusal,
-        };
+        let (data, memory) = self.data(&head, client.ip(), headers, body).await?.unzip();
         let _in_use = connection.hold();
-        let place = match self.place(&head, entry) {
-            Ok(place) => place,
-            Err(refusal) => return refusal,
-        };
+        let place = self.place(&head, entry)?;
         let deadline = started + self.listener.max_request_duration;
         let incoming = head.into_incoming(data, client.ip(), deadline);
         let gateway = self.services.gateway.clone();
@@ -162,12 +162,12 @@ impl Endpoint {
             drop((place, memory));
             outgoing
         });
-        match tokio::time::timeout_at(deadline + self.services.limits.deadline_grace, task).await {
+        Ok(match tokio::time::timeout_at(deadline + self.services.limits.deadline_grace, task).await {
             Ok(Ok(outgoing)) => outgoing,
             Ok(Err(error)) if error.is_panic() => panicked(),
             Ok(Err(_)) => failure(503, &["the server is stopping"]),
             Err(_) => failure(503, &["the request took too long; if it was a write, its outcome is unknown"]),
-        }
+        })
     }
 
     /// The data of the body, for operations that have one.

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use conclave_vault::token::cidr::Cidr;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
@@ -29,6 +30,7 @@ mod flood;
 #[derive(Default)]
 struct Fake {
     finished: AtomicUsize,
+    refused: Mutex<Vec<(String, String, u16)>>,
 }
 
 impl Gateway for Arc<Fake> {
@@ -54,6 +56,10 @@ impl Gateway for Arc<Fake> {
                 body: body.to_string().into(),
             }
         })
+    }
+
+    fn note_refusal(&self, verb: &str, path: &str, _: IpAddr, outgoing: &Outgoing) {
+        self.refused.lock().push((verb.to_owned(), path.to_owned(), outgoing.status));
     }
 
     fn vouch<'a>(&'a self, token: &'a str, _: IpAddr, _: Instant) -> BoxFuture<'a, Result<(), Outgoing>> {
@@ -121,6 +127,18 @@ async fn a_request_travels_there_and_back() {
     );
     assert!(reply.contains("x-vault-namespace: root"), "{reply}");
     assert!(reply.contains(r#""path":"secret/metadata/""#) && reply.contains(r#""token":"t""#), "{reply}");
+}
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_a_request_is_handed_on_for_the_record() {
+    let stage = stage(plain(), Limits { body_bytes_without_token: 16, ..Limits::default() }).await;
+    assert!(ask(&stage, &request("GET /v1/secret/%2e%2e/a", "")).await.starts_with("HTTP/1.1 400"));
+    let body = "x".repeat(100);
+    assert!(ask(&stage, &(request("POST /v1/a", "Content-Length: 100\r\n") + &body)).await.starts_with("HTTP/1.1 413"));
+    assert!(ask(&stage, &request("GET /v1/a", "")).await.starts_with("HTTP/1.1 200"));
+    let refused = stage.fake.refused.lock().clone();
+    let expected = [("GET", "/v1/secret/%2e%2e/a", 400), ("POST", "/v1/a", 413)];
+    assert_eq!(refused, expected.map(|(verb, path, status)| (verb.to_owned(), path.to_owned(), status)));
 }
 
 #[tokio::test]

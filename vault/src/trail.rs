@@ -1,0 +1,76 @@
+//! What only the core knows of a request and its audit record must hold: who asked, where the request went, and whether
+//! the policies let it.
+//!
+//! Filled while a run goes on, if the node wants it ([`Context::trail`]); otherwise nothing is done for it. What
+//! surprises: it holds facts about the mount and not the mount, whose keys must be gone when the node is sealed.
+//!
+//! [`Context::trail`]: crate::context::Context::trail
+
+use std::sync::Arc;
+
+use crate::context::Context;
+use crate::engine::Class;
+use crate::mount::Mount;
+use crate::request::Operation;
+use crate::token::Token;
+
+/// What the last run of a request found out. Has no `Debug`: accessors and metadata are confidential.
+#[derive(Clone, Default)]
+pub struct Trail {
+    /// The caller's token, once it was found to be valid.
+    pub token: Option<Arc<Token>>,
+    /// Where the request went.
+    pub mount: Option<Place>,
+    /// What was done there, a create told from an update; absent if it was refused before that was known.
+    pub operation: Option<Operation>,
+    /// Whether the caller might: its policies grant it, or the path asks for none.
+    pub is_allowed: bool,
+}
+
+/// A mount, as far as an audit record is about it.
+#[derive(Clone)]
+pub struct Place {
+    /// Path with a slash at the end.
+    pub path: String,
+    /// The engine's kind, such as `kv`.
+    pub kind: String,
+    /// The mount's accessor.
+    pub accessor: String,
+    /// Whether it is an auth method.
+    pub is_auth: bool,
+}
+
+impl From<&Mount> for Place {
+    fn from(mount: &Mount) -> Self {
+        let record = &mount.record;
+        Self {
+            path: record.path.clone(),
+            kind: record.kind.clone(),
+            accessor: record.accessor.clone(),
+            is_auth: mount.engine.class == Class::Auth,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Notes where the request went.
+    pub(crate) fn note_mount(&mut self, mount: Option<&Mount>) {
+        if let Some(trail) = &mut self.trail {
+            trail.mount = mount.map(Place::from);
+        }
+    }
+
+    /// Notes who asks.
+    pub(crate) fn note_caller(&mut self, token: &Arc<Token>) {
+        if let Some(trail) = &mut self.trail {
+            trail.token = Some(Arc::clone(token));
+        }
+    }
+
+    /// Notes that the caller may do what it asks for.
+    pub(crate) fn note_allowed(&mut self, operation: Operation) {
+        if let Some(trail) = &mut self.trail {
+            (trail.operation, trail.is_allowed) = (Some(operation), true);
+        }
+    }
+}
