@@ -100,7 +100,7 @@ impl Metrics {
     }
 
     /// Counts a request to a mount.
-    pub fn route(&self, operation: &str, mount: &str, time: Duration) {
+    pub fn route(&self, operation: &'static str, mount: &str, time: Duration) {
         self.routes.observe(operation, mount, time);
     }
 

@@ -11,6 +11,7 @@ mod revisioned;
 mod rewind;
 mod rows;
 mod snapshot;
+mod touched;
 mod transaction;
 mod treap;
 mod window;

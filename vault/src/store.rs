@@ -61,6 +61,15 @@ impl Area {
         Self { namespace, prefix: prefix.into(), names }
     }
 
+    /// The path with the area in front, which names it among all paths of all areas.
+    fn plain(&self, path: &[&str]) -> Vec<u8> {
+        let mut plain =
+            Vec::with_capacity(self.prefix.len() + path.iter().map(|segment| 2 + segment.len()).sum::<usize>());
+        plain.extend_from_slice(&self.prefix);
+        path.iter().for_each(|segment| push_segment(&mut plain, segment.as_bytes()));
+        plain
+    }
+
     /// The encrypted key of a path; each segment is bound to its parent.
     pub fn key(&self, path: &[&str]) -> Bytes {
         let mut key = self.prefix.to_vec();
@@ -109,7 +118,8 @@ pub struct Store<'a> {
     /// Keeps the keys in memory until this request is done with them.
     _run: RwLockReadGuard<'a, ()>,
     system: Area,
-    reads: BTreeMap<(Bytes, bool), u64>,
+    /// Key, whether the directory was read rather than the record, revision. One may stand here more than once.
+    reads: Vec<(Bytes, bool, u64)>,
     writes: BTreeMap<Bytes, Write>,
     /// Keys of the writes that stay although the request is refused.
     lasting: BTreeSet<Bytes>,
@@ -125,7 +135,7 @@ impl<'a> Store<'a> {
         run: RwLockReadGuard<'a, ()>,
     ) -> Self {
         let system = Area::new(ROOT_NAMESPACE, SYSTEM, barrier.system_names());
-        let (reads, writes, lasting) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let (reads, writes, lasting) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         Self { view, barrier, cache, _run: run, system, reads, writes, lasting, is_lasting: false }
     }
 
@@ -173,6 +183,11 @@ impl<'a> Store<'a> {
         done
     }
 
+    /// The encrypted key of a path.
+    fn key(&self, area: &Area, path: &[&str]) -> Bytes {
+        self.cache.key_of(area.plain(path), || area.key(path))
+    }
+
     fn write(&mut self, key: Bytes, write: Write) {
         if self.is_lasting {
             self.lasting.insert(key.clone());
@@ -182,7 +197,8 @@ impl<'a> Store<'a> {
 
     /// A record's plaintext.
     pub fn get_bytes(&mut self, area: &Area, path: &[&str]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        self.get_key(area, &area.key(path))
+        let key = self.key(area, path);
+        self.get_key(area, &key)
     }
 
     fn get_key(&mut self, area: &Area, key: &Bytes) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
@@ -193,7 +209,7 @@ impl<'a> Store<'a> {
             });
         }
         let record = self.view.get(key)?;
-        self.reads.insert((key.clone(), false), record.as_ref().map_or(0, |record| record.revision));
+        self.reads.push((key.clone(), false, record.as_ref().map_or(0, |record| record.revision)));
         record.map(|record| self.open(area.namespace, key, &record.value)).transpose()
     }
 
@@ -214,38 +230,58 @@ impl<'a> Store<'a> {
         T: Send + Sync + 'static,
         F: FnOnce(&[u8]) -> Result<T, Error>,
     {
-        let key = area.key(path);
+        let key = self.key(area, path);
         if self.writes.contains_key(&key) {
             return self.get_key(area, &key)?.map(|bytes| make(&bytes).map(Arc::new)).transpose();
         }
+        if let Some((revision, object)) = self.cache.current(&key, self.view) {
+            self.reads.push((key, false, revision));
+            return Ok(Some(object));
+        }
         let record = self.view.get(&key)?;
-        self.reads.insert((key.clone(), false), record.as_ref().map_or(0, |record| record.revision));
+        self.reads.push((key.clone(), false, record.as_ref().map_or(0, |record| record.revision)));
         let Some(record) = record else { return Ok(None) };
-        if let Some(object) = self.cache.get(&key, record.revision) {
+        if let Some(object) = self.cache.get(&key, record.revision, self.view) {
             return Ok(Some(object));
         }
         let plaintext = self.open(area.namespace, &key, &record.value)?;
         let object = Arc::new(make(&plaintext)?);
-        self.cache.put(&key, record.revision, Arc::clone(&object), DECODED_FACTOR * plaintext.len());
+        self.cache.put(&key, record.revision, self.view, Arc::clone(&object), DECODED_FACTOR * plaintext.len());
         Ok(Some(object))
+    }
+
+    /// As [`Store::get_cached`], for a record that is usually absent, which stands for the default and is remembered too.
+    pub fn get_cached_or_default<T, F>(&mut self, area: &Area, path: &[&str], make: F) -> Result<Arc<T>, Error>
+    where
+        T: Default + Send + Sync + 'static,
+        F: FnOnce(&[u8]) -> Result<T, Error>,
+    {
+        if let Some(object) = self.get_cached(area, path, make)? {
+            return Ok(object);
+        }
+        let (key, object) = (self.key(area, path), Arc::default());
+        if !self.writes.contains_key(&key) {
+            self.cache.put(&key, 0, self.view, Arc::clone(&object), 0);
+        }
+        Ok(object)
     }
 
     /// Whether a record is there.
     pub fn contains(&mut self, area: &Area, path: &[&str]) -> Result<bool, Error> {
-        let key = area.key(path);
+        let key = self.key(area, path);
         if let Some(write) = self.writes.get(&key) {
             return Ok(matches!(write, Write::Put { .. }));
         }
         let revision = self.view.get(&key)?.map_or(0, |record| record.revision);
-        self.reads.insert((key, false), revision);
+        self.reads.push((key, false, revision));
         Ok(revision != 0)
     }
 
     /// The revision of a record as the view holds it; 0 if absent.
     pub fn revision(&mut self, area: &Area, path: &[&str]) -> Result<u64, Error> {
-        let key = area.key(path);
+        let key = self.key(area, path);
         let revision = self.view.get(&key)?.map_or(0, |record| record.revision);
-        self.reads.insert((key, false), revision);
+        self.reads.push((key, false, revision));
         Ok(revision)
     }
 
@@ -266,20 +302,20 @@ impl<'a> Store<'a> {
         if path.iter().any(|segment| segment.len() > MAX_SEGMENT_BYTES) {
             return Err(Error::invalid(format!("a name in the path is longer than {MAX_SEGMENT_BYTES} bytes")));
         }
-        self.write(area.key(path), Write::Put { namespace: area.namespace, plaintext, is_open: false });
+        self.write(self.key(area, path), Write::Put { namespace: area.namespace, plaintext, is_open: false });
         Ok(())
     }
 
     /// Deletes a record; absent is as good.
     pub fn delete(&mut self, area: &Area, path: &[&str]) {
-        self.write(area.key(path), Write::Delete);
+        self.write(self.key(area, path), Write::Delete);
     }
 
     /// A record outside the barrier.
     pub fn get_open(&mut self, name: &str) -> Result<Option<Bytes>, Error> {
         let key = open_key(name);
         let record = self.view.get(&key)?;
-        self.reads.insert((key, false), record.as_ref().map_or(0, |record| record.revision));
+        self.reads.push((key, false, record.as_ref().map_or(0, |record| record.revision)));
         Ok(record.map(|record| record.value))
     }
 
@@ -296,21 +332,21 @@ impl<'a> Store<'a> {
 
     /// How many names a directory holds.
     pub fn count(&mut self, area: &Area, path: &[&str]) -> Result<u64, Error> {
-        let key = area.key(path);
+        let key = self.key(area, path);
         let directory = self.view.directory(&key)?;
-        self.reads.insert((key, true), directory.revision);
+        self.reads.push((key, true, directory.revision));
         Ok(directory.count)
     }
 
     /// All names of a directory, sorted. The sorted list is kept under the directory's revision.
     pub fn list(&mut self, area: &Area, path: &[&str]) -> Result<Arc<Vec<Name>>, Error> {
-        let key = area.key(path);
+        let key = self.key(area, path);
         let directory = self.view.directory(&key)?;
-        self.reads.insert((key.clone(), true), directory.revision);
+        self.reads.push((key.clone(), true, directory.revision));
         if directory.count == 0 {
             return Ok(Arc::default());
         }
-        if let Some(names) = self.cache.get::<Vec<Name>>(&key, directory.revision) {
+        if let Some(names) = self.cache.get::<Vec<Name>>(&key, directory.revision, self.view) {
             return Ok(names);
         }
         let mut names = Vec::with_capacity(usize::try_from(directory.count).unwrap_or(0).min(1 << 20));
@@ -328,7 +364,7 @@ impl<'a> Store<'a> {
         names.sort_unstable();
         let bytes = names.iter().map(|name| size_of::<Name>() + name.name.capacity()).sum();
         let names = Arc::new(names);
-        self.cache.put(&key, directory.revision, Arc::clone(&names), bytes);
+        self.cache.put(&key, directory.revision, self.view, Arc::clone(&names), bytes);
         Ok(names)
     }
 
@@ -345,7 +381,7 @@ impl<'a> Store<'a> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Name>, Error> {
-        let key = area.key(path);
+        let key = self.key(area, path);
         let after = after.map(|name| area.names.encrypt(name, &key));
         let page = self.view.names(&key, after.as_deref(), limit)?;
         page.iter().map(|name| self.open_name(area, &key, name)).collect()
@@ -353,7 +389,7 @@ impl<'a> Store<'a> {
 
     /// Whether the view holds a record, not a guard: for work in the background.
     pub fn holds(&self, area: &Area, path: &[&str]) -> Result<bool, Error> {
-        Ok(self.view.get(&area.key(path))?.is_some())
+        Ok(self.view.get(&self.key(area, path))?.is_some())
     }
 
     fn open_name(&self, area: &Area, parent: &[u8], name: &conclave_batch::Name) -> Result<Name, Error> {
@@ -375,6 +411,9 @@ impl<'a> Store<'a> {
             let message = format!("the request changes {} records, at most {MAX_OPS} at once", self.writes.len());
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
+        // One point in time has one revision of a key.
+        self.reads.sort_unstable();
+        self.reads.dedup();
         if self.reads.len() > MAX_GUARDS {
             let message = format!(
                 "the request changes something and depends on {} records, at most {MAX_GUARDS} at once; ask for less",
@@ -395,7 +434,7 @@ impl<'a> Store<'a> {
             };
             ops.push(Op { key: key.clone(), value });
         }
-        let guard = |((key, is_directory), revision)| Guard { key, is_directory, revision };
+        let guard = |(key, is_directory, revision)| Guard { key, is_directory, revision };
         let batch = Batch {
             id: Bytes::copy_from_slice(&id),
             epoch: context.epoch,

@@ -112,6 +112,14 @@ impl View for TestTable {
         self.view.index()
     }
 
+    fn lineage(&self) -> u64 {
+        self.view.lineage()
+    }
+
+    fn may_have_changed(&self, key: &[u8], since: u64) -> bool {
+        self.view.may_have_changed(key, since)
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {
         self.view.get(key)
     }

@@ -21,6 +21,14 @@ impl View for Timed {
         self.0.index()
     }
 
+    fn lineage(&self) -> u64 {
+        self.0.lineage()
+    }
+
+    fn may_have_changed(&self, key: &[u8], since: u64) -> bool {
+        self.0.may_have_changed(key, since)
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {
         let started = Instant::now();
         let record = self.0.get(key);

@@ -2,7 +2,7 @@
 //!
 //! Mounts come and go, so the number of series has a limit; what comes after it is counted under `other`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,26 +16,43 @@ use crate::config::limits::ROUTE_METRICS;
 /// What every one of them says of itself.
 pub(super) const HELP: &str = "Time of requests of one operation to one mount, in milliseconds";
 
-/// All series, by name.
+/// All series.
 #[derive(Default)]
-pub(super) struct Routes(RwLock<BTreeMap<String, Arc<Summary>>>);
+pub(super) struct Routes(RwLock<Series>);
+
+#[derive(Default)]
+struct Series {
+    by_name: BTreeMap<String, Arc<Summary>>,
+    /// The same by operation and mount, so that counting makes no name.
+    by_mount: BTreeMap<&'static str, HashMap<String, Arc<Summary>>>,
+}
 
 impl Routes {
-    pub(super) fn observe(&self, operation: &str, mount: &str, time: Duration) {
-        let name = name(operation, mount);
-        let known = self.0.read().get(&name).cloned();
-        known.unwrap_or_else(|| self.make(name, operation)).observe(time);
-    }
-
-    fn make(&self, name: String, operation: &str) -> Arc<Summary> {
-        let mut routes = self.0.write();
-        let is_full = routes.len() >= ROUTE_METRICS && !routes.contains_key(&name);
-        let name = if is_full { self::name(operation, "other") } else { name };
-        routes.entry(name).or_insert_with(|| Arc::new(Summary::new())).clone()
+    pub(super) fn observe(&self, operation: &'static str, mount: &str, time: Duration) {
+        if let Some(known) = self.0.read().by_mount.get(operation).and_then(|mounts| mounts.get(mount)) {
+            return known.observe(time);
+        }
+        self.0.write().make(operation, mount).observe(time);
     }
 
     pub(super) fn families(&self) -> Vec<MetricFamily> {
-        self.0.read().iter().map(|(name, summary)| family::summary(name, HELP, summary)).collect()
+        self.0.read().by_name.iter().map(|(name, summary)| family::summary(name, HELP, summary)).collect()
+    }
+}
+
+impl Series {
+    fn make(&mut self, operation: &'static str, mount: &str) -> Arc<Summary> {
+        let name = name(operation, mount);
+        if self.by_name.len() >= ROUTE_METRICS && !self.by_name.contains_key(&name) {
+            return self.by_name.entry(self::name(operation, "other")).or_default().clone();
+        }
+        let summary = self.by_name.entry(name).or_default().clone();
+        let mounts = self.by_mount.entry(operation).or_default();
+        // Two mounts may share a name, and mounts come and go.
+        if mounts.len() < ROUTE_METRICS {
+            mounts.insert(mount.to_owned(), Arc::clone(&summary));
+        }
+        summary
     }
 }
 

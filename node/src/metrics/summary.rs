@@ -28,6 +28,12 @@ pub(crate) struct Summary {
     recent: Mutex<Recent>,
 }
 
+impl Default for Summary {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Summary {
     pub(crate) const fn new() -> Self {
         Self {

@@ -40,6 +40,12 @@ pub struct ViewError(pub String);
 pub trait View: Send + Sync {
     /// Applied index of this point in time; 0 if nothing was applied.
     fn index(&self) -> u64;
+    /// Names the table within this process. One that was rewound or received is another table, so what was learnt from
+    /// an earlier one says nothing about it.
+    fn lineage(&self) -> u64;
+    /// Whether the value under a key may have been written or deleted behind an index of this table. If it says no, then
+    /// nothing happened to the key from there up to this view; it may say yes for no reason.
+    fn may_have_changed(&self, key: &[u8], since: u64) -> bool;
     /// The value under a key.
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError>;
     /// A directory's revision and count; the root directory is empty bytes.
@@ -51,6 +57,14 @@ pub trait View: Send + Sync {
 impl<V: View + ?Sized> View for Box<V> {
     fn index(&self) -> u64 {
         (**self).index()
+    }
+
+    fn lineage(&self) -> u64 {
+        (**self).lineage()
+    }
+
+    fn may_have_changed(&self, key: &[u8], since: u64) -> bool {
+        (**self).may_have_changed(key, since)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {

@@ -46,12 +46,14 @@ pub(crate) struct Application<'a, V> {
     pub(crate) draft: Draft<'a>,
     /// Changes of [`Partition::Meta`]; a point may be made and dropped in one call, so the last one counts.
     pub(crate) points: BTreeMap<Bytes, Option<Bytes>>,
+    /// Keys whose values were written or deleted.
+    pub(crate) written: Vec<Bytes>,
 }
 
 impl<'a, V: RowView> Application<'a, V> {
     pub(crate) fn new(state: State, view: &'a V, window: &'a Window) -> Self {
         let transaction = Transaction::new(view, state.segment());
-        Self { state, transaction, draft: Draft::new(window), points: BTreeMap::new() }
+        Self { state, transaction, draft: Draft::new(window), points: BTreeMap::new(), written: Vec::new() }
     }
 
     /// Applies one entry. An error leaves this whole call useless, and is never the entry's fault.
@@ -128,6 +130,7 @@ impl<'a, V: RowView> Application<'a, V> {
             (true, false) => value_vanished(&mut self.transaction, &key, index)?,
             _ => {}
         }
+        self.written.push(key.clone());
         self.transaction.set(Partition::Values, key, row)
     }
 

@@ -21,6 +21,7 @@ use super::format::{
 };
 use super::rows::{Change, Home, Partition, RowView, Rows};
 use super::snapshot::{Reading, Receiver};
+use super::touched::Touched;
 use super::window::Window;
 use super::{Applied, Contradiction, Export, Import, Table, TableError};
 use crate::log::Entry;
@@ -45,6 +46,8 @@ pub(crate) struct Inner<H: Home> {
 pub(crate) struct Writer<R> {
     pub(crate) rows: Arc<R>,
     pub(crate) state: State,
+    /// When keys of these rows were last written.
+    pub(crate) touched: Arc<Touched>,
     /// Where the last search for garbage ended, so that the next one does not walk over what is removed already.
     pub(crate) garbage_after: Option<Bytes>,
     /// Set by a write that failed: what is on disk is then unknown.
@@ -54,6 +57,7 @@ pub(crate) struct Writer<R> {
 /// What readers see.
 pub(crate) struct Published<V> {
     pub(crate) view: V,
+    pub(crate) touched: Arc<Touched>,
     pub(crate) applied: Applied,
     pub(crate) rewind: u64,
     pub(crate) points: BTreeMap<u64, [u8; 32]>,
@@ -64,7 +68,7 @@ impl<H: Home> RevisionedTable<H> {
     /// Takes rows as they are on disk. A table that was being rewound is brought to the end of that first.
     pub(crate) fn start(home: H, rows: Arc<H::Rows>) -> Result<Self, TableError> {
         let loaded = load(rows.as_ref())?;
-        let writer = Writer { rows, state: loaded.state, garbage_after: None, has_failed: false };
+        let writer = Writer::new(rows, loaded.state);
         let published = RwLock::new(Arc::new(published(&writer)));
         let inner = Inner { home, writer: Mutex::new(writer), window: RwLock::new(loaded.window), published };
         Ok(Self { inner: Arc::new(inner) })
@@ -120,7 +124,7 @@ impl<H: Home> Table for RevisionedTable<H> {
         let outcomes = entries.iter().map(|entry| application.entry(entry)).collect::<Result<Vec<_>, _>>()?;
         application.settle()?;
         let mut changes: Vec<Change> = application.point_changes().collect();
-        let Application { state, transaction, draft, .. } = application;
+        let Application { state, transaction, draft, written, .. } = application;
         let (garbage, searched) = writer.garbage(&before.view, transaction.undo_count())?;
         changes.extend(transaction.into_changes());
         changes.extend(garbage.iter().map(|key| Change { partition: Partition::Undo, key: key.clone(), row: None }));
@@ -129,6 +133,7 @@ impl<H: Home> Table for RevisionedTable<H> {
         drop(window);
         writer.write(changes)?;
         writer.state = state;
+        written.iter().for_each(|key| writer.touched.mark(key, writer.last_index()));
         writer.garbage_after = searched;
         self.inner.window.write().extend(added, writer.last_index());
         self.inner.publish(&writer);
@@ -188,7 +193,7 @@ impl<H: Home> Inner<H> {
     /// Shows readers another set of rows.
     pub(crate) fn replace(&self, writer: &mut Writer<H::Rows>, rows: Arc<H::Rows>) -> Result<Applied, TableError> {
         let loaded = load(rows.as_ref()).inspect_err(|_| writer.has_failed = true)?;
-        *writer = Writer { rows, state: loaded.state, garbage_after: None, has_failed: false };
+        *writer = Writer::new(rows, loaded.state);
         *self.window.write() = loaded.window;
         self.publish(writer);
         Ok(writer.state.applied.clone())
@@ -196,6 +201,10 @@ impl<H: Home> Inner<H> {
 }
 
 impl<R: Rows> Writer<R> {
+    fn new(rows: Arc<R>, state: State) -> Self {
+        Self { rows, state, touched: Arc::new(Touched::new()), garbage_after: None, has_failed: false }
+    }
+
     /// Refuses everything after a failed write.
     pub(crate) fn check(&self) -> Result<(), TableError> {
         if self.has_failed {
@@ -247,6 +256,14 @@ impl<V: RowView> View for TableView<V> {
         index_of(&self.published.applied)
     }
 
+    fn lineage(&self) -> u64 {
+        self.published.touched.lineage()
+    }
+
+    fn may_have_changed(&self, key: &[u8], since: u64) -> bool {
+        self.published.touched.is_behind(key, since)
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {
         Ok(self.published.view.get(Partition::Values, key)?.map(|row| read_value(&row)).transpose()?)
     }
@@ -280,6 +297,7 @@ fn published<R: Rows>(writer: &Writer<R>) -> Published<R::View> {
     let State { applied, rewind, points, contradiction, .. } = &writer.state;
     Published {
         view: writer.rows.view(),
+        touched: Arc::clone(&writer.touched),
         applied: applied.clone(),
         rewind: *rewind,
         points: points.clone(),

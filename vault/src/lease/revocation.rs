@@ -56,7 +56,7 @@ impl Revocations {
     /// Reads them.
     pub fn load(store: &mut Store<'_>) -> Result<Arc<Self>, Error> {
         let system = store.system();
-        Ok(store.get_cached(&system, PLACE, decode::<Self>)?.unwrap_or_default())
+        store.get_cached_or_default(&system, PLACE, decode::<Self>)
     }
 
     /// The generation of what is given now.

@@ -124,13 +124,13 @@ pub fn acl_of(store: &mut Store<'_>, token: &Token, now: Time) -> Result<Arc<Acl
     }
     let key = Bytes::from(key);
     let is_valid = |acl: &Arc<Acl>| acl.valid_until().is_none_or(|until| now < until);
-    if let Some(acl) = store.cache().get::<Acl>(&key, 0).filter(is_valid) {
+    if let Some(acl) = store.cache().derived::<Acl>(&key).filter(is_valid) {
         return Ok(acl);
     }
     let acl = Arc::new(Acl::new(policies.iter().map(|parsed| &parsed.policy), &TemplateValues::default(), now));
     // The rules are shared with the parsed policies; the tables over them are the list's own.
     let bytes = policies.iter().map(|parsed| parsed.text_bytes).sum();
-    store.cache().put(&key, 0, Arc::clone(&acl), bytes);
+    store.cache().put_derived(&key, Arc::clone(&acl), bytes);
     Ok(acl)
 }
 
