@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use conclave_raft::Role;
-use conclave_vault::action::Action;
-use conclave_vault::core::Core;
-use conclave_vault::error::Error;
-use conclave_vault::reply::{Raw, Reply};
+use conclave_vault::{Action, Core, Error, Raw, Reply};
 use serde_json::{Map, Value, json};
 
 use crate::cluster::{join, membership, nodes};

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use conclave_vault::error::Error;
+use conclave_vault::Error;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -103,7 +103,7 @@ impl Audit {
     /// Has an entry written down. One device that did so is enough; the others do it in their own time.
     ///
     /// # Errors
-    /// [`conclave_vault::error::ErrorKind::Unavailable`] if none did in time.
+    /// [`conclave_vault::ErrorKind::Unavailable`] if none did in time.
     pub(crate) async fn record(&self, entry: Entry) -> Result<(), Error> {
         let written = timeout(self.time, self.hand_over(Arc::new(entry)).any(|end| std::future::ready(end.is_ok())));
         if written.await.unwrap_or(false) {

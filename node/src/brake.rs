@@ -8,8 +8,7 @@
 #[cfg(test)]
 mod dump;
 
-use conclave_vault::action::Action;
-use conclave_vault::errand::Errands;
+use conclave_vault::{Action, Errands};
 
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
@@ -51,8 +50,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use conclave_vault::path::CanonicalPath;
-    use conclave_vault::request::{Operation, Request};
+    use conclave_vault::{CanonicalPath, Operation, Request};
     use serde_json::Map;
     use tokio::time::Instant;
 

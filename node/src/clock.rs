@@ -5,7 +5,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use conclave_vault::time::Time;
+use conclave_vault::Time;
 use parking_lot::Mutex;
 
 /// The system's clock and when it was last found right.

@@ -9,7 +9,7 @@ pub(crate) mod unseal;
 
 use std::sync::Arc;
 
-use conclave_vault::request::Operation;
+use conclave_vault::Operation;
 use serde_json::Value;
 
 use crate::audit::Audit;
@@ -62,8 +62,7 @@ pub(crate) fn plain(status: u16, body: &Value) -> Outgoing {
 mod tests {
     use std::time::Duration;
 
-    use conclave_vault::path::CanonicalPath;
-    use conclave_vault::request::Request;
+    use conclave_vault::{CanonicalPath, Request};
     use serde_json::Map;
     use tokio::time::Instant;
 
@@ -99,7 +98,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn the_node_answers_what_the_table_says_that_it_answers_and_no_more() {
         let (app, _) = App::start_dev(Config::memory("127.0.0.1:0"), Some("root-of-test")).await.unwrap();
-        let paths: Vec<String> = conclave_vault::engines::before_unseal().collect();
+        let paths: Vec<String> = conclave_vault::before_unseal().collect();
         assert_eq!(paths.len(), 6);
         for path in &paths {
             assert!(app.endpoint.answer(&read(path)).await.is_some(), "{path}");

@@ -9,12 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use conclave_raft::{CallError, Peer};
-use conclave_vault::barrier::forward::Envelope;
-use conclave_vault::context::Random as _;
-use conclave_vault::core::Core;
-use conclave_vault::error::Error;
-use conclave_vault::path::CanonicalPath;
-use conclave_vault::request::{Operation, Request};
+use conclave_vault::{CanonicalPath, Core, Envelope, Error, Operation, Random as _, Request};
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::time::Instant;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conclave_vault::seal::init::Parameters;
+use conclave_vault::seal::Parameters;
 use zeroize::Zeroizing;
 
 use crate::app::App;
@@ -21,7 +21,7 @@ pub struct DevSecrets {
 impl App {
     /// Starts a dev server. `root_token` is its root token's id, if the caller wants a certain one.
     pub async fn start_dev(config: Config, root_token: Option<&str>) -> Result<(Arc<Self>, DevSecrets), StartError> {
-        let failed = |error: conclave_vault::error::Error| StartError::Dev(error.to_string());
+        let failed = |error: conclave_vault::Error| StartError::Dev(error.to_string());
         let app = Self::start(config).await?;
         let parameters = Parameters { shares: 1, threshold: 1 };
         let made = init::create_cluster(&app.seal, parameters, root_token, true).await.map_err(failed)?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use conclave_vault::request::Request;
+use conclave_vault::Request;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 

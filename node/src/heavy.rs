@@ -6,8 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use conclave_vault::errand::{Answer, Password};
-use conclave_vault::error::{Error, ErrorKind};
+use conclave_vault::{Answer, Error, ErrorKind, Password};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 

@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use conclave_vault::core::Core;
+use conclave_vault::Core;
 use subtle::ConstantTimeEq;
 
 /// Format of the text.

@@ -38,7 +38,7 @@ pub fn swap_warning(is_accepted: bool) -> Option<&'static str> {
 
 /// What to say if keys could not be locked into memory; `None` if all are.
 pub fn lock_warning() -> Option<&'static str> {
-    (!conclave_vault::barrier::locked::is_everything_locked()).then_some(
+    (!conclave_vault::is_everything_locked()).then_some(
         "the system does not lock pages of keys, so they may be written to swap; raise the limit of locked memory \
          (RLIMIT_MEMLOCK, with systemd LimitMEMLOCK=infinity), or turn swap off",
     )

@@ -13,13 +13,7 @@ use conclave_batch::Outcome;
 use conclave_raft::{Identity, ProposeError, Raft, ReadError, Role, Status};
 use conclave_storage::log::Log;
 use conclave_storage::table::Table;
-use conclave_vault::batch::Proposal;
-use conclave_vault::context::{Context, SystemTtl};
-use conclave_vault::core::Core;
-use conclave_vault::errand::Errands;
-use conclave_vault::error::{Error, ErrorKind};
-use conclave_vault::store::Store;
-use conclave_vault::time::Time;
+use conclave_vault::{Context, Core, Errands, Error, ErrorKind, Proposal, Store, SystemTtl, Time};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 

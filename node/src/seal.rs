@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_raft::Role;
-use conclave_vault::seal::ceremony::Ceremony;
+use conclave_vault::seal::Ceremony;
 use conclave_vault::seal::handover::{BootKey, Fingerprint};
 use parking_lot::Mutex;
 

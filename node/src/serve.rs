@@ -10,12 +10,7 @@ use std::time::Duration;
 use conclave_batch::Outcome;
 use conclave_raft::Role;
 use conclave_storage::table::Table;
-use conclave_vault::action::Action;
-use conclave_vault::core::{Core, Done, Plan};
-use conclave_vault::errand::{Answer, Errand, Errands};
-use conclave_vault::error::{Error, ErrorKind};
-use conclave_vault::reply::Reply;
-use conclave_vault::token;
+use conclave_vault::{Action, Answer, Core, Done, Errand, Errands, Error, ErrorKind, Plan, Reply, authenticate};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -283,7 +278,7 @@ impl Runner {
             let view = self.replica().table.view().map_err(|error| Error::internal(error.to_string()))?;
             let mut random = SystemRandomness::default();
             let context = self.replica().context(&mut random);
-            token::authenticate(&mut core.store(&view), &context, token, Some(client)).map(drop)
+            authenticate(&mut core.store(&view), &context, token, Some(client)).map(drop)
         };
         if check().is_ok() {
             return Ok(());

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 
-use conclave_vault::request::Request;
+use conclave_vault::Request;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as Fair, OwnedMutexGuard};
 

@@ -3,8 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use conclave_vault::context::Random;
-use conclave_vault::time::Time;
+use conclave_vault::{Random, Time};
 
 /// The operating system's randomness.
 pub(crate) struct SystemRandomness(SystemRandom);

@@ -11,17 +11,12 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use conclave_batch::{Outcome, View};
 use conclave_storage::log::{Entry, LogId, Payload};
 use conclave_storage::table::{DurableTable, Table};
-use conclave_vault::batch::Proposal;
-use conclave_vault::bootstrap::{self, First};
-use conclave_vault::context::{Context, Random, SystemTtl};
-use conclave_vault::core::Core;
-use conclave_vault::errand::Errands;
 use conclave_vault::members::MemberRecord;
-use conclave_vault::path::CanonicalPath;
-use conclave_vault::request::{Operation, Request};
-use conclave_vault::seal::init::{Parameters, initialize};
-use conclave_vault::task;
-use conclave_vault::time::Time;
+use conclave_vault::seal::{Parameters, initialize};
+use conclave_vault::{
+    CanonicalPath, Context, Core, Errands, NewCluster, Operation, Proposal, Random, Request, SystemTtl, Time,
+    first_batch, run_tasks,
+};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -78,8 +73,8 @@ impl Scene {
         scene.apply(vec![Payload::Blank]);
         let view = scene.view();
         let member = MemberRecord::default();
-        let first = First { open_records: made.records, member, root_token: Some("root"), dev_kv: false };
-        let first = bootstrap::first_batch(&scene.core, &mut context(&mut scene.random), &view, first).unwrap().0;
+        let first = NewCluster { open_records: made.records, member, root_token: Some("root"), dev_kv: false };
+        let first = first_batch(&scene.core, &mut context(&mut scene.random), &view, first).unwrap().0;
         scene.commit(vec![first]);
         scene.send("root", Operation::Update, "sys/auth/approle", json!({ "type": "approle" }));
         let role = json!({ "role_id": "ci", "bind_secret_id": false, "token_bound_cidrs": ["192.0.2.0/24"] });
@@ -190,7 +185,7 @@ impl Scene {
         let (before, mut most) = (resident_bytes(), 0);
         loop {
             let view = self.view();
-            let batch = task::run(&self.core, &mut context(&mut self.random), &view).unwrap();
+            let batch = run_tasks(&self.core, &mut context(&mut self.random), &view).unwrap();
             let Some(batch) = batch else { return most };
             self.commit(vec![batch]);
             most = most.max(resident_bytes().saturating_sub(before));

@@ -184,7 +184,7 @@ const OWNED: &[(&str, &[&str])] = &[
 fn engines(files: &BTreeMap<PathBuf, String>) -> Vec<String> {
     let folder = Path::new("vault/src/engines");
     let holds_engine = |(path, text): (&PathBuf, &String)| {
-        (path.parent() == Some(folder) && text.contains("pub static ENGINE: Engine"))
+        (path.parent() == Some(folder) && text.contains("static ENGINE: Engine"))
             .then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))?
     };
     files.iter().filter_map(holds_engine).collect()

@@ -15,23 +15,23 @@ use zeroize::Zeroizing;
 use crate::context::Random;
 use crate::time::Time;
 
-pub mod locked;
+pub(crate) mod locked;
 
-pub mod error;
-pub mod keyring;
-pub mod term;
+pub(crate) mod error;
+pub(crate) mod keyring;
+pub(crate) mod term;
 
-pub mod cipher;
-pub mod uses;
+pub(crate) mod cipher;
+pub(crate) mod uses;
 
-pub mod index;
-pub mod mount_keys;
-pub mod name;
+pub(crate) mod index;
+pub(crate) mod mount_keys;
+pub(crate) mod name;
 
-pub mod answer;
-pub mod forward;
-pub mod tag;
-pub mod token;
+pub(crate) mod answer;
+pub(crate) mod forward;
+pub(crate) mod tag;
+pub(crate) mod token;
 
 pub(crate) mod aead;
 pub(crate) mod derivation;
@@ -57,9 +57,9 @@ use term::Term;
 use uses::Reservation;
 
 /// A 256-bit key in locked memory.
-pub type Key32 = Secret<32>;
+pub(crate) type Key32 = Secret<32>;
 /// Identifies a cluster: 16 random bytes made at init, never changed, not even by a restore.
-pub type ClusterId = [u8; 16];
+pub(crate) type ClusterId = [u8; 16];
 
 /// What a rotation replaces as a whole, so that a request sees one keyring from start to end.
 struct State {
@@ -146,14 +146,10 @@ impl Barrier {
     }
 
     /// The keyring as it lies outside the barrier.
-    pub fn seal_keyring(&self, random: &mut dyn Random) -> Vec<u8> {
+    #[cfg(test)]
+    pub(crate) fn seal_keyring(&self, random: &mut dyn Random) -> Vec<u8> {
         let state = self.state();
         state.keyring.seal(&state.root, &self.cluster_id, random)
-    }
-
-    /// The keyring under a new root key, for the batch that replaces the root key.
-    pub(crate) fn seal_keyring_under(&self, root_key: &Key32, random: &mut dyn Random) -> Vec<u8> {
-        self.state().keyring.seal(root_key, &self.cluster_id, random)
     }
 
     /// A keyring with one more term than `sealed` has, sealed too, for the batch that rotates. `sealed` is the record that
@@ -175,15 +171,6 @@ impl Barrier {
     /// lost or changed a term. Returns the active term.
     pub fn load_keyring(&self, sealed: &[u8], index: u64) -> Result<u32, BarrierError> {
         let root = self.root_key();
-        self.install(root, sealed, index)
-    }
-
-    /// Installs a new root key together with the keyring that was sealed under it and applied at `index`.
-    pub fn adopt_root_key(&self, root_key: Key32, sealed: &[u8], index: u64) -> Result<u32, BarrierError> {
-        self.install(Arc::new(root_key), sealed, index)
-    }
-
-    fn install(&self, root: Arc<Key32>, sealed: &[u8], index: u64) -> Result<u32, BarrierError> {
         let loaded = Keyring::open(&root, &self.cluster_id, sealed)?;
         let mut guard = self.state.write();
         let keyring = guard.keyring.succeeded_by(loaded)?;

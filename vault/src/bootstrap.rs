@@ -15,7 +15,7 @@ use crate::policy::records;
 use crate::token;
 
 /// What a new cluster begins with.
-pub struct First<'a> {
+pub struct NewCluster<'a> {
     /// The records outside the barrier, by name.
     pub open_records: Vec<(&'static str, Vec<u8>)>,
     /// The node that begins.
@@ -34,7 +34,7 @@ pub fn first_batch<'a>(
     core: &'a Core,
     context: &mut Context<'a>,
     view: &'a dyn View,
-    first: First<'_>,
+    first: NewCluster<'_>,
 ) -> Result<(Proposal, String), Error> {
     let mut store = core.store(view);
     for (name, bytes) in first.open_records {
@@ -92,7 +92,7 @@ mod tests {
         let mut harness = Harness::new();
         let mut random = Seeded::new(2);
         let mut context = context(&mut random, harness.now);
-        let first = || First {
+        let first = || NewCluster {
             open_records: vec![("cluster", vec![1])],
             member: MemberRecord::default(),
             root_token: None,

@@ -17,11 +17,11 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache as Entries;
 
 /// Most bytes of all objects together, as their makers estimate them.
-pub const MAX_CACHE_BYTES: u64 = 128 * 1024 * 1024;
+pub(crate) const MAX_CACHE_BYTES: u64 = 128 * 1024 * 1024;
 /// Most bytes of paths and their encrypted keys together.
-pub const MAX_KEYS_BYTES: u64 = 16 * 1024 * 1024;
+pub(crate) const MAX_KEYS_BYTES: u64 = 16 * 1024 * 1024;
 /// Longest path that is kept with its key, in bytes.
-pub const MAX_KEPT_PATH_BYTES: usize = 1024;
+pub(crate) const MAX_KEPT_PATH_BYTES: usize = 1024;
 /// What the cache itself needs for an entry, in bytes, roughly.
 const ENTRY_BYTES: u64 = 128;
 /// Size that an object is expected to have, in bytes; only a start for the table's own size.

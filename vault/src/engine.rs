@@ -249,7 +249,7 @@ impl<'s> Call<'_, 's> {
 }
 
 /// A path and what its pattern captured.
-pub type Matched<'p> = (&'static Path, Captures<'p>);
+pub(crate) type Matched<'p> = (&'static Path, Captures<'p>);
 
 impl Engine {
     /// The path that answers.
@@ -264,7 +264,11 @@ impl Engine {
 }
 
 /// Runs the handler of a matched path.
-pub fn dispatch(call: &mut Call<'_, '_>, matched: Option<Matched<'_>>, operation: Operation) -> Result<Reply, Error> {
+pub(crate) fn dispatch(
+    call: &mut Call<'_, '_>,
+    matched: Option<Matched<'_>>,
+    operation: Operation,
+) -> Result<Reply, Error> {
     if operation == Operation::Help {
         return Ok(describe::help(call, matched.as_ref()));
     }

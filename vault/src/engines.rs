@@ -8,23 +8,23 @@ use serde_json::{Map, Value};
 use crate::engine::{Class, Engine};
 use crate::error::Error;
 
-pub mod kv1;
-pub mod kv2;
+pub(crate) mod kv1;
+pub(crate) mod kv2;
 
-pub mod documents;
-pub mod listing;
-pub mod login;
-pub mod terms;
+pub(crate) mod documents;
+pub(crate) mod listing;
+pub(crate) mod login;
+pub(crate) mod terms;
 
-pub mod approle;
-pub mod cubbyhole;
-pub mod identity;
-pub mod sys;
-pub mod token;
-pub mod userpass;
+pub(crate) mod approle;
+pub(crate) mod cubbyhole;
+pub(crate) mod identity;
+pub(crate) mod sys;
+pub(crate) mod token;
+pub(crate) mod userpass;
 
 #[cfg(test)]
-pub mod counter;
+pub(crate) mod counter;
 #[cfg(test)]
 mod reference;
 
@@ -41,7 +41,7 @@ static ENGINES: &[&Engine] = &[
 ];
 
 /// The engine of a kind. `options` are the mount's; `is_auth` says whether it is mounted below `auth/`.
-pub fn find(kind: &str, options: &Map<String, Value>, is_auth: bool) -> Option<&'static Engine> {
+pub(crate) fn find(kind: &str, options: &Map<String, Value>, is_auth: bool) -> Option<&'static Engine> {
     match kind {
         "kv" | "kv-v1" | "kv-v2" | "generic" if is_auth => return None,
         "kv-v1" | "generic" => return Some(&kv1::ENGINE),
@@ -59,7 +59,7 @@ pub fn find(kind: &str, options: &Map<String, Value>, is_auth: bool) -> Option<&
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::Invalid`] for options that contradict the kind.
-pub fn spelled(kind: &str, mut options: Map<String, Value>) -> Result<(&str, Map<String, Value>), Error> {
+pub(crate) fn spelled(kind: &str, mut options: Map<String, Value>) -> Result<(&str, Map<String, Value>), Error> {
     if !matches!(kind, "kv" | "kv-v1" | "kv-v2") {
         return Ok((kind, options));
     }
@@ -84,12 +84,12 @@ pub fn before_unseal() -> impl Iterator<Item = String> {
 }
 
 /// Whether a kind is one that users cannot mount.
-pub fn is_single(kind: &str) -> bool {
+pub(crate) fn is_single(kind: &str) -> bool {
     ENGINES.iter().any(|engine| engine.is_single && (engine.kind == kind || engine.aliases.contains(&kind)))
 }
 
 /// The kinds that users can mount, sorted.
-pub fn mountable(class: Class) -> Vec<&'static str> {
+pub(crate) fn mountable(class: Class) -> Vec<&'static str> {
     let listed = ENGINES.iter().filter(|engine| engine.class == class && !engine.is_single).map(|engine| engine.kind);
     let kv = (class == Class::Secret).then_some("kv");
     let mut kinds: Vec<_> = listed.chain(kv).collect();
@@ -98,7 +98,7 @@ pub fn mountable(class: Class) -> Vec<&'static str> {
 }
 
 /// Whether a mount of kind `kv` is asked to keep versions.
-pub fn is_second(options: &Map<String, Value>) -> bool {
+pub(crate) fn is_second(options: &Map<String, Value>) -> bool {
     matches!(options.get("version"), Some(Value::String(text)) if text == "2")
 }
 

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::reply::Reply;
 
 /// Most errands of one request.
-pub const MAX_ERRANDS: usize = 16;
+pub(crate) const MAX_ERRANDS: usize = 16;
 
 /// What the node is to do for a request.
 #[derive(Clone)]

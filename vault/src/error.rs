@@ -82,7 +82,7 @@ impl Error {
 }
 
 /// The form in which clients know errors that a mount's engine returned: `1 error occurred:` and a bullet.
-pub fn multi(message: &str) -> String {
+pub(crate) fn multi(message: &str) -> String {
     format!("1 error occurred:\n\t* {message}\n\n")
 }
 

@@ -12,9 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::field::typing::Decoded;
-pub use crate::field::typing::{
-    boolean, boolean_text, comma_list, duration, int, key_values, parse_duration, scalar_text,
-};
+pub use crate::field::typing::{boolean, boolean_text, parse_duration};
+pub(crate) use crate::field::typing::{comma_list, duration, int, key_values, scalar_text};
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

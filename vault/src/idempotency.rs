@@ -22,13 +22,13 @@ use crate::time::Time;
 use crate::token;
 
 /// How long a reply can be asked for again, in seconds.
-pub const KEEP_SECS: u64 = 1800;
+pub(crate) const KEEP_SECS: u64 = 1800;
 /// Longest idempotency key, in bytes.
 pub const MAX_KEY_BYTES: usize = 256;
 
 /// A reply that was given.
 #[derive(Clone, PartialEq, Message)]
-pub struct IdempotencyRecord {
+pub(crate) struct IdempotencyRecord {
     /// SHA-256 over operation, path, data and wrapping.
     #[prost(bytes = "vec", tag = "1")]
     pub request_digest: Vec<u8>,
@@ -63,7 +63,7 @@ fn name(store: &Store<'_>, request: &Request) -> Option<String> {
 }
 
 /// The record of an idempotency key is no longer kept, by its name.
-pub static EXPIRY: Reminder = Reminder {
+pub(crate) static EXPIRY: Reminder = Reminder {
     word: "idempotency",
     due: |store, context, name| {
         let system = store.system();
@@ -87,7 +87,11 @@ fn digest_of(request: &Request) -> Vec<u8> {
 }
 
 /// The reply that was given to the same login before, while its token is still good for something.
-pub fn replay_login(store: &mut Store<'_>, context: &Context<'_>, request: &Request) -> Result<Option<Reply>, Error> {
+pub(crate) fn replay_login(
+    store: &mut Store<'_>,
+    context: &Context<'_>,
+    request: &Request,
+) -> Result<Option<Reply>, Error> {
     let Some(reply) = replay(store, request, context.now, true)? else { return Ok(None) };
     let body = reply.raw.as_ref().map(|raw| raw.body.as_slice()).unwrap_or_default();
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -100,7 +104,12 @@ pub fn replay_login(store: &mut Store<'_>, context: &Context<'_>, request: &Requ
 }
 
 /// The reply that was given to the same request before. Without a valid token only one that ended its token is.
-pub fn replay(store: &mut Store<'_>, request: &Request, now: Time, has_token: bool) -> Result<Option<Reply>, Error> {
+pub(crate) fn replay(
+    store: &mut Store<'_>,
+    request: &Request,
+    now: Time,
+    has_token: bool,
+) -> Result<Option<Reply>, Error> {
     let Some(name) = name(store, request) else { return Ok(None) };
     let system = store.system();
     let Some(record) = store.get::<IdempotencyRecord>(&system, &["idempotency", &name])? else { return Ok(None) };
@@ -119,7 +128,7 @@ pub fn replay(store: &mut Store<'_>, request: &Request, now: Time, has_token: bo
 }
 
 /// Keeps the reply, if the request wrote something.
-pub fn record(call: &mut Call<'_, '_>, reply: &Reply) -> Result<(), Error> {
+pub(crate) fn record(call: &mut Call<'_, '_>, reply: &Reply) -> Result<(), Error> {
     if call.request.operation.is_read() || !call.store.has_writes() || reply.action.is_some() {
         return Ok(());
     }

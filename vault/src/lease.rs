@@ -8,7 +8,7 @@
 //! path ([`revocation`]), a mount that is gone from the mount table ends everything that it gave, and both are asked at
 //! each use of a token. The entries are removed later, some at a time ([`walk`]).
 
-pub mod revocation;
+pub(crate) mod revocation;
 pub(crate) mod walk;
 
 #[cfg(test)]
@@ -80,25 +80,25 @@ fn borrowed(path: &[String]) -> Vec<&str> {
 }
 
 /// Lets a lease be found by its path.
-pub fn add(store: &mut Store<'_>, origin: &Origin, name: &str) -> Result<(), Error> {
+pub(crate) fn add(store: &mut Store<'_>, origin: &Origin, name: &str) -> Result<(), Error> {
     let system = store.system();
     store.put(&system, &borrowed(&origin.place(name)), &LeaseRecord {})
 }
 
 /// Takes back [`add`]; absent is as good.
-pub fn remove(store: &mut Store<'_>, origin: &Origin, name: &str) {
+pub(crate) fn remove(store: &mut Store<'_>, origin: &Origin, name: &str) {
     let system = store.system();
     store.delete(&system, &borrowed(&origin.place(name)));
 }
 
 /// Whether anything may lie at a place or below it.
-pub fn is_any(store: &mut Store<'_>, origin: &Origin) -> Result<bool, Error> {
+pub(crate) fn is_any(store: &mut Store<'_>, origin: &Origin) -> Result<bool, Error> {
     let system = store.system();
     Ok(store.count(&system, &borrowed(&origin.directory()))? > 0)
 }
 
 /// All that lies below a full path, which ends with a slash or is empty: a part of one mount, or several whole mounts.
-pub fn below(mounts: &MountTable, prefix: &str) -> Vec<Origin> {
+pub(crate) fn below(mounts: &MountTable, prefix: &str) -> Vec<Origin> {
     let of_mount = |mount: &MountRecord| {
         if prefix.starts_with(&mount.path) {
             Some(Origin::new(mount, prefix))
@@ -110,7 +110,7 @@ pub fn below(mounts: &MountTable, prefix: &str) -> Vec<Origin> {
 }
 
 /// The names directly below a full path, sorted; those with a slash have more below them.
-pub fn list(store: &mut Store<'_>, mounts: &MountTable, prefix: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn list(store: &mut Store<'_>, mounts: &MountTable, prefix: &str) -> Result<Vec<String>, Error> {
     let mut keys = std::collections::BTreeSet::new();
     for mount in mounts.iter().map(|mount| &mount.record) {
         if prefix.starts_with(&mount.path) {

@@ -2,48 +2,90 @@
 //! reply and a guarded batch.
 //!
 //! Knows keys and plaintext. Does no IO, reads no clock, draws no randomness of its own and runs no task: time and
-//! randomness come with each call's [`context::Context`], the store through [`conclave_batch::View`], and what must happen
-//! outside is handed back as an [`action::Action`].
+//! randomness come with each call's [`Context`], the store through [`conclave_batch::View`], and what must happen
+//! outside is handed back as an [`Action`] or an [`Errand`].
+//!
+//! Read in this order: `core` is a request's way, `engine` what answers it, `store` what it reads and writes; `barrier`
+//! and [`seal`] are the keys, `task` is what no request waits for. A module is public only where its name belongs to its
+//! functions, as in `members::load`; all else that a node needs is listed here.
 
-pub mod core;
+mod core;
 
-pub mod action;
-pub mod context;
-pub mod errand;
-pub mod error;
-pub mod path;
-pub mod reply;
-pub mod request;
-pub mod time;
-pub mod trail;
+mod action;
+mod context;
+mod errand;
+mod error;
+mod path;
+mod reply;
+mod request;
+mod time;
+mod trail;
 
-pub mod batch;
-pub mod cache;
-pub mod store;
+mod batch;
+mod cache;
+mod store;
 
-pub mod bootstrap;
+mod bootstrap;
 mod describe;
-pub mod engine;
-pub mod engines;
-pub mod field;
+mod engine;
+mod engines;
+mod field;
 pub mod hcl;
-pub mod idempotency;
-pub mod json;
-pub mod lease;
-pub mod lockout;
+mod idempotency;
+mod json;
+mod lease;
+mod lockout;
 pub mod members;
-pub mod mount;
-pub mod pattern;
+mod mount;
+mod pattern;
 mod printable;
-pub mod rotation;
+mod rotation;
 
-pub mod policy;
-pub mod task;
-pub mod token;
-pub mod wrapping;
+mod policy;
+mod task;
+mod token;
+mod wrapping;
 
-pub mod barrier;
+mod barrier;
 pub mod seal;
+
+// A request and how it ends.
+pub use crate::core::{Core, Done, Plan};
+pub use action::Action;
+pub use batch::Proposal;
+pub use context::{Context, Random, SystemTtl};
+pub use engines::before_unseal;
+pub use errand::{Answer, Errand, Errands, Password};
+pub use error::{Error, ErrorKind};
+pub use path::CanonicalPath;
+pub use reply::{Raw, Reply};
+pub use request::{Operation, Request};
+pub use time::Time;
+pub use trail::Trail;
+
+// What an engine or auth method is made of; see `docs/adding-an-engine.md`.
+pub use engine::{Access, Call, Class, Effect, Engine, Exists, Handler, Life, Path, Work};
+pub use field::{Field, Fields, Kind, field};
+pub use task::tree::delete_below;
+
+// The store, and what the node itself reads and writes there.
+pub use bootstrap::{NewCluster, first_batch};
+pub use rotation::{rotate_term, rotate_term_if_due};
+pub use store::{Store, open_key};
+pub use task::run_tasks;
+pub use token::authenticate;
+
+// The keys of an unsealed node.
+pub use barrier::Barrier;
+pub use barrier::forward::Envelope;
+pub use barrier::locked::is_everything_locked;
+pub use barrier::tag::Era;
+
+// How clients and operators spell values: HTTP and the configuration read them by the same rules.
+pub use field::{boolean, boolean_text, parse_duration};
+pub use idempotency::MAX_KEY_BYTES as MAX_IDEMPOTENCY_KEY_BYTES;
+pub use json::parse_object;
+pub use token::cidr::Cidr;
 
 #[cfg(test)]
 pub(crate) mod testing;

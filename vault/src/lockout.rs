@@ -19,7 +19,7 @@ use crate::task::calendar::{self, Reminder};
 use crate::time::Time;
 
 /// Nothing depends on a count any more, by its mount and the hash of the user's name.
-pub static EXPIRY: Reminder = Reminder { word: "lockout", due: expire };
+pub(crate) static EXPIRY: Reminder = Reminder { word: "lockout", due: expire };
 /// Directory of the counts in a mount's area. No engine has one of this name.
 const FOLDER: &str = "lockout";
 /// Attempts before a user is locked out, if the mount says nothing.
@@ -28,9 +28,9 @@ const THRESHOLD: u64 = 5;
 /// nothing; in seconds.
 const USUAL_SECS: u64 = 15 * 60;
 /// Most attempts that a mount can ask for. Each is a write.
-pub const MAX_THRESHOLD: i64 = 1000;
+pub(crate) const MAX_THRESHOLD: i64 = 1000;
 /// Longest time of a lockout and of a count, in seconds.
-pub const MAX_SECS: u64 = 365 * 24 * 3600;
+pub(crate) const MAX_SECS: u64 = 365 * 24 * 3600;
 
 /// The count of one user.
 #[derive(Clone, PartialEq, Message)]
@@ -107,7 +107,7 @@ impl Place {
 ///
 /// # Errors
 /// [`ErrorKind::Denied`] if so.
-pub fn check(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
+pub(crate) fn check(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
     let mount = call.mount.clone();
     let Some(rules) = Rules::of(&mount) else { return Ok(()) };
     let record = call.store.get::<LockoutRecord>(&mount.area, &Place::new(&mount, user).path())?;
@@ -118,7 +118,7 @@ pub fn check(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
 }
 
 /// Counts a wrong password of a user that exists and is not locked out. The count stays although the login is refused.
-pub fn count(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
+pub(crate) fn count(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
     let (mount, now) = (call.mount.clone(), call.context.now);
     let Some(rules) = Rules::of(&mount) else { return Ok(()) };
     let place = Place::new(&mount, user);
@@ -137,7 +137,7 @@ pub fn count(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
 }
 
 /// Forgets a user's wrong attempts: after a right password, or because an operator says so.
-pub fn forget(store: &mut Store<'_>, mount: &Mount, user: &str) -> Result<(), Error> {
+pub(crate) fn forget(store: &mut Store<'_>, mount: &Mount, user: &str) -> Result<(), Error> {
     let place = Place::new(mount, user);
     if let Some(record) = store.get::<LockoutRecord>(&mount.area, &place.path())? {
         store.delete(&mount.area, &place.path());
@@ -148,7 +148,7 @@ pub fn forget(store: &mut Store<'_>, mount: &Mount, user: &str) -> Result<(), Er
 }
 
 /// The users of a mount that are locked out, sorted; at most `limit` of them.
-pub fn locked(store: &mut Store<'_>, mount: &Mount, now: Time, limit: usize) -> Result<Vec<String>, Error> {
+pub(crate) fn locked(store: &mut Store<'_>, mount: &Mount, now: Time, limit: usize) -> Result<Vec<String>, Error> {
     let Some(rules) = Rules::of(mount) else { return Ok(Vec::new()) };
     let mut users = Vec::new();
     for name in store.list(&mount.area, &[FOLDER])?.iter() {
@@ -176,7 +176,7 @@ fn expire<'s>(store: &mut Store<'s>, context: &mut Context<'s>, name: &str) -> R
 }
 
 /// Checks a threshold that was sent.
-pub fn checked_threshold(value: Option<i64>) -> Result<i64, Error> {
+pub(crate) fn checked_threshold(value: Option<i64>) -> Result<i64, Error> {
     value.filter(|count| (0..=MAX_THRESHOLD).contains(count)).ok_or_else(|| {
         Error::invalid(format!(
             "lockout_threshold must be a whole number, at most {MAX_THRESHOLD}; lockout_disable turns lockout off"
@@ -185,7 +185,7 @@ pub fn checked_threshold(value: Option<i64>) -> Result<i64, Error> {
 }
 
 /// The setting's value as a mount shows it.
-pub fn shown(threshold: i64, lock_secs: u64, reset_secs: u64, is_disabled: bool) -> Value {
+pub(crate) fn shown(threshold: i64, lock_secs: u64, reset_secs: u64, is_disabled: bool) -> Value {
     serde_json::json!({
         "user_lockout_counter_reset_duration": reset_secs,
         "user_lockout_disable": is_disabled,

@@ -3,7 +3,7 @@
 //! One record per namespace holds all mounts. It is read by every request and so guarded by every write: unmounting is
 //! one edit of this record, and no write of an engine can slip in behind it.
 
-pub mod upkeep;
+pub(crate) mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Drop for MountRecord {
 /// The table as it is stored.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub struct MountTableRecord {
+pub(crate) struct MountTableRecord {
     /// All mounts of the namespace.
     #[prost(message, repeated, tag = "1")]
     pub mounts: Vec<MountRecord>,
@@ -130,7 +130,7 @@ impl Mount {
 }
 
 /// All mounts of a namespace, sorted by path.
-pub struct MountTable {
+pub(crate) struct MountTable {
     mounts: Vec<Arc<Mount>>,
     /// Places in `mounts`, by id.
     places: HashMap<Vec<u8>, usize>,
@@ -138,7 +138,7 @@ pub struct MountTable {
 
 impl MountTable {
     /// Reads the table.
-    pub fn load(store: &mut Store<'_>) -> Result<Arc<Self>, Error> {
+    pub(crate) fn load(store: &mut Store<'_>) -> Result<Arc<Self>, Error> {
         let system = store.system();
         let table = store.get_cached(&system, TABLE, |bytes| Self::new(decode::<MountTableRecord>(bytes)?))?;
         table.ok_or_else(|| Error::internal("there is no mount table"))
@@ -153,18 +153,18 @@ impl MountTable {
     }
 
     /// Writes the table.
-    pub fn save(store: &mut Store<'_>, mounts: Vec<MountRecord>) -> Result<(), Error> {
+    pub(crate) fn save(store: &mut Store<'_>, mounts: Vec<MountRecord>) -> Result<(), Error> {
         let system = store.system();
         store.put(&system, TABLE, &MountTableRecord { mounts })
     }
 
     /// All mounts, sorted by path.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Mount>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Mount>> {
         self.mounts.iter()
     }
 
     /// The stored form, for an edit.
-    pub fn records(&self) -> Vec<MountRecord> {
+    pub(crate) fn records(&self) -> Vec<MountRecord> {
         let stored = |mount: &Arc<Mount>| {
             let mut record = mount.record.clone();
             record.keys = mount.keys.to_bytes().to_vec();
@@ -174,17 +174,17 @@ impl MountTable {
     }
 
     /// The mount at exactly this path (with its slash).
-    pub fn at(&self, path: &str) -> Option<&Arc<Mount>> {
+    pub(crate) fn at(&self, path: &str) -> Option<&Arc<Mount>> {
         self.mounts.binary_search_by(|mount| mount.record.path.as_str().cmp(path)).ok().map(|index| &self.mounts[index])
     }
 
     /// The mount with an id, wherever it is mounted.
-    pub fn by_id(&self, id: &[u8]) -> Option<&Arc<Mount>> {
+    pub(crate) fn by_id(&self, id: &[u8]) -> Option<&Arc<Mount>> {
         self.places.get(id).map(|place| &self.mounts[*place])
     }
 
     /// The mount that answers a path: the longest prefix. A list of the mount's root may lack the slash.
-    pub fn route(&self, path: &str) -> Option<&Arc<Mount>> {
+    pub(crate) fn route(&self, path: &str) -> Option<&Arc<Mount>> {
         let is_below = |mount: &&Arc<Mount>| {
             path.starts_with(&mount.record.path) || mount.record.path.strip_suffix('/').is_some_and(|root| root == path)
         };
@@ -192,13 +192,13 @@ impl MountTable {
     }
 
     /// A mount that lies above or below a path, so that nothing can be mounted there.
-    pub fn conflict(&self, path: &str) -> Option<&Arc<Mount>> {
+    pub(crate) fn conflict(&self, path: &str) -> Option<&Arc<Mount>> {
         self.mounts.iter().find(|mount| mount.record.path.starts_with(path) || path.starts_with(&mount.record.path))
     }
 }
 
 /// A new mount's record with fresh ids and keys.
-pub fn new_record(context: &mut Context<'_>, path: &str, kind: &str, description: &str) -> MountRecord {
+pub(crate) fn new_record(context: &mut Context<'_>, path: &str, kind: &str, description: &str) -> MountRecord {
     let suffix = hex::encode(context.bytes::<4>());
     let class = if class_of(path) == Class::Auth { "auth_" } else { "" };
     let mut record = MountRecord::default();
@@ -213,7 +213,7 @@ pub fn new_record(context: &mut Context<'_>, path: &str, kind: &str, description
 }
 
 /// The mounts that every namespace has from the start.
-pub fn initial(context: &mut Context<'_>) -> Vec<MountRecord> {
+pub(crate) fn initial(context: &mut Context<'_>) -> Vec<MountRecord> {
     let mut system = new_record(context, "sys/", "system", "system endpoints used for control, policy and debugging");
     system.seal_wrap = true;
     system.config_json = json!({ "passthrough_request_headers": ["Accept"] }).to_string();
@@ -226,11 +226,11 @@ pub fn initial(context: &mut Context<'_>) -> Vec<MountRecord> {
 }
 
 /// Whether a mount of this class may be made or removed by users.
-pub fn is_fixed(path: &str) -> bool {
+pub(crate) fn is_fixed(path: &str) -> bool {
     matches!(path, "sys/" | "identity/" | "cubbyhole/" | "auth/token/")
 }
 
 /// The class that a path belongs to.
-pub fn class_of(path: &str) -> Class {
+pub(crate) fn class_of(path: &str) -> Class {
     if path.starts_with("auth/") { Class::Auth } else { Class::Secret }
 }

@@ -6,9 +6,9 @@
 use std::fmt;
 
 /// Longest path, in bytes.
-pub const MAX_PATH_BYTES: usize = 4096;
+pub(crate) const MAX_PATH_BYTES: usize = 4096;
 /// Most segments of a path.
-pub const MAX_PATH_SEGMENTS: usize = 48;
+pub(crate) const MAX_PATH_SEGMENTS: usize = 48;
 
 /// Why a path is refused. The messages are for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,10 +7,10 @@
 use std::borrow::Cow;
 
 /// What a pattern captured: names and the parts of the path they stand for.
-pub type Captures<'p> = Vec<(&'static str, &'p str)>;
+pub(crate) type Captures<'p> = Vec<(&'static str, &'p str)>;
 
 /// Matches a path below a mount; `None` if it does not fit.
-pub fn matches<'p>(pattern: &'static str, path: &'p str) -> Option<Captures<'p>> {
+pub(crate) fn matches<'p>(pattern: &'static str, path: &'p str) -> Option<Captures<'p>> {
     let mut captures = Captures::new();
     let (pattern, path) = match pattern.strip_suffix("/?") {
         Some(pattern) => (pattern, path.strip_suffix('/').unwrap_or(path)),
@@ -48,7 +48,7 @@ pub fn matches<'p>(pattern: &'static str, path: &'p str) -> Option<Captures<'p>>
 }
 
 /// Puts captured values, perhaps spelled anew, back into the path that [`matches`] took apart.
-pub fn fill(pattern: &str, captures: &[(&'static str, Cow<'_, str>)], path: &str) -> String {
+pub(crate) fn fill(pattern: &str, captures: &[(&'static str, Cow<'_, str>)], path: &str) -> String {
     let (pattern, end) = match pattern.strip_suffix("/?") {
         Some(pattern) if path.ends_with('/') => (pattern, "/"),
         Some(pattern) => (pattern, ""),

@@ -8,19 +8,19 @@
 //! a wide deny does not narrow a closer allow. And a deny matches whatever the case of the request's letters, an allow
 //! does not.
 
-pub mod acl;
-pub mod parse;
+pub(crate) mod acl;
+pub(crate) mod parse;
 
-pub mod capability;
-pub mod filter;
-pub mod grant;
-pub mod parameters;
-pub mod pattern;
-pub mod template;
+pub(crate) mod capability;
+pub(crate) mod filter;
+pub(crate) mod grant;
+pub(crate) mod parameters;
+pub(crate) mod pattern;
+pub(crate) mod template;
 
-pub mod builtin;
-pub mod name;
-pub mod records;
+pub(crate) mod builtin;
+pub(crate) mod name;
+pub(crate) mod records;
 pub(crate) mod shown;
 
 #[cfg(test)]
@@ -37,8 +37,6 @@ use crate::time::Time;
 #[derive(Clone, Debug)]
 pub struct Policy {
     name: Arc<str>,
-    /// Path of the namespace that owns it, with a slash at the end; empty is the root namespace.
-    namespace: Arc<str>,
     rules: Arc<[PathRule]>,
     /// Only [`builtin::root`] sets it: no document and no name can.
     is_root: bool,
@@ -64,7 +62,7 @@ enum Place {
 
 impl Policy {
     fn new(rules: Vec<PathRule>) -> Self {
-        Self { name: Arc::from(""), namespace: Arc::from(""), rules: rules.into(), is_root: false }
+        Self { name: Arc::from(""), rules: rules.into(), is_root: false }
     }
 
     /// The same policy under a name, which decisions report.
@@ -72,24 +70,5 @@ impl Policy {
     pub fn named(mut self, name: &str) -> Self {
         self.name = Arc::from(name);
         self
-    }
-
-    /// The same policy owned by a namespace: every path of it is then below that namespace. Empty is the root
-    /// namespace.
-    #[must_use]
-    pub fn within(mut self, namespace: &str) -> Self {
-        let has_end = namespace.is_empty() || namespace.ends_with('/');
-        self.namespace = if has_end { Arc::from(namespace) } else { Arc::from(format!("{namespace}/")) };
-        self
-    }
-
-    /// The name given by [`Policy::named`]; empty before.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Number of path blocks.
-    pub fn rule_count(&self) -> usize {
-        self.rules.len()
     }
 }

@@ -20,11 +20,11 @@ const SETTINGS: &[&str] = &["core", "rotation"];
 /// Where each node's reservations lie in the system area.
 const USES: &[&str] = &["core", "uses"];
 /// Shortest interval between rotations by time, in seconds.
-pub const MIN_INTERVAL_SECS: u64 = 24 * 3600;
+pub(crate) const MIN_INTERVAL_SECS: u64 = 24 * 3600;
 
 /// When a term rotates by itself.
 #[derive(Clone, PartialEq, Message)]
-pub struct RotationSettings {
+pub(crate) struct RotationSettings {
     /// Encryptions after which it does; 0 is [`DEFAULT_ROTATION_LIMIT`].
     #[prost(uint64, tag = "1")]
     pub max_operations: u64,
@@ -38,7 +38,7 @@ pub struct RotationSettings {
 
 impl RotationSettings {
     /// Encryptions after which a term rotates.
-    pub fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         if self.max_operations == 0 { DEFAULT_ROTATION_LIMIT } else { self.max_operations }
     }
 
@@ -52,19 +52,19 @@ impl RotationSettings {
 }
 
 /// The settings.
-pub fn settings(store: &mut Store<'_>) -> Result<RotationSettings, Error> {
+pub(crate) fn settings(store: &mut Store<'_>) -> Result<RotationSettings, Error> {
     let system = store.system();
     Ok(store.get(&system, SETTINGS)?.unwrap_or_default())
 }
 
 /// Stores the settings, which the caller checked.
-pub fn put_settings(store: &mut Store<'_>, settings: &RotationSettings) -> Result<(), Error> {
+pub(crate) fn put_settings(store: &mut Store<'_>, settings: &RotationSettings) -> Result<(), Error> {
     let system = store.system();
     store.put(&system, SETTINGS, settings)
 }
 
 /// Encryptions that all nodes reserved under the active term. What a crash lost is counted too.
-pub fn encryptions(store: &mut Store<'_>) -> Result<u64, Error> {
+pub(crate) fn encryptions(store: &mut Store<'_>) -> Result<u64, Error> {
     let system = store.system();
     let names = store.list(&system, USES)?;
     let mut nodes = Vec::with_capacity(names.len());
@@ -75,7 +75,7 @@ pub fn encryptions(store: &mut Store<'_>) -> Result<u64, Error> {
 }
 
 /// Makes the keyring's next term.
-pub fn rotate(store: &mut Store<'_>, context: &mut Context<'_>) -> Result<(), Error> {
+pub fn rotate_term(store: &mut Store<'_>, context: &mut Context<'_>) -> Result<(), Error> {
     // Of two rotations at once one must lose, or its term would vanish with what was encrypted under it: so the record
     // that is guarded is the one that is built on.
     let present = store.get_open(KEYRING)?.ok_or_else(|| Error::internal("there is no keyring to rotate"))?;
@@ -86,7 +86,7 @@ pub fn rotate(store: &mut Store<'_>, context: &mut Context<'_>) -> Result<(), Er
 }
 
 /// The batch that rotates the term, if its age or its number of encryptions asks for it. For the leader, now and then.
-pub fn rotate_if_due<'a>(
+pub fn rotate_term_if_due<'a>(
     core: &'a Core,
     context: &mut Context<'a>,
     view: &'a dyn View,
@@ -96,7 +96,7 @@ pub fn rotate_if_due<'a>(
     if !settings.is_due(encryptions, core.barrier().active_term_made_at(), context.now) {
         return Ok(None);
     }
-    rotate(&mut store, context)?;
+    rotate_term(&mut store, context)?;
     store.finish(context)
 }
 
@@ -140,7 +140,7 @@ mod tests {
     fn rotation(harness: &mut Harness) -> Proposal {
         let mut context = context(&mut harness.random, harness.now);
         let mut store = harness.core.store(&harness.table);
-        rotate(&mut store, &mut context).unwrap();
+        rotate_term(&mut store, &mut context).unwrap();
         store.finish(&mut context).unwrap().unwrap()
     }
 
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(status, 204);
         let due = |harness: &mut Harness| {
             let mut context = context(&mut harness.random, harness.now);
-            rotate_if_due(&harness.core, &mut context, &harness.table).unwrap()
+            rotate_term_if_due(&harness.core, &mut context, &harness.table).unwrap()
         };
         assert!(due(&mut harness).is_none());
         harness.advance(MIN_INTERVAL_SECS);

@@ -9,20 +9,26 @@
 //! digest as soon as it is entered, so a ceremony never gets as far as combining a wrong one.
 //! `docs/internals/seal.md` has every format.
 
-pub mod error;
-pub mod field;
-pub mod shamir;
-pub mod share;
+mod error;
+mod field;
+mod shamir;
+mod share;
 
-pub mod digest;
-pub mod record;
-pub mod wrap;
+mod digest;
+pub(crate) mod record;
+mod wrap;
 
-pub mod init;
+pub(crate) mod init;
 
-pub mod ceremony;
+mod ceremony;
 pub mod handover;
-pub mod rekey;
+
+pub use ceremony::{Ceremony, Entered, Entry, ShareError};
+pub use error::SealError;
+pub use init::{Initialized, initialize};
+pub use record::{CLUSTER, ClusterRecord, KEYRING, Outside, SEAL};
+pub use shamir::{Parameters, combine};
+pub use share::{Parsed, Share};
 
 #[cfg(test)]
 mod vectors;

@@ -25,14 +25,14 @@ use crate::error::{Error, ErrorKind};
 use crate::seal::record::KEYRING;
 
 /// Identifies a namespace: 16 random bytes; all zero is the root namespace.
-pub type NamespaceId = [u8; 16];
+pub(crate) type NamespaceId = [u8; 16];
 /// Identifies a mount: 16 random bytes; all zero is the system area.
-pub type MountId = [u8; 16];
+pub(crate) type MountId = [u8; 16];
 
 /// The root namespace.
-pub const ROOT_NAMESPACE: NamespaceId = [0; 16];
+pub(crate) const ROOT_NAMESPACE: NamespaceId = [0; 16];
 /// The system area's place of a mount id.
-pub const SYSTEM: MountId = [0; 16];
+pub(crate) const SYSTEM: MountId = [0; 16];
 /// First segment of keys outside the barrier; no namespace id has its length.
 const OPEN: &[u8] = b"open";
 /// How much larger than its record a decoded object is at most, roughly.
@@ -40,9 +40,9 @@ const DECODED_FACTOR: usize = 4;
 /// Names read from a directory at once.
 const NAMES_PAGE: usize = 1024;
 /// Longest plaintext of a record, in bytes: what encryption adds counts as well.
-pub const MAX_PLAINTEXT_BYTES: usize = MAX_VALUE_BYTES - VALUE_OVERHEAD_BYTES;
+pub(crate) const MAX_PLAINTEXT_BYTES: usize = MAX_VALUE_BYTES - VALUE_OVERHEAD_BYTES;
 /// Longest segment of a path, in bytes, before encryption.
-pub const MAX_SEGMENT_BYTES: usize = 1024;
+pub(crate) const MAX_SEGMENT_BYTES: usize = 1024;
 
 /// Where a mount's (or the system's) records lie, and the cipher of their names.
 #[derive(Clone)]
@@ -455,7 +455,7 @@ impl<'a> Store<'a> {
 }
 
 /// Decodes a record; one that opened but does not decode was written by a newer version.
-pub fn decode<T: Message + Default>(bytes: &[u8]) -> Result<T, Error> {
+pub(crate) fn decode<T: Message + Default>(bytes: &[u8]) -> Result<T, Error> {
     T::decode(bytes).map_err(|error| Error::internal(format!("a record does not decode: {error}")))
 }
 

@@ -2,16 +2,16 @@
 //!
 //! Everything here is already true without it: an expired token is refused at use, a dead token's children are dead,
 //! an unmounted engine answers nothing. So a run may be late, lost or repeated, on any node; guards make a second
-//! runner harmless. The leader's node calls [`run`] about once a second and commits what it returns, again at once
+//! runner harmless. The leader's node calls [`run_tasks`] about once a second and commits what it returns, again at once
 //! while it returns something.
 //!
 //! What surprises: an error in one piece of work is reported only by a run that found nothing else to do, so that one
 //! damaged record cannot stop the rest.
 
 mod budget;
-pub mod calendar;
-pub mod chore;
-pub mod tree;
+pub(crate) mod calendar;
+pub(crate) mod chore;
+pub(crate) mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -53,7 +53,7 @@ static CHORES: [&Chore; 7] = [
 ///
 /// # Errors
 /// What stopped a piece of work, if no other was left to do.
-pub fn run<'a>(core: &'a Core, context: &mut Context<'a>, view: &'a dyn View) -> Result<Option<Proposal>, Error> {
+pub fn run_tasks<'a>(core: &'a Core, context: &mut Context<'a>, view: &'a dyn View) -> Result<Option<Proposal>, Error> {
     let mut store = core.store(view);
     let mut budget = Budget { left: MAX_ITEMS, error: None };
     calendar::run(&mut store, context, &mut budget, &REMINDERS)?;

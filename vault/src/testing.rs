@@ -175,7 +175,7 @@ impl Harness {
         let core = Core::new(initialized.barrier);
         let mut table = TestTable::new();
         let mut context = context(&mut random, now);
-        let first = bootstrap::First {
+        let first = bootstrap::NewCluster {
             open_records: initialized.records,
             member: MemberRecord::default(),
             root_token: Some(ROOT),
@@ -326,7 +326,8 @@ impl Harness {
     pub(crate) fn run_tasks(&mut self) -> usize {
         for done in 0..MAX_RUNS {
             let mut context = context(&mut self.random, self.now);
-            let batch = task::run(&self.core, &mut context, &self.table).expect("background work finds what it left");
+            let batch =
+                task::run_tasks(&self.core, &mut context, &self.table).expect("background work finds what it left");
             let Some(batch) = batch else { return done };
             assert!(self.commit(&batch), "background work conflicted with nobody beside it");
         }

@@ -59,7 +59,7 @@ impl fmt::Display for Time {
 }
 
 /// A duration as clients of Vault's API know it: `768h0m0s`, `30m0s`, `1h30m0s`, `5s`, `0s`.
-pub fn format_duration(duration: Duration) -> String {
+pub(crate) fn format_duration(duration: Duration) -> String {
     let secs = duration.as_secs();
     let (hours, minutes, seconds) = (secs / 3600, secs / 60 % 60, secs % 60);
     let fraction = duration.subsec_nanos();
@@ -75,7 +75,7 @@ pub fn format_duration(duration: Duration) -> String {
 }
 
 /// A duration without its zero units, as warnings write it: `768h`, `1h30m`, `5s`, `0s`.
-pub fn format_duration_short(duration: Duration) -> String {
+pub(crate) fn format_duration_short(duration: Duration) -> String {
     let long = format_duration(duration);
     let short = long.strip_suffix("m0s").map(|rest| format!("{rest}m")).unwrap_or(long);
     short.strip_suffix("h0m").map(|rest| format!("{rest}h")).unwrap_or(short)

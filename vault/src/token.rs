@@ -8,11 +8,11 @@
 //! moment their ancestor's record is gone, on every node, and the leader removes what is left of them later. In the same
 //! way a token counts only while the mount that made it is there, and no mark revokes the path that made it.
 
-pub mod cidr;
-pub mod issue;
-pub mod lifetime;
-pub mod record;
-pub mod revoke;
+pub(crate) mod cidr;
+pub(crate) mod issue;
+pub(crate) mod lifetime;
+pub(crate) mod record;
+pub(crate) mod revoke;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-pub use self::issue::{INITIAL_ROOT_PATH, create_root};
+pub(crate) use self::issue::{INITIAL_ROOT_PATH, create_root};
 use crate::barrier::Barrier;
 use crate::context::Context;
 use crate::error::Error;
@@ -36,13 +36,13 @@ use crate::token::cidr::Cidr;
 use crate::token::record::{AccessorRecord, TokenRecord};
 
 /// What a service token's id begins with.
-pub const SERVICE_PREFIX: &str = "hvs.";
+pub(crate) const SERVICE_PREFIX: &str = "hvs.";
 /// What a batch token begins with.
-pub const BATCH_PREFIX: &str = "hvb.";
+pub(crate) const BATCH_PREFIX: &str = "hvb.";
 /// Longest token that is looked at, in bytes.
-pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Most ancestors of a token.
-pub const MAX_DEPTH: u32 = 64;
+pub(crate) const MAX_DEPTH: u32 = 64;
 
 /// A token that was found. Has no `Debug`: its accessor and metadata are confidential.
 pub struct Token {
@@ -126,7 +126,7 @@ pub fn authenticate(
 }
 
 /// The live token with an id. The id counts as it is: no white space is trimmed and no letter folded.
-pub fn find(store: &mut Store<'_>, context: &Context<'_>, raw: &str) -> Result<Option<Arc<Token>>, Error> {
+pub(crate) fn find(store: &mut Store<'_>, context: &Context<'_>, raw: &str) -> Result<Option<Arc<Token>>, Error> {
     if raw.is_empty() || raw.len() > MAX_TOKEN_BYTES {
         return Ok(None);
     }
@@ -141,7 +141,7 @@ pub fn find(store: &mut Store<'_>, context: &Context<'_>, raw: &str) -> Result<O
 }
 
 /// The live service token with a hash.
-pub fn by_hash(store: &mut Store<'_>, context: &Context<'_>, hash: &str) -> Result<Option<Arc<Token>>, Error> {
+pub(crate) fn by_hash(store: &mut Store<'_>, context: &Context<'_>, hash: &str) -> Result<Option<Arc<Token>>, Error> {
     match stored(store, hash)? {
         Some(token) => live(store, context.now, token),
         None => Ok(None),
@@ -149,7 +149,11 @@ pub fn by_hash(store: &mut Store<'_>, context: &Context<'_>, hash: &str) -> Resu
 }
 
 /// The live service token with an accessor.
-pub fn by_accessor(store: &mut Store<'_>, context: &Context<'_>, accessor: &str) -> Result<Option<Arc<Token>>, Error> {
+pub(crate) fn by_accessor(
+    store: &mut Store<'_>,
+    context: &Context<'_>,
+    accessor: &str,
+) -> Result<Option<Arc<Token>>, Error> {
     if accessor.is_empty() || accessor.len() > crate::store::MAX_SEGMENT_BYTES {
         return Ok(None);
     }
@@ -162,7 +166,7 @@ pub fn by_accessor(store: &mut Store<'_>, context: &Context<'_>, accessor: &str)
 
 /// Counts one use of a token whose uses are limited. The last one ends it. The read is a guard, so that of two requests
 /// with one use left only one is served, wherever they run.
-pub fn count_use(store: &mut Store<'_>, context: &Context<'_>, token: &Token) -> Result<(), Error> {
+pub(crate) fn count_use(store: &mut Store<'_>, context: &Context<'_>, token: &Token) -> Result<(), Error> {
     if token.record.uses_left == 0 {
         return Ok(());
     }
@@ -177,7 +181,7 @@ pub fn count_use(store: &mut Store<'_>, context: &Context<'_>, token: &Token) ->
 }
 
 /// Whether a token is still there, after what the request did so far; a batch token always is.
-pub fn is_kept(store: &mut Store<'_>, token: &Token) -> Result<bool, Error> {
+pub(crate) fn is_kept(store: &mut Store<'_>, token: &Token) -> Result<bool, Error> {
     if token.is_batch {
         return Ok(true);
     }
@@ -185,7 +189,7 @@ pub fn is_kept(store: &mut Store<'_>, token: &Token) -> Result<bool, Error> {
 }
 
 /// Whether a token has no parent, or one whose end it outlived.
-pub fn is_orphan(store: &mut Store<'_>, token: &Token) -> Result<bool, Error> {
+pub(crate) fn is_orphan(store: &mut Store<'_>, token: &Token) -> Result<bool, Error> {
     if token.record.parent.is_empty() {
         return Ok(true);
     }
@@ -193,7 +197,7 @@ pub fn is_orphan(store: &mut Store<'_>, token: &Token) -> Result<bool, Error> {
 }
 
 /// What stands for a token's id in the store: hexadecimal HMAC-SHA256 under the system's index key.
-pub fn hash_of(barrier: &Barrier, raw: &str) -> String {
+pub(crate) fn hash_of(barrier: &Barrier, raw: &str) -> String {
     hex::encode(barrier.system_index("token", raw.as_bytes()))
 }
 

@@ -34,7 +34,7 @@ mod tests;
 /// A reply that waits under a wrapping token.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub struct WrapRecord {
+pub(crate) struct WrapRecord {
     /// The path whose reply it is.
     #[prost(string, tag = "1")]
     pub creation_path: String,
@@ -67,7 +67,7 @@ impl Drop for WrapRecord {
 const TOKEN: &[Field] = &[field("token", Kind::Text, "The wrapping token; absent is the token of the request.")];
 
 /// The paths, for the system engine.
-pub const PATHS: &[Path] = &[
+pub(crate) const PATHS: &[Path] = &[
     Path {
         pattern: "wrapping/wrap",
         operations: &[(Operation::Update, wrap)],
@@ -111,7 +111,7 @@ pub const PATHS: &[Path] = &[
 
 /// Puts a reply into a wrapping token if the client (`wrap`) or the engine wants it; the shorter time counts. A reply
 /// that says nothing, or says what went wrong, is not wrapped.
-pub fn wrap_if_wanted(call: &mut Call<'_, '_>, reply: Reply, wrap: Option<Duration>) -> Result<Reply, Error> {
+pub(crate) fn wrap_if_wanted(call: &mut Call<'_, '_>, reply: Reply, wrap: Option<Duration>) -> Result<Reply, Error> {
     let engine = reply.wrap_secs.filter(|secs| *secs > 0).map(Duration::from_secs);
     let Some(ttl) = wrap.into_iter().chain(engine).min() else { return Ok(reply) };
     let says_nothing = reply.is_empty() && reply.raw.as_ref().is_none_or(|raw| raw.body.is_empty());
@@ -181,7 +181,7 @@ pub(crate) fn forget(store: &mut Store<'_>, hash: &str) {
 }
 
 /// `sys/wrapping/wrap`: answers what was sent, which the request must have asked to be wrapped.
-pub fn wrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+pub(crate) fn wrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let ttl = call.request.wrap_ttl.as_deref().and_then(parse_duration);
     if ttl.is_none_or(|ttl| ttl.is_zero()) {
         return Err(Error::invalid("endpoint requires response wrapping to be used"));
@@ -190,7 +190,7 @@ pub fn wrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 }
 
 /// `sys/wrapping/unwrap`: the reply as it was, and the end of its token.
-pub fn unwrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+pub(crate) fn unwrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let id = presented(call)?;
     if let Some(reply) = idempotency::replay(call.store, call.request, call.context.now, true)? {
         return Ok(reply);
@@ -205,7 +205,7 @@ pub fn unwrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 }
 
 /// `sys/wrapping/rewrap`: the same reply under a new token with the same path and time to live.
-pub fn rewrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+pub(crate) fn rewrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let id = presented(call)?;
     if let Some(reply) = idempotency::replay(call.store, call.request, call.context.now, true)? {
         return Ok(reply);
@@ -216,7 +216,7 @@ pub fn rewrap(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 }
 
 /// `sys/wrapping/lookup`: what a wrapping token was made for. Spends nothing.
-pub fn lookup(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+pub(crate) fn lookup(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let id = presented(call)?;
     let (_, record) = open(call.store, call.context, &id)?;
     Ok(Reply::data(json!({
@@ -227,7 +227,7 @@ pub fn lookup(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 }
 
 /// `sys/wrapping/pubkey`: wrapping tokens are random, so nothing is signed and there is no key to tell.
-pub fn public_key(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
+pub(crate) fn public_key(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Err(Error::not_found())
 }
 

@@ -5,9 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use conclave_vault::request::Request;
-use conclave_vault::time::Time;
-use conclave_vault::trail::Trail;
+use conclave_vault::{Request, Time, Trail};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use conclave_vault::core::Done;
-use conclave_vault::error::Error;
-use conclave_vault::trail::Trail;
+use conclave_vault::{Done, Error, Trail};
 
 use crate::audit::Audit;
 use crate::audit::entry::{Asked, Entry};

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU32;
 
 use conclave_raft::Role;
-use conclave_vault::path::CanonicalPath;
-use conclave_vault::request::{Operation, Request};
+use conclave_vault::{CanonicalPath, Operation, Request};
 use serde_json::{Map, Value, json};
 
 use super::*;

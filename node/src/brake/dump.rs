@@ -11,12 +11,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use conclave_client::Method;
 use conclave_jepsen::cluster::{Cluster, Options};
 use conclave_storage::table::{DurableTable, Table};
-use conclave_vault::core::Core;
-use conclave_vault::mount::MountTable;
-use conclave_vault::seal::record::{self, Outside};
-use conclave_vault::seal::shamir;
-use conclave_vault::seal::share::{Parsed, Share};
-use conclave_vault::store::open_key;
+use conclave_vault::seal::{self, Outside, Parsed, Share, combine};
+use conclave_vault::{Core, open_key};
 use prost::Message;
 use serde_json::json;
 
@@ -34,6 +30,21 @@ struct KeyringRecord {
     terms: Vec<TermRecord>,
     #[prost(bytes = "vec", tag = "3")]
     system_keys: Vec<u8>,
+}
+
+/// The mounts, as far as they are looked at here.
+#[derive(Message)]
+struct MountTableRecord {
+    #[prost(message, repeated, tag = "1")]
+    mounts: Vec<MountRecord>,
+}
+
+#[derive(Message)]
+struct MountRecord {
+    #[prost(string, tag = "2")]
+    path: String,
+    #[prost(bytes = "vec", tag = "14")]
+    keys: Vec<u8>,
 }
 
 #[derive(Message)]
@@ -56,9 +67,9 @@ fn all_keys(data: &Path, shares: &[String]) -> Vec<(String, Vec<u8>)> {
     let table = DurableTable::open(data).unwrap();
     let view = table.view().unwrap();
     let open = |name| conclave_batch::View::get(&view, &open_key(name)).unwrap().unwrap().value;
-    let outside = Outside::decode(&open(record::CLUSTER), &open(record::SEAL), &open(record::KEYRING)).unwrap();
+    let outside = Outside::decode(&open(seal::CLUSTER), &open(seal::SEAL), &open(seal::KEYRING)).unwrap();
     let shares: Vec<Share> = shares.iter().map(|share| parse(share)).collect();
-    let unseal_key = shamir::combine(&shares.iter().collect::<Vec<_>>()).unwrap();
+    let unseal_key = combine(&shares.iter().collect::<Vec<_>>()).unwrap();
     let root_key = outside.unwrap_root_key(&unseal_key).unwrap();
     let mut keys = vec![
         ("the unseal key".to_owned(), unseal_key.expose().to_vec()),
@@ -69,9 +80,10 @@ fn all_keys(data: &Path, shares: &[String]) -> Vec<(String, Vec<u8>)> {
     keys.push(("the system's name and index keys".into(), keyring.system_keys[1..].to_vec()));
     let core = Core::new(outside.open_barrier(root_key).unwrap());
     let mut store = core.store(&view);
-    for mount in MountTable::load(&mut store).unwrap().iter() {
-        let name = format!("the name and index keys of {}", mount.record.path);
-        keys.push((name, mount.keys.to_bytes()[1..].to_vec()));
+    let system = store.system();
+    let table: MountTableRecord = store.get(&system, &["core", "mounts"]).unwrap().unwrap();
+    for mount in table.mounts {
+        keys.push((format!("the name and index keys of {}", mount.path), mount.keys[1..].to_vec()));
     }
     keys
 }

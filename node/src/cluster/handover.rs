@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use conclave_storage::table::Table;
-use conclave_vault::core::Core;
+use conclave_vault::Core;
 use conclave_vault::members::{self, Located, MemberRecord};
 use conclave_vault::seal::handover::{self, Fingerprint, Occasion, Offer, SealedRootKey};
 use futures::future::join_all;

@@ -5,9 +5,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use conclave_raft::{CallError, Hooks, Peer};
 use conclave_storage::table::Table;
-use conclave_vault::barrier::forward::Envelope;
-use conclave_vault::seal::record::KEYRING;
-use conclave_vault::store::open_key;
+use conclave_vault::seal::KEYRING;
+use conclave_vault::{Envelope, open_key};
 use futures::future::BoxFuture;
 
 use crate::cluster::admission;

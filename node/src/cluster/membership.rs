@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_raft::{ChangeError, Member, Role};
-use conclave_vault::core::Core;
+use conclave_vault::Core;
 use conclave_vault::members::{self, MemberRecord};
 use tokio::time::{Instant, timeout};
 

@@ -150,5 +150,5 @@ fn add_common(node: &mut Value, seal: &Seal, row: &Row<'_>) {
 /// A moment in the past as the time of day.
 fn echo(heard: Instant) -> String {
     let ago = i64::try_from(heard.elapsed().as_nanos()).unwrap_or(i64::MAX);
-    conclave_vault::time::Time::from_nanos(view::now().nanos().saturating_sub(ago)).to_string()
+    conclave_vault::Time::from_nanos(view::now().nanos().saturating_sub(ago)).to_string()
 }

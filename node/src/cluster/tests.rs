@@ -7,15 +7,9 @@ use conclave_batch::{Batch, Op, Outcome, SignedBatch};
 use conclave_raft::Hooks;
 use conclave_storage::log::{Entry, Log, LogId, MemoryLog, Payload};
 use conclave_storage::table::{Applied, MemoryTable, Table};
-use conclave_vault::batch::Proposal;
-use conclave_vault::context::{Context, SystemTtl};
-use conclave_vault::core::Core;
 use conclave_vault::members::MemberRecord;
-use conclave_vault::seal::init::{Parameters, initialize};
-use conclave_vault::seal::record::KEYRING;
-use conclave_vault::store::open_key;
-use conclave_vault::time::Time;
-use conclave_vault::{bootstrap, rotation};
+use conclave_vault::seal::{KEYRING, Parameters, initialize};
+use conclave_vault::{Context, Core, NewCluster, Proposal, SystemTtl, Time, first_batch, open_key, rotate_term};
 use prost::Message;
 
 use super::hooks::NodeHooks;
@@ -45,7 +39,7 @@ fn context(random: &mut SystemRandomness) -> Context<'_> {
         system_ttl: SystemTtl::default(),
         epoch: 0,
         api_version: "1.17.6",
-        errands: conclave_vault::errand::Errands::default(),
+        errands: conclave_vault::Errands::default(),
         trail: None,
     }
 }
@@ -65,13 +59,13 @@ impl Scene {
         let first = {
             let view = scene.table.view().unwrap();
             let mut context = context(&mut random);
-            let first = bootstrap::First {
+            let first = NewCluster {
                 open_records: made.records,
                 member: MemberRecord::default(),
                 root_token: Some("root"),
                 dev_kv: true,
             };
-            bootstrap::first_batch(&scene.core, &mut context, &view, first).unwrap().0
+            first_batch(&scene.core, &mut context, &view, first).unwrap().0
         };
         assert!(matches!(scene.commit(&first.bytes), Outcome::Applied { .. }));
         scene
@@ -121,7 +115,7 @@ impl Scene {
             let mut random = SystemRandomness::default();
             let mut context = context(&mut random);
             let mut store = self.core.store(&view);
-            rotation::rotate(&mut store, &mut context).unwrap();
+            rotate_term(&mut store, &mut context).unwrap();
             store.finish(&mut context).unwrap().unwrap()
         };
         assert!(matches!(self.commit(&batch.bytes), Outcome::Applied { .. }));

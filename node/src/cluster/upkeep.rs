@@ -10,9 +10,7 @@ use bytes::Bytes;
 use conclave_batch::Outcome;
 use conclave_raft::{CallError, Peer, Role};
 use conclave_storage::table::Table;
-use conclave_vault::core::Core;
-use conclave_vault::error::Error;
-use conclave_vault::{rotation, task};
+use conclave_vault::{Core, Error, rotate_term_if_due, run_tasks};
 use tokio::time::Instant;
 
 use crate::config::limits::LOG_REMINDER_INTERVAL;
@@ -74,7 +72,7 @@ async fn rotate_if_due(seal: &Seal, core: &Core) -> Result<(), String> {
         let Ok(view) = seal.replica.table.view() else { return Ok(()) };
         let mut random = SystemRandomness::default();
         let mut context = seal.replica.context(&mut random);
-        rotation::rotate_if_due(core, &mut context, &view)
+        rotate_term_if_due(core, &mut context, &view)
     };
     match proposal {
         Ok(Some(proposal)) => match seal.replica.propose(&proposal, Instant::now() + TIMEOUT).await {
@@ -93,7 +91,7 @@ async fn work(seal: &Seal, core: &Core) -> Result<(), String> {
             let Ok(view) = seal.replica.table.view() else { return Ok(()) };
             let mut random = SystemRandomness::default();
             let mut context = seal.replica.context(&mut random);
-            task::run(core, &mut context, &view)
+            run_tasks(core, &mut context, &view)
         };
         match proposal {
             Ok(Some(proposal)) => match seal.replica.propose(&proposal, Instant::now() + TIMEOUT).await {

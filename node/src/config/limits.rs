@@ -118,7 +118,7 @@ impl Default for Limits {
             header_bytes: 64 << 10,
             header_lines: 100,
             token_bytes: 8 << 10,
-            idempotency_key_bytes: conclave_vault::idempotency::MAX_KEY_BYTES,
+            idempotency_key_bytes: conclave_vault::MAX_IDEMPOTENCY_KEY_BYTES,
             query_parameters: 256,
             requests: 8_192,
             status_requests: 256,

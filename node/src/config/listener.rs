@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use conclave_vault::token::cidr::Cidr;
+use conclave_vault::Cidr;
 
 use crate::config::address;
 use crate::config::limits::Limits;

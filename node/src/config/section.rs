@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use conclave_vault::field::{boolean_text, parse_duration};
+use conclave_vault::{boolean_text, parse_duration};
 
 use crate::config::syntax::{Node, Value};
 

@@ -94,7 +94,7 @@ fn status_of(state: State, incoming: &Incoming) -> Result<u16, ()> {
     let flag = |name: &str| match find(name) {
         None => Ok(false),
         Some("") => Ok(true),
-        Some(text) => conclave_vault::field::boolean(&text.into()).ok_or(()),
+        Some(text) => conclave_vault::boolean(&text.into()).ok_or(()),
     };
     // Every parameter is checked, also those of other states: a typing error shows at once.
     let is_standby_ok = flag("standbyok")? | flag("perfstandbyok")?;

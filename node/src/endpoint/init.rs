@@ -6,12 +6,8 @@ use std::time::Duration;
 use conclave_batch::Outcome;
 use conclave_raft::ChangeError;
 use conclave_storage::table::Table;
-use conclave_vault::barrier::Barrier;
-use conclave_vault::bootstrap::{self, First};
-use conclave_vault::context::Random as _;
-use conclave_vault::core::Core;
-use conclave_vault::error::{Error, ErrorKind};
-use conclave_vault::seal::init::{Initialized, Parameters, initialize};
+use conclave_vault::seal::{Initialized, Parameters, initialize};
+use conclave_vault::{Barrier, Core, Error, ErrorKind, NewCluster, Random as _, first_batch};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -165,8 +161,8 @@ async fn write_first_batch(
         let view = seal.replica.table.view().map_err(|error| Error::internal(error.to_string()))?;
         let mut random = SystemRandomness::default();
         let mut context = seal.replica.context(&mut random);
-        let first = First { open_records: records, member: seal.replica.own_record(), root_token, dev_kv };
-        bootstrap::first_batch(core, &mut context, &view, first)?
+        let first = NewCluster { open_records: records, member: seal.replica.own_record(), root_token, dev_kv };
+        first_batch(core, &mut context, &view, first)?
     };
     match seal.replica.propose(&proposal, deadline).await? {
         Outcome::Applied { .. } => Ok(token),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conclave_vault::error::Error;
+use conclave_vault::Error;
 use serde_json::json;
 
 use crate::cluster::join;

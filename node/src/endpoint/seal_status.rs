@@ -20,7 +20,7 @@ pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
 }
 
 /// The status as a JSON document.
-pub(crate) fn status(seal: &Seal) -> Result<Value, conclave_vault::error::Error> {
+pub(crate) fn status(seal: &Seal) -> Result<Value, conclave_vault::Error> {
     let outside = seal.replica.outside()?;
     let is_sealed = seal.state.is_sealed();
     let (mut threshold, mut shares, mut progress, mut nonce) = (0, 0, 0, String::new());

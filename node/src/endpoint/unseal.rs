@@ -5,12 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use conclave_raft::node_id;
-use conclave_vault::error::{Error, ErrorKind};
-use conclave_vault::field;
 use conclave_vault::members::MAX_MEMBERS;
-use conclave_vault::seal::ceremony::{Entered, Entry, ShareError};
 use conclave_vault::seal::handover::Fingerprint;
-use conclave_vault::seal::record::Outside;
+use conclave_vault::seal::{Entered, Entry, Outside, ShareError};
+use conclave_vault::{Error, ErrorKind, boolean};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -87,7 +85,7 @@ pub(crate) fn node(seal: &Seal, incoming: &Incoming) -> Outgoing {
 
 async fn enter(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
     let data = &incoming.request.data;
-    let flag = |name: &str| data.get(name).and_then(field::boolean).unwrap_or(false);
+    let flag = |name: &str| data.get(name).and_then(boolean).unwrap_or(false);
     let outside = seal.replica.outside()?.ok_or_else(|| Error::invalid("Vault is not initialized"))?;
     if seal.replica.contact() == Contact::Removed {
         return Err(Error::invalid("this node was removed from the cluster; a share entered here unseals nothing"));

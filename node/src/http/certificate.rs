@@ -1,6 +1,6 @@
 //! What an operator should know of the certificate that a listener shows: until when it holds, and for which names.
 
-use conclave_vault::time::Time;
+use conclave_vault::Time;
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;

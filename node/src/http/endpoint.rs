@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use conclave_raft::admission::{Hold, Share};
-use conclave_vault::request::Operation;
-use conclave_vault::time::Time;
+use conclave_vault::{Operation, Time};
 use futures::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};

@@ -1,7 +1,7 @@
 //! The one place where a kind of error becomes a status code.
 
 use bytes::Bytes;
-use conclave_vault::error::{Error, ErrorKind};
+use conclave_vault::{Error, ErrorKind};
 use serde_json::json;
 
 use crate::gateway::Outgoing;

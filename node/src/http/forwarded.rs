@@ -51,7 +51,7 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conclave_vault::token::cidr::Cidr;
+    use conclave_vault::Cidr;
 
     fn ask(peer: &str, header: Option<&str>, hop_skips: usize, rejects: bool) -> Result<String, ForwardedError> {
         let mut headers = HeaderMap::new();

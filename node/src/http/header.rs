@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conclave_vault::field::parse_duration;
+use conclave_vault::parse_duration;
 use http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use conclave_vault::time::Time;
+use conclave_vault::Time;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

@@ -5,9 +5,7 @@
 
 use std::net::IpAddr;
 
-use conclave_vault::json;
-use conclave_vault::path::CanonicalPath;
-use conclave_vault::request::{Operation, Request};
+use conclave_vault::{CanonicalPath, Operation, Request, parse_object};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
@@ -119,7 +117,7 @@ fn operation(method: &str, query: &[(String, String)]) -> Result<(Operation, Opt
 
 fn flag(query: &[(String, String)], name: &str) -> Result<bool, Outgoing> {
     let value = query.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
-    conclave_vault::field::boolean(&Value::from(value)).ok_or_else(|| failure(400, &[]))
+    conclave_vault::boolean(&Value::from(value)).ok_or_else(|| failure(400, &[]))
 }
 
 /// Whether a body counts; others are thrown away.
@@ -177,7 +175,7 @@ pub fn data_of(body: &[u8], content_type: &str, most_fields: usize) -> Result<Da
             .map(|fields| data(query::as_form(fields), true))
             .ok_or_else(|| failure(400, &["error parsing form data"]));
     }
-    match json::parse_object(body) {
+    match parse_object(body) {
         Ok(Some(fields)) => Ok(data(fields, true)),
         Ok(None) => Ok(data(Map::new(), false)),
         Err(error) => Err(failure(400, &[&error.to_string()])),

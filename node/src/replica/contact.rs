@@ -5,7 +5,7 @@
 //! serves have asked already, and shows only a leader that was confirmed within [`Limits::contact_age`].
 
 use conclave_raft::{Role, Status};
-use conclave_vault::error::Error;
+use conclave_vault::Error;
 use tokio::time::Instant;
 
 use super::Replica;

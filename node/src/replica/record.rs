@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use conclave_raft::{Member, node_id};
-use conclave_vault::error::Error;
+use conclave_vault::Error;
 use conclave_vault::members::MemberRecord;
-use conclave_vault::seal::record::{self, Outside};
+use conclave_vault::seal::{self, Outside};
 use prost::Message;
 
 use super::Replica;
@@ -19,7 +19,7 @@ impl Replica {
     /// The records outside the barrier, as this node's table has them; `None` before initialisation.
     pub(crate) fn outside(&self) -> Result<Option<Outside>, Error> {
         let (Some(cluster), Some(seal), Some(keyring)) =
-            (self.open_record(record::CLUSTER), self.open_record(record::SEAL), self.open_record(record::KEYRING))
+            (self.open_record(seal::CLUSTER), self.open_record(seal::SEAL), self.open_record(seal::KEYRING))
         else {
             return Ok(None);
         };
@@ -29,7 +29,7 @@ impl Replica {
 
     /// Whether the vault was initialised, as far as this node knows.
     pub(crate) fn is_initialized(&self) -> bool {
-        self.open_record(record::SEAL).is_some()
+        self.open_record(seal::SEAL).is_some()
     }
 
     /// Whether this node listens for others.
@@ -38,7 +38,7 @@ impl Replica {
     }
 
     pub(crate) fn cluster_id(&self) -> Option<[u8; 16]> {
-        let record = record::ClusterRecord::decode(self.open_record(record::CLUSTER)?.1).ok()?;
+        let record = seal::ClusterRecord::decode(self.open_record(seal::CLUSTER)?.1).ok()?;
         record.cluster_id.as_slice().try_into().ok()
     }
 

@@ -8,7 +8,7 @@ use conclave_batch::Outcome;
 use conclave_batch::View;
 use conclave_storage::log::Entry;
 use conclave_storage::table::{Applied, Contradiction, Export, Import, Table, TableError};
-use conclave_vault::store::open_key;
+use conclave_vault::open_key;
 use parking_lot::Mutex;
 
 use super::state::SealState;

@@ -1,7 +1,7 @@
 //! The keyring in memory follows the one in the table. Apply calls this, so it needs no more than a table and the keys.
 
 use conclave_storage::table::Table;
-use conclave_vault::seal::record::KEYRING;
+use conclave_vault::seal::KEYRING;
 
 use super::gated::GatedTable;
 use super::state::SealState;

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use conclave_vault::core::Core;
+use conclave_vault::Core;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
@@ -307,8 +307,8 @@ impl SealState {
 
 #[cfg(test)]
 mod tests {
-    use conclave_vault::seal::init::{Parameters, initialize};
-    use conclave_vault::time::Time;
+    use conclave_vault::Time;
+    use conclave_vault::seal::{Parameters, initialize};
 
     use super::*;
     use crate::view::SystemRandomness;

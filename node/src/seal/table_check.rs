@@ -9,10 +9,8 @@ use bytes::Bytes;
 use conclave_batch::{Batch, SignedBatch};
 use conclave_storage::log::{Entry, Log, Payload};
 use conclave_storage::table::{Applied, Table, empty_digest};
-use conclave_vault::barrier::tag::Era;
-use conclave_vault::core::Core;
-use conclave_vault::seal::record::KEYRING;
-use conclave_vault::store::open_key;
+use conclave_vault::seal::KEYRING;
+use conclave_vault::{Core, Era, open_key};
 use prost::Message;
 
 use super::gated::GatedTable;

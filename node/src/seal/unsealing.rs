@@ -9,10 +9,8 @@ use std::time::Duration;
 use conclave_batch::Outcome;
 use conclave_raft::Role;
 use conclave_storage::table::Table;
-use conclave_vault::barrier::Barrier;
-use conclave_vault::core::Core;
-use conclave_vault::error::Error;
-use conclave_vault::seal::record::KEYRING;
+use conclave_vault::seal::KEYRING;
+use conclave_vault::{Barrier, Core, Error};
 use tokio::time::Instant;
 
 use super::state::Verdict;

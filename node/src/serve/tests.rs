@@ -1,7 +1,6 @@
 //! Requests on a node that has nobody to ask any more, and large ones on a node that has.
 
-use conclave_vault::path::CanonicalPath;
-use conclave_vault::request::{Operation, Request};
+use conclave_vault::{CanonicalPath, Operation, Request};
 use serde_json::{Map, Value, json};
 
 use super::*;

@@ -8,7 +8,7 @@ use std::net::ToSocketAddrs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use conclave_vault::time::Time;
+use conclave_vault::Time;
 use rustix::fs::{Access, access};
 
 use crate::config::{Config, Problem, RetryJoin, Storage, Tls, address};

@@ -2,8 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use conclave_vault::path::CanonicalPath;
-use conclave_vault::request::{Operation, Request};
+use conclave_vault::{CanonicalPath, Operation, Request};
 use serde_json::{Map, Value, json};
 
 use super::*;

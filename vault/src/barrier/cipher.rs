@@ -15,16 +15,16 @@ use super::term::Term;
 use crate::context::Random;
 
 /// Format version of values.
-pub const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 /// Bytes in front of the nonce.
 const PREFIX_BYTES: usize = header::HEADER_BYTES + 16;
 /// Bytes that encryption adds to a value.
-pub const VALUE_OVERHEAD_BYTES: usize = PREFIX_BYTES + OVERHEAD_BYTES;
+pub(crate) const VALUE_OVERHEAD_BYTES: usize = PREFIX_BYTES + OVERHEAD_BYTES;
 /// How errors call it.
 const WHAT: &str = "value";
 
 /// Where a value belongs.
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The cluster.
     pub cluster_id: &'a ClusterId,
     /// The namespace.
@@ -61,7 +61,7 @@ pub(crate) fn seal_value(
 }
 
 /// The term under which a value was encrypted.
-pub fn term_of(value: &[u8]) -> Result<u32, BarrierError> {
+pub(crate) fn term_of(value: &[u8]) -> Result<u32, BarrierError> {
     header::term_of(value, VERSION, WHAT)
 }
 

@@ -19,7 +19,7 @@ const VERSION: u8 = 1;
 /// What every message is bound to first.
 const CONTEXT: &[u8] = b"conclave forward v1";
 /// Bytes that encryption adds to a message.
-pub const FORWARD_OVERHEAD_BYTES: usize = HEADER_BYTES + OVERHEAD_BYTES;
+pub(crate) const FORWARD_OVERHEAD_BYTES: usize = HEADER_BYTES + OVERHEAD_BYTES;
 /// How errors call it.
 const WHAT: &str = "forwarded message";
 
@@ -76,7 +76,7 @@ pub(crate) fn seal(
 }
 
 /// The term under which a message was encrypted.
-pub fn term_of(sealed: &[u8]) -> Result<u32, BarrierError> {
+pub(crate) fn term_of(sealed: &[u8]) -> Result<u32, BarrierError> {
     header::term_of(sealed, VERSION, WHAT)
 }
 

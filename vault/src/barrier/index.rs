@@ -11,7 +11,7 @@ const CONTEXT: &[u8] = b"conclave index v1";
 const MAX_LABEL_BYTES: usize = 255;
 
 /// The index key of a mount or of the system's area.
-pub struct IndexKey {
+pub(crate) struct IndexKey {
     key: Key32,
     mac: MacKey,
 }
@@ -28,7 +28,7 @@ impl IndexKey {
 
     /// HMAC-SHA256 over the label's length (one byte), the label and the bytes. The label (`token`, `secret-id`) keeps
     /// kinds of ids apart: the same bytes under two labels have unrelated hashes. It is ours, so it is short.
-    pub fn index(&self, label: &str, bytes: &[u8]) -> [u8; 32] {
+    pub(crate) fn index(&self, label: &str, bytes: &[u8]) -> [u8; 32] {
         assert!(label.len() <= MAX_LABEL_BYTES, "labels are constants of at most {MAX_LABEL_BYTES} bytes");
         self.mac.sign(&[CONTEXT, &[label.len() as u8], label.as_bytes(), bytes])
     }

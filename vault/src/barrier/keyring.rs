@@ -27,7 +27,7 @@ const CONTEXT: &[u8] = b"conclave keyring v1";
 /// How errors call it.
 const WHAT: &str = "keyring";
 /// Most terms, so that the record stays below the limit of a value; at one rotation a day it lasts for 27 years.
-pub const MAX_TERMS: usize = 10_000;
+pub(crate) const MAX_TERMS: usize = 10_000;
 
 /// A term as it is stored.
 #[derive(Message)]

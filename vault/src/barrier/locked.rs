@@ -17,7 +17,7 @@ use zeroize::Zeroize;
 use crate::context::Random;
 
 /// Bytes of a slot, and so of the longest key.
-pub const SLOT_BYTES: usize = 64;
+pub(crate) const SLOT_BYTES: usize = 64;
 /// Bytes of a chunk: a whole number of pages for pages of up to 16 KiB.
 const CHUNK_BYTES: usize = 16 * 1024;
 /// Slots of a chunk.

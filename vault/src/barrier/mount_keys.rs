@@ -19,7 +19,7 @@ const VERSION: u8 = 1;
 /// Bytes of an index key.
 const INDEX_KEY_BYTES: usize = 32;
 /// Bytes of the encoded pair: version, name key, index key.
-pub const MOUNT_KEYS_BYTES: usize = 1 + NAME_KEY_BYTES + INDEX_KEY_BYTES;
+pub(crate) const MOUNT_KEYS_BYTES: usize = 1 + NAME_KEY_BYTES + INDEX_KEY_BYTES;
 /// How errors call it.
 const WHAT: &str = "mount's key pair";
 

@@ -5,16 +5,14 @@
 //! What surprises: the library's cipher is not shareable, so a few ready ones wait behind locks that are only tried.
 
 use aes_siv::KeyInit;
-use aes_siv::siv::{Aes256Siv, IV_SIZE};
+use aes_siv::siv::Aes256Siv;
 use parking_lot::Mutex;
 
 use super::error::BarrierError;
 use super::locked::{Secret, burn_stack};
 
 /// Bytes of a name key: two AES-256 keys, for S2V and for the counter mode.
-pub const NAME_KEY_BYTES: usize = 64;
-/// Bytes that encryption adds to a segment.
-pub const NAME_OVERHEAD_BYTES: usize = IV_SIZE;
+pub(crate) const NAME_KEY_BYTES: usize = 64;
 /// Ciphers kept ready. Setting one up costs two key schedules, a fifth of encrypting a short name; more callers at
 /// once than this pay that, nobody waits.
 const READY: usize = 4;
@@ -78,6 +76,8 @@ fn expand(key: &Secret<NAME_KEY_BYTES>, count: usize) -> Vec<Mutex<Aes256Siv>> {
 
 #[cfg(test)]
 mod tests {
+    use aes_siv::siv::IV_SIZE;
+
     use super::super::seeded::Seeded;
     use super::*;
 
@@ -90,7 +90,7 @@ mod tests {
         let names = names(1);
         for segment in ["", "a", "database-password", "höhle", &"x".repeat(1024)] {
             let encrypted = names.encrypt(segment, b"parent");
-            assert_eq!(encrypted.len(), segment.len() + NAME_OVERHEAD_BYTES);
+            assert_eq!(encrypted.len(), segment.len() + IV_SIZE);
             assert_eq!(names.decrypt(&encrypted, b"parent").as_deref(), Ok(segment));
         }
     }

@@ -12,7 +12,7 @@ use super::term::Term;
 /// What every tag begins with.
 const CONTEXT: &[u8] = b"conclave batch tag v1";
 /// Log entries after a rotation during which tags of the previous term count: as many as batch ids are remembered.
-pub const GRACE_ENTRIES: u64 = 1 << 18;
+pub(crate) const GRACE_ENTRIES: u64 = 1 << 18;
 /// How errors call it.
 const WHAT: &str = "batch";
 

@@ -198,17 +198,6 @@ fn another_clusters_keyring_is_not_loaded() {
     assert_eq!(one.load_keyring(&other, 5), Err(BarrierError::NotASuccessor));
 }
 
-#[test]
-fn a_new_root_key_is_adopted_with_the_keyring_under_it() {
-    let (one, _, mut random) = pair(16);
-    let new_root = Key32::random(&mut random);
-    let sealed = Keyring::open(&one.root_key(), &CLUSTER, &one.seal_keyring(&mut random)).unwrap();
-    let sealed = sealed.seal(&new_root, &CLUSTER, &mut random);
-    assert_eq!(one.load_keyring(&sealed, 5), not_authentic("keyring"));
-    assert_eq!(one.adopt_root_key(new_root.duplicate(), &sealed, 5), Ok(1));
-    assert!(one.root_key().is_same(&new_root));
-}
-
 // check 246
 #[test]
 fn a_tag_holds_for_its_body_alone() {

@@ -38,7 +38,7 @@ pub(crate) fn seal(
 }
 
 /// The term under which a token was encrypted.
-pub fn term_of(sealed: &[u8]) -> Result<u32, BarrierError> {
+pub(crate) fn term_of(sealed: &[u8]) -> Result<u32, BarrierError> {
     header::term_of(sealed, VERSION, WHAT)
 }
 

@@ -16,16 +16,16 @@ use prost::Message;
 use super::error::BarrierError;
 
 /// Uses of one reservation, for each node and term.
-pub const BLOCK_USES: u64 = 1 << 16;
+pub(crate) const BLOCK_USES: u64 = 1 << 16;
 /// With fewer uses left than this, a node reserves again.
-pub const LOW_USES: u64 = BLOCK_USES / 4;
+pub(crate) const LOW_USES: u64 = BLOCK_USES / 4;
 /// Uses lent for the record of a reservation, reruns included.
-pub const LENT_USES: u64 = 64;
+pub(crate) const LENT_USES: u64 = 64;
 
 /// Default number of encryptions after which a term rotates: nine tenths of 2^32, as clients of the API expect.
-pub const DEFAULT_ROTATION_LIMIT: u64 = 3_865_470_566;
+pub(crate) const DEFAULT_ROTATION_LIMIT: u64 = 3_865_470_566;
 /// Lowest limit that can be set.
-pub const MIN_ROTATION_LIMIT: u64 = 1_000_000;
+pub(crate) const MIN_ROTATION_LIMIT: u64 = 1_000_000;
 
 /// A node's budget under one term, in memory.
 #[derive(Default)]
@@ -104,7 +104,7 @@ impl UseCounter {
 
 /// What a node reserved so far. Lies in the system's area under the node's own key, so counters never conflict.
 #[derive(Clone, PartialEq, Message)]
-pub struct NodeUses {
+pub(crate) struct NodeUses {
     /// One entry for each term, in any order.
     #[prost(message, repeated, tag = "1")]
     pub terms: Vec<TermUses>,
@@ -112,7 +112,7 @@ pub struct NodeUses {
 
 /// What a node reserved under one term.
 #[derive(Clone, PartialEq, Message)]
-pub struct TermUses {
+pub(crate) struct TermUses {
     /// The term.
     #[prost(uint32, tag = "1")]
     pub term: u32,
@@ -123,7 +123,7 @@ pub struct TermUses {
 
 impl NodeUses {
     /// Adds a reservation. Entries of older terms go, because their sum decides nothing any more.
-    pub fn reserve(&mut self, reservation: &Reservation) {
+    pub(crate) fn reserve(&mut self, reservation: &Reservation) {
         self.terms.retain(|uses| uses.term >= reservation.term);
         match self.terms.iter_mut().find(|uses| uses.term == reservation.term) {
             Some(uses) => uses.reserved = uses.reserved.saturating_add(reservation.uses()),
@@ -132,23 +132,23 @@ impl NodeUses {
     }
 
     /// Encryptions that this node reserved under a term.
-    pub fn reserved(&self, term: u32) -> u64 {
+    pub(crate) fn reserved(&self, term: u32) -> u64 {
         self.terms.iter().filter(|uses| uses.term == term).fold(0, |sum, uses| sum.saturating_add(uses.reserved))
     }
 }
 
 /// Encryptions that all nodes reserved under a term.
-pub fn total_uses<'a>(nodes: impl IntoIterator<Item = &'a NodeUses>, term: u32) -> u64 {
+pub(crate) fn total_uses<'a>(nodes: impl IntoIterator<Item = &'a NodeUses>, term: u32) -> u64 {
     nodes.into_iter().fold(0, |sum, node| sum.saturating_add(node.reserved(term)))
 }
 
 /// Whether a limit may be set: from [`MIN_ROTATION_LIMIT`] to [`DEFAULT_ROTATION_LIMIT`].
-pub fn is_valid_rotation_limit(limit: u64) -> bool {
+pub(crate) fn is_valid_rotation_limit(limit: u64) -> bool {
     (MIN_ROTATION_LIMIT..=DEFAULT_ROTATION_LIMIT).contains(&limit)
 }
 
 /// Whether a term must rotate.
-pub fn needs_rotation(total: u64, limit: u64) -> bool {
+pub(crate) fn needs_rotation(total: u64, limit: u64) -> bool {
     total >= limit
 }
 

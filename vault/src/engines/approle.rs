@@ -113,7 +113,7 @@ const PATHS: &[Path] = &[
 ];
 
 /// Makes a mount of AppRole, by convention at `auth/approle/`.
-pub static ENGINE: Engine = Engine {
+pub(crate) static ENGINE: Engine = Engine {
     kind: "approle",
     aliases: &[],
     class: Class::Auth,

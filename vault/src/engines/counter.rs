@@ -47,7 +47,7 @@ const PATHS: &[Path] = &[
 ];
 
 /// The engine.
-pub static ENGINE: Engine = Engine {
+pub(crate) static ENGINE: Engine = Engine {
     // The word that mounts it.
     kind: "counter",
     // Or `Class::Auth`, below `auth/`.

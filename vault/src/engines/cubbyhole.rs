@@ -29,7 +29,7 @@ const PATHS: &[Path] = &[Path {
 }];
 
 /// The cubbyhole.
-pub static ENGINE: Engine = Engine {
+pub(crate) static ENGINE: Engine = Engine {
     kind: "cubbyhole",
     aliases: &[],
     class: Class::Secret,

@@ -8,14 +8,14 @@ use crate::error::Error;
 use crate::store::{Area, Name, Store};
 
 /// A tree of documents inside a mount's area, below a root of its own.
-pub struct Documents<'r> {
+pub(crate) struct Documents<'r> {
     area: Area,
     root: &'r str,
 }
 
 impl<'r> Documents<'r> {
     /// The tree below `root`.
-    pub fn new(area: Area, root: &'r str) -> Self {
+    pub(crate) fn new(area: Area, root: &'r str) -> Self {
         Self { area, root }
     }
 
@@ -27,12 +27,12 @@ impl<'r> Documents<'r> {
     }
 
     /// Whether a document is there. A folder is none.
-    pub fn contains(&self, store: &mut Store<'_>, path: &str) -> Result<bool, Error> {
+    pub(crate) fn contains(&self, store: &mut Store<'_>, path: &str) -> Result<bool, Error> {
         if is_folder(path) { Ok(false) } else { store.contains(&self.area, &self.path(path)) }
     }
 
     /// A document.
-    pub fn get(&self, store: &mut Store<'_>, path: &str) -> Result<Option<Map<String, Value>>, Error> {
+    pub(crate) fn get(&self, store: &mut Store<'_>, path: &str) -> Result<Option<Map<String, Value>>, Error> {
         if is_folder(path) {
             return Ok(None);
         }
@@ -44,13 +44,13 @@ impl<'r> Documents<'r> {
     }
 
     /// Replaces a document as a whole.
-    pub fn put(&self, store: &mut Store<'_>, path: &str, document: &Map<String, Value>) -> Result<(), Error> {
+    pub(crate) fn put(&self, store: &mut Store<'_>, path: &str, document: &Map<String, Value>) -> Result<(), Error> {
         let bytes = serde_json::to_vec(document).map_err(|error| Error::internal(error.to_string()))?;
         store.put_bytes(&self.area, &self.path(path), Zeroizing::new(bytes))
     }
 
     /// Deletes a document; a folder stays.
-    pub fn delete(&self, store: &mut Store<'_>, path: &str) -> Result<(), Error> {
+    pub(crate) fn delete(&self, store: &mut Store<'_>, path: &str) -> Result<(), Error> {
         if !is_folder(path) && store.contains(&self.area, &self.path(path))? {
             store.delete(&self.area, &self.path(path));
         }
@@ -58,12 +58,12 @@ impl<'r> Documents<'r> {
     }
 
     /// The names of all documents below a folder, relative to it.
-    pub fn below(&self, store: &mut Store<'_>, path: &str) -> Result<Vec<String>, Error> {
+    pub(crate) fn below(&self, store: &mut Store<'_>, path: &str) -> Result<Vec<String>, Error> {
         listing::below(store, &self.area, &self.path(path))
     }
 
     /// The names in a folder.
-    pub fn list(&self, store: &mut Store<'_>, path: &str) -> Result<std::sync::Arc<Vec<Name>>, Error> {
+    pub(crate) fn list(&self, store: &mut Store<'_>, path: &str) -> Result<std::sync::Arc<Vec<Name>>, Error> {
         store.list(&self.area, &self.path(path))
     }
 }

@@ -6,5 +6,5 @@
 use crate::engine::{Class, Engine};
 
 /// The engine.
-pub static ENGINE: Engine =
+pub(crate) static ENGINE: Engine =
     Engine { kind: "identity", class: Class::Secret, help: "Identity store", is_single: true, ..Engine::DEFAULT };

@@ -11,7 +11,7 @@ use crate::request::Operation;
 use serde_json::Value;
 
 /// Root of the documents in the mount's area. Version 2 reads it too, for mounts that were upgraded.
-pub const ROOT: &str = "v1";
+pub(crate) const ROOT: &str = "v1";
 
 const PATH: Field = field("path", Kind::Text, "Where the secret lies.");
 
@@ -32,7 +32,7 @@ const PATHS: &[Path] = &[Path {
 }];
 
 /// KV version 1.
-pub static ENGINE: Engine = Engine {
+pub(crate) static ENGINE: Engine = Engine {
     kind: "kv",
     aliases: &["generic", "kv-v1"],
     class: Class::Secret,

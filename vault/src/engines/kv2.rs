@@ -110,7 +110,7 @@ const PATHS: &[Path] = &[
 ];
 
 /// KV version 2.
-pub static ENGINE: Engine = Engine {
+pub(crate) static ENGINE: Engine = Engine {
     kind: "kv",
     aliases: &["kv-v2"],
     class: Class::Secret,

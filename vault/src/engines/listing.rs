@@ -6,16 +6,16 @@ use crate::reply::Reply;
 use crate::store::{Area, Name, Store};
 
 /// Most names that one scan looks at.
-pub const MAX_BELOW: usize = 20_000;
+pub(crate) const MAX_BELOW: usize = 20_000;
 
 /// The fields of every list: the last name of the page before, and how many names to return.
-pub const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     field("after", Kind::Text, "Names up to and including this one are left out."),
     field("limit", Kind::Text, "At most this many names; absent, 0 or \"max\" is without limit."),
 ];
 
 /// The names of a directory as the API spells them, sorted. A name that is a leaf and a folder stands twice.
-pub fn keys(names: &[Name]) -> Vec<String> {
+pub(crate) fn keys(names: &[Name]) -> Vec<String> {
     let mut keys = Vec::with_capacity(names.len());
     for name in names {
         if name.has_value {
@@ -33,7 +33,7 @@ pub fn keys(names: &[Name]) -> Vec<String> {
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::Invalid`] if there are more than [`MAX_BELOW`].
-pub fn below(store: &mut Store<'_>, area: &Area, path: &[&str]) -> Result<Vec<String>, Error> {
+pub(crate) fn below(store: &mut Store<'_>, area: &Area, path: &[&str]) -> Result<Vec<String>, Error> {
     let (mut keys, mut folders, mut seen) = (Vec::new(), vec![String::new()], 0);
     while let Some(folder) = folders.pop() {
         let inner = path.iter().copied().chain(folder.split('/').filter(|segment| !segment.is_empty()));
@@ -57,7 +57,7 @@ pub fn below(store: &mut Store<'_>, area: &Area, path: &[&str]) -> Result<Vec<St
 }
 
 /// One page of a sorted list as a reply; "not found" if the page is empty.
-pub fn page(mut keys: Vec<String>, fields: &crate::field::Fields) -> Result<Reply, Error> {
+pub(crate) fn page(mut keys: Vec<String>, fields: &crate::field::Fields) -> Result<Reply, Error> {
     if let Some(after) = fields.text("after").filter(|after| !after.is_empty()) {
         let begin = keys.partition_point(|key| key.as_str() <= after);
         keys.drain(..begin);

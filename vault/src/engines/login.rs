@@ -18,7 +18,7 @@ use crate::token::lifetime::{Bounds, Lifetime};
 use crate::token::record::TokenRecord;
 
 /// Somebody who proved who they are.
-pub struct Login<'a> {
+pub(crate) struct Login<'a> {
     /// What their role says about tokens.
     pub terms: &'a TermsRecord,
     /// Name of the role, so that a renewal finds it again.
@@ -35,7 +35,7 @@ pub struct Login<'a> {
 
 /// Makes the token, an orphan, and answers with it. Every check of the method comes before: what is refused here is only
 /// what no token of the mount can have.
-pub fn log_in(call: &mut Call<'_, '_>, login: Login<'_>) -> Result<Reply, Error> {
+pub(crate) fn log_in(call: &mut Call<'_, '_>, login: Login<'_>) -> Result<Reply, Error> {
     let terms = login.terms;
     let is_batch = is_batch(&call.mount, &terms.token_type);
     if is_batch && (terms.num_uses > 0 || terms.period_secs > 0) {
@@ -110,14 +110,14 @@ fn display_name(mount: &Mount, shown_as: Option<&str>) -> String {
 }
 
 /// Whether a list of ranges permits an address. An address that is not known lies in no range.
-pub fn permits(ranges: &[String], remote: Option<IpAddr>) -> bool {
+pub(crate) fn permits(ranges: &[String], remote: Option<IpAddr>) -> bool {
     let contains =
         |range: &String| remote.zip(Cidr::parse(range)).is_some_and(|(remote, range)| range.contains(remote));
     ranges.is_empty() || ranges.iter().any(contains)
 }
 
 /// The error of a renewal whose role is not there any more.
-pub fn gone() -> Error {
+pub(crate) fn gone() -> Error {
     Error::invalid("the role that the token was made by does not exist any more, so the token cannot be renewed")
 }
 

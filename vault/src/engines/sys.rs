@@ -54,7 +54,7 @@ const FAMILIES: &[&[Path]] = &[
 ];
 
 /// The engine.
-pub static ENGINE: Engine = Engine {
+pub(crate) static ENGINE: Engine = Engine {
     kind: "system",
     aliases: &["sys"],
     class: Class::Secret,

@@ -15,40 +15,43 @@ use crate::policy::name::{self, PolicyName};
 use crate::token::cidr::Cidr;
 
 /// Most entries of one list of a role.
-pub const MAX_ENTRIES: usize = 256;
+pub(crate) const MAX_ENTRIES: usize = 256;
 
 /// `token_policies`
-pub const POLICIES: Field = field("token_policies", Kind::CommaNames, "Policies of its tokens.");
+pub(crate) const POLICIES: Field = field("token_policies", Kind::CommaNames, "Policies of its tokens.");
 /// `policies`
-pub const OLD_POLICIES: Field =
+pub(crate) const OLD_POLICIES: Field =
     field("policies", Kind::CommaNames, "Old name of token_policies.").renamed_to("token_policies");
 /// `token_ttl`
-pub const TTL: Field = field("token_ttl", Kind::Duration, "Time to live of its tokens; 0 is the mount's.");
+pub(crate) const TTL: Field = field("token_ttl", Kind::Duration, "Time to live of its tokens; 0 is the mount's.");
 /// `token_max_ttl`
-pub const MAX_TTL: Field = field("token_max_ttl", Kind::Duration, "Longest life of its tokens; 0 is the mount's.");
+pub(crate) const MAX_TTL: Field =
+    field("token_max_ttl", Kind::Duration, "Longest life of its tokens; 0 is the mount's.");
 /// `token_period`
-pub const PERIOD: Field = field("token_period", Kind::Duration, "Makes its tokens periodic.");
+pub(crate) const PERIOD: Field = field("token_period", Kind::Duration, "Makes its tokens periodic.");
 /// `period`
-pub const OLD_PERIOD: Field = field("period", Kind::Duration, "Old name of token_period.").renamed_to("token_period");
+pub(crate) const OLD_PERIOD: Field =
+    field("period", Kind::Duration, "Old name of token_period.").renamed_to("token_period");
 /// `token_explicit_max_ttl`
-pub const EXPLICIT_MAX_TTL: Field =
+pub(crate) const EXPLICIT_MAX_TTL: Field =
     field("token_explicit_max_ttl", Kind::Duration, "Longest life of its tokens, which bounds periodic ones too.");
 /// `token_bound_cidrs`
-pub const BOUND_CIDRS: Field =
+pub(crate) const BOUND_CIDRS: Field =
     field("token_bound_cidrs", Kind::CommaList, "Addresses from which its tokens may be used.");
 /// `token_strictly_bind_ip`
-pub const STRICTLY_BIND_IP: Field =
+pub(crate) const STRICTLY_BIND_IP: Field =
     field("token_strictly_bind_ip", Kind::Bool, "Whether its tokens may be used only from where they were made.");
 /// `token_num_uses`
-pub const NUM_USES: Field = field("token_num_uses", Kind::Int, "Most uses of its tokens; 0 is without limit.");
+pub(crate) const NUM_USES: Field = field("token_num_uses", Kind::Int, "Most uses of its tokens; 0 is without limit.");
 /// `token_no_default_policy`
-pub const NO_DEFAULT_POLICY: Field =
+pub(crate) const NO_DEFAULT_POLICY: Field =
     field("token_no_default_policy", Kind::Bool, "Whether its tokens lack the default policy.");
 /// `token_type`
-pub const TOKEN_TYPE: Field = field("token_type", Kind::Text, "service, batch, or default, which is the mount's.");
+pub(crate) const TOKEN_TYPE: Field =
+    field("token_type", Kind::Text, "service, batch, or default, which is the mount's.");
 
 /// All of them.
-pub const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     POLICIES,
     TTL,
     MAX_TTL,
@@ -65,7 +68,7 @@ pub const FIELDS: &[Field] = &[
 
 /// The terms as they are stored. Times in seconds; 0 says nothing.
 #[derive(Clone, PartialEq, Message)]
-pub struct TermsRecord {
+pub(crate) struct TermsRecord {
     /// Names of policies, normalised, sorted, each once; never `root`.
     #[prost(string, repeated, tag = "1")]
     pub policies: Vec<String>,
@@ -109,7 +112,7 @@ impl TermsRecord {
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Invalid`] for values that are none, or that contradict each other.
-    pub fn take(&mut self, fields: &Fields, warnings: &mut Vec<String>) -> Result<(), Error> {
+    pub(crate) fn take(&mut self, fields: &Fields, warnings: &mut Vec<String>) -> Result<(), Error> {
         self.take_policies(fields, warnings)?;
         take_duration(fields, TTL.name, &mut self.ttl_secs);
         take_duration(fields, MAX_TTL.name, &mut self.max_ttl_secs);
@@ -149,7 +152,7 @@ impl TermsRecord {
     }
 
     /// As the API shows them.
-    pub fn show(&self) -> Map<String, Value> {
+    pub(crate) fn show(&self) -> Map<String, Value> {
         let mut data = Map::new();
         let mut put = |field: &Field, value: Value| data.insert(field.name.to_owned(), value);
         put(&POLICIES, json!(self.policies));
@@ -181,7 +184,7 @@ fn token_type(word: &str) -> Result<&str, Error> {
 }
 
 /// A field's present name and its old one.
-pub struct Names {
+pub(crate) struct Names {
     /// The present name, which wins.
     pub new: &'static str,
     /// The old name.
@@ -198,18 +201,18 @@ impl Names {
 }
 
 /// A duration in whole seconds, rounded up, so that a short one does not become 0, which means something else.
-pub fn whole_secs(fields: &Fields, name: &str) -> Option<u64> {
+pub(crate) fn whole_secs(fields: &Fields, name: &str) -> Option<u64> {
     let duration = fields.duration(name)?;
     Some(duration.as_secs() + u64::from(duration.subsec_nanos() > 0))
 }
 
 /// Takes a duration, if it was sent.
-pub fn take_duration(fields: &Fields, name: &str, secs: &mut u64) {
+pub(crate) fn take_duration(fields: &Fields, name: &str, secs: &mut u64) {
     *secs = whole_secs(fields, name).unwrap_or(*secs);
 }
 
 /// Takes a duration that has two names. `old_secs` is what came by the old one.
-pub fn take_renamed_duration(
+pub(crate) fn take_renamed_duration(
     fields: &Fields,
     names: &Names,
     secs: &mut u64,
@@ -227,7 +230,7 @@ pub fn take_renamed_duration(
 }
 
 /// Takes a number that counts something, if it was sent.
-pub fn take_count(fields: &Fields, name: &str, count: &mut u64) -> Result<(), Error> {
+pub(crate) fn take_count(fields: &Fields, name: &str, count: &mut u64) -> Result<(), Error> {
     if let Some(sent) = fields.int(name) {
         *count = u64::try_from(sent).map_err(|_| Error::invalid(format!("{name} cannot be negative")))?;
     }
@@ -235,7 +238,7 @@ pub fn take_count(fields: &Fields, name: &str, count: &mut u64) -> Result<(), Er
 }
 
 /// Takes a list of address ranges, if it was sent.
-pub fn take_addresses(fields: &Fields, name: &str, list: &mut Vec<String>) -> Result<(), Error> {
+pub(crate) fn take_addresses(fields: &Fields, name: &str, list: &mut Vec<String>) -> Result<(), Error> {
     let Some(sent) = fields.list(name) else { return Ok(()) };
     check_length(name, sent)?;
     check_addresses(name, sent)?;
@@ -244,7 +247,7 @@ pub fn take_addresses(fields: &Fields, name: &str, list: &mut Vec<String>) -> Re
 }
 
 /// Takes a list of address ranges that has two names. `old_list` is what came by the old one.
-pub fn take_renamed_addresses(
+pub(crate) fn take_renamed_addresses(
     fields: &Fields,
     names: &Names,
     list: &mut Vec<String>,
@@ -265,7 +268,7 @@ pub fn take_renamed_addresses(
 }
 
 /// Refuses what is no address or range.
-pub fn check_addresses(field: &str, list: &[String]) -> Result<(), Error> {
+pub(crate) fn check_addresses(field: &str, list: &[String]) -> Result<(), Error> {
     match list.iter().all(|range| Cidr::parse(range).is_some()) {
         true => Ok(()),
         false => Err(Error::invalid(format!("{field} must hold addresses or ranges such as 10.0.0.0/8"))),
@@ -273,7 +276,7 @@ pub fn check_addresses(field: &str, list: &[String]) -> Result<(), Error> {
 }
 
 /// Refuses a list that is too long.
-pub fn check_length(field: &str, list: &[String]) -> Result<(), Error> {
+pub(crate) fn check_length(field: &str, list: &[String]) -> Result<(), Error> {
     match list.len() <= MAX_ENTRIES {
         true => Ok(()),
         false => Err(Error::invalid(format!("{field} holds {} entries, at most {MAX_ENTRIES} are kept", list.len()))),
@@ -281,7 +284,7 @@ pub fn check_length(field: &str, list: &[String]) -> Result<(), Error> {
 }
 
 /// Names of policies that anybody may be given: normalised, sorted, each once.
-pub fn assignable(field: &str, sent: &[String]) -> Result<Vec<String>, Error> {
+pub(crate) fn assignable(field: &str, sent: &[String]) -> Result<Vec<String>, Error> {
     check_length(field, sent)?;
     let names = sent.iter().map(|name| Ok(PolicyName::assignable(name)?.as_str().to_owned()));
     let names = names.collect::<Result<Vec<_>, name::NameError>>();
@@ -289,7 +292,7 @@ pub fn assignable(field: &str, sent: &[String]) -> Result<Vec<String>, Error> {
 }
 
 /// Sorted, each once.
-pub fn sorted(mut list: Vec<String>) -> Vec<String> {
+pub(crate) fn sorted(mut list: Vec<String>) -> Vec<String> {
     list.sort_unstable();
     list.dedup();
     list

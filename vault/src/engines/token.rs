@@ -161,7 +161,7 @@ const PATHS: &[Path] = &[
 ];
 
 /// Makes `auth/token/`.
-pub static ENGINE: Engine = Engine {
+pub(crate) static ENGINE: Engine = Engine {
     kind: "token",
     aliases: &[],
     class: Class::Auth,

@@ -61,7 +61,7 @@ const PATHS: &[Path] = &[
 ];
 
 /// Makes a mount of userpass, by convention at `auth/userpass/`.
-pub static ENGINE: Engine = Engine {
+pub(crate) static ENGINE: Engine = Engine {
     kind: "userpass",
     class: Class::Auth,
     help: "Logins of people, by name and password.",

@@ -89,7 +89,7 @@ impl Kind {
 }
 
 /// A scalar as text; numbers and truth values become what they look like.
-pub fn scalar_text(value: &Value) -> Option<String> {
+pub(crate) fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -99,7 +99,7 @@ pub fn scalar_text(value: &Value) -> Option<String> {
 }
 
 /// A whole number, also as text; an empty text is 0.
-pub fn int(value: &Value) -> Option<i64> {
+pub(crate) fn int(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
         Value::String(text) if text.is_empty() => Some(0),
@@ -133,7 +133,7 @@ pub fn boolean_text(text: &str) -> Option<bool> {
 const MAX_DURATION_SECS: f64 = 292.0 * 365.25 * 86_400.0;
 
 /// A duration: whole seconds as a number, or text.
-pub fn duration(value: &Value) -> Option<Duration> {
+pub(crate) fn duration(value: &Value) -> Option<Duration> {
     match value {
         Value::Number(number) => {
             let secs = number
@@ -189,7 +189,7 @@ fn list(value: &Value) -> Option<Vec<String>> {
 }
 
 /// A list of texts; one text is split at commas. Entries are trimmed, empty ones dropped.
-pub fn comma_list(value: &Value) -> Option<Vec<String>> {
+pub(crate) fn comma_list(value: &Value) -> Option<Vec<String>> {
     let parts = match value {
         Value::Array(items) => items.iter().map(scalar_text).collect::<Option<Vec<_>>>()?,
         other => scalar_text(other)?.split(',').map(str::to_owned).collect(),
@@ -211,7 +211,7 @@ fn embedded(text: &str) -> Option<Map<String, Value>> {
 }
 
 /// A map of texts: a map, a list of `k=v`, or text that is a JSON object or `k=v,k=v`.
-pub fn key_values(value: &Value) -> Option<Map<String, Value>> {
+pub(crate) fn key_values(value: &Value) -> Option<Map<String, Value>> {
     let pair = |text: &str| text.split_once('=').map(|(key, value)| (key.trim().to_owned(), Value::from(value)));
     match value {
         Value::Object(map) => {

@@ -23,12 +23,12 @@ use crate::token::{self, revoke};
 /// Where the marks lie in the system area.
 const PLACE: &[&str] = &["core", "revocations"];
 /// Most marks at a time. Each costs a comparison at every use of a token of its mount.
-pub const MAX_MARKS: usize = 1000;
+pub(crate) const MAX_MARKS: usize = 1000;
 
 /// A mark ended what was given at a place before its generation: removes those leases, then the mark.
-pub static END_MARKED: Chore = Chore { word: "leases", step: end_marked };
+pub(crate) static END_MARKED: Chore = Chore { word: "leases", step: end_marked };
 /// A mount is gone: removes the leases that it gave.
-pub static END_OF_MOUNT: Chore = Chore { word: "mount-leases", step: end_of_mount };
+pub(crate) static END_OF_MOUNT: Chore = Chore { word: "mount-leases", step: end_of_mount };
 
 /// Ends what lies at a place and was given before.
 #[derive(Clone, PartialEq, Message)]
@@ -43,7 +43,7 @@ struct Mark {
 
 /// All marks, as they are stored.
 #[derive(Clone, PartialEq, Message)]
-pub struct Revocations {
+pub(crate) struct Revocations {
     /// The present generation.
     #[prost(uint64, tag = "1")]
     generation: u64,
@@ -54,18 +54,18 @@ pub struct Revocations {
 
 impl Revocations {
     /// Reads them.
-    pub fn load(store: &mut Store<'_>) -> Result<Arc<Self>, Error> {
+    pub(crate) fn load(store: &mut Store<'_>) -> Result<Arc<Self>, Error> {
         let system = store.system();
         store.get_cached_or_default(&system, PLACE, decode::<Self>)
     }
 
     /// The generation of what is given now.
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
     /// Whether a mark ends what was given at a place in a generation.
-    pub fn end(&self, origin: &Origin, generation: u64) -> bool {
+    pub(crate) fn end(&self, origin: &Origin, generation: u64) -> bool {
         self.marks.iter().any(|mark| generation < mark.generation && mark.origin.covers(origin))
     }
 }
@@ -74,7 +74,7 @@ impl Revocations {
 ///
 /// # Errors
 /// [`ErrorKind::TooMany`] if [`MAX_MARKS`] earlier ones are still being worked off.
-pub fn mark(store: &mut Store<'_>, context: &Context<'_>, origins: Vec<Origin>) -> Result<(), Error> {
+pub(crate) fn mark(store: &mut Store<'_>, context: &Context<'_>, origins: Vec<Origin>) -> Result<(), Error> {
     let mut revocations = (*Revocations::load(store)?).clone();
     let generation = revocations.generation + 1;
     for origin in origins {
@@ -100,7 +100,7 @@ pub fn mark(store: &mut Store<'_>, context: &Context<'_>, origins: Vec<Origin>) 
 }
 
 /// Has the leases of a mount removed that the same batch takes out of the mount table, which ends them.
-pub fn end_mount(store: &mut Store<'_>, context: &Context<'_>, mount_id: &[u8]) -> Result<(), Error> {
+pub(crate) fn end_mount(store: &mut Store<'_>, context: &Context<'_>, mount_id: &[u8]) -> Result<(), Error> {
     if !lease::is_any(store, &Origin::whole(mount_id.to_vec()))? {
         return Ok(());
     }

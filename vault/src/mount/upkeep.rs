@@ -18,13 +18,13 @@ use crate::task::tree;
 use crate::time::Time;
 
 /// Has the engine of a mount do what is due: [`crate::engine::Life::due`].
-pub static REMINDER: Reminder = Reminder { word: "mount", due };
+pub(crate) static REMINDER: Reminder = Reminder { word: "mount", due };
 /// Has the engine of a mount do some of its long work: [`crate::engine::Life::chore`].
-pub static CHORE: Chore = Chore { word: "mount", step: do_chore };
+pub(crate) static CHORE: Chore = Chore { word: "mount", step: do_chore };
 /// A mount is gone: deletes its records.
-pub static DROP_MOUNT: Chore = Chore { word: "drop", step: delete_records };
+pub(crate) static DROP_MOUNT: Chore = Chore { word: "drop", step: delete_records };
 /// What lay in a folder of a mount is out of reach: deletes it. The folder's name is never used again.
-pub static DROP_FOLDER: Chore = Chore { word: "folder", step: delete_records };
+pub(crate) static DROP_FOLDER: Chore = Chore { word: "folder", step: delete_records };
 
 impl Work<'_, '_> {
     /// Has the engine's [`crate::engine::Life::due`] called with a name once a time is past.
@@ -59,7 +59,7 @@ impl Work<'_, '_> {
 }
 
 /// Has the records of a mount deleted whose entry the same batch removes from the mount table.
-pub fn drop_mount(store: &mut Store<'_>, context: &Context<'_>, mount: &Mount) -> Result<(), Error> {
+pub(crate) fn drop_mount(store: &mut Store<'_>, context: &Context<'_>, mount: &Mount) -> Result<(), Error> {
     chore::add(store, context.now, &DROP_MOUNT, &hex::encode(&mount.record.id), of_mount(mount))
 }
 

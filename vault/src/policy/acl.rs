@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-pub use crate::policy::acl::export::AclExport;
 use crate::policy::acl::table::{Case, Table};
 use crate::policy::capability::Capabilities;
 use crate::policy::filter::KeyFilter;
@@ -31,7 +30,7 @@ use crate::time::Time;
 /// A question: may this run?
 #[derive(Clone, Copy)]
 pub struct AclRequest<'a> {
-    /// Canonical, with the namespace's path in front and without a leading slash. A list's ends with a slash.
+    /// Canonical, without a leading slash. A list's ends with a slash.
     pub path: &'a str,
     /// What is to be done.
     pub operation: Operation,
@@ -183,12 +182,10 @@ impl Acl {
             }
             self.valid_until = Some(self.valid_until.map_or(expiration, |until| until.min(expiration)));
         }
-        let inside = |path: &str| Arc::new(Pattern::new(&format!("{}{path}", policy.namespace)));
         let pattern = match &rule.place {
-            Place::Fixed(pattern) if policy.namespace.is_empty() => Arc::clone(pattern),
-            Place::Fixed(pattern) => inside(pattern.text()),
+            Place::Fixed(pattern) => Arc::clone(pattern),
             Place::Templated(template) => match template.fill(values) {
-                Ok(path) => inside(&path),
+                Ok(path) => Arc::new(Pattern::new(&path)),
                 Err(reason) => {
                     let (policy, template) = (Arc::clone(&policy.name), template.text().to_owned());
                     self.dropped.push(Dropped { policy, template, reason });

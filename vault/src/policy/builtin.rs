@@ -3,7 +3,7 @@
 use crate::policy::{Policy, name, parse};
 
 /// The text that `default` has until an operator changes it: what a token may do with itself.
-pub const DEFAULT_TEXT: &str = r#"# What any token may do with itself.
+pub(crate) const DEFAULT_TEXT: &str = r#"# What any token may do with itself.
 # Tokens have this policy unless they are created without it.
 
 # Look at, renew and revoke the token itself.
@@ -72,7 +72,7 @@ path "identity/oidc/provider/+/authorize" {
 "#;
 
 /// The text of `response-wrapping`: what the token of a wrapped response may do. It is in no list.
-pub const RESPONSE_WRAPPING_TEXT: &str = r#"path "cubbyhole/response" {
+pub(crate) const RESPONSE_WRAPPING_TEXT: &str = r#"path "cubbyhole/response" {
   capabilities = ["read"]
 }
 path "sys/wrapping/unwrap" {
@@ -87,17 +87,12 @@ path "sys/wrapping/rewrap" {
 "#;
 
 /// The root policy. It has no text: alone, it allows everything.
-pub fn root() -> Policy {
+pub(crate) fn root() -> Policy {
     Policy { is_root: true, ..Policy::new(Vec::new()).named(name::ROOT) }
 }
 
-/// The first text of a built-in policy that operators may change.
-pub fn default_policy() -> Policy {
-    parsed(DEFAULT_TEXT, name::DEFAULT)
-}
-
 /// The policy of wrapping tokens.
-pub fn response_wrapping() -> Policy {
+pub(crate) fn response_wrapping() -> Policy {
     parsed(RESPONSE_WRAPPING_TEXT, name::RESPONSE_WRAPPING)
 }
 
@@ -111,6 +106,11 @@ mod tests {
     use crate::policy::acl::Acl;
     use crate::policy::template::TemplateValues;
     use crate::time::Time;
+
+    /// The first text of the policy that operators may change.
+    fn default_policy() -> Policy {
+        parsed(DEFAULT_TEXT, name::DEFAULT)
+    }
 
     #[test]
     fn the_default_policy_grants_what_clients_expect_and_no_more() {

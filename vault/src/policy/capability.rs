@@ -6,7 +6,7 @@ use crate::request::Operation;
 
 /// A set of capabilities. `deny` excludes all others; the set keeps to that itself.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Capabilities(u16);
+pub(crate) struct Capabilities(u16);
 
 /// Every word with its set, in the order in which the API sorts them.
 const WORDS: [(&str, Capabilities); 11] = [
@@ -25,37 +25,37 @@ const WORDS: [(&str, Capabilities); 11] = [
 
 impl Capabilities {
     /// Nothing: a block that grants nothing still shadows less specific ones.
-    pub const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self(0);
     /// Explicitly nothing, and stronger than any other block with the same pattern.
-    pub const DENY: Self = Self(1);
+    pub(crate) const DENY: Self = Self(1);
     /// Write where nothing is.
-    pub const CREATE: Self = Self(1 << 1);
+    pub(crate) const CREATE: Self = Self(1 << 1);
     /// Read.
-    pub const READ: Self = Self(1 << 2);
+    pub(crate) const READ: Self = Self(1 << 2);
     /// Write over what is there.
-    pub const UPDATE: Self = Self(1 << 3);
+    pub(crate) const UPDATE: Self = Self(1 << 3);
     /// Merge into what is there.
-    pub const PATCH: Self = Self(1 << 4);
+    pub(crate) const PATCH: Self = Self(1 << 4);
     /// Delete.
-    pub const DELETE: Self = Self(1 << 5);
+    pub(crate) const DELETE: Self = Self(1 << 5);
     /// List names.
-    pub const LIST: Self = Self(1 << 6);
+    pub(crate) const LIST: Self = Self(1 << 6);
     /// List names recursively.
-    pub const SCAN: Self = Self(1 << 7);
+    pub(crate) const SCAN: Self = Self(1 << 7);
     /// Use root-protected paths, in addition to the operation's own capability.
-    pub const SUDO: Self = Self(1 << 8);
+    pub(crate) const SUDO: Self = Self(1 << 8);
     /// Subscribe to events. Understood and reported; no operation needs it.
-    pub const SUBSCRIBE: Self = Self(1 << 9);
+    pub(crate) const SUBSCRIBE: Self = Self(1 << 9);
     /// Recover from snapshots. Understood and reported; no operation needs it.
-    pub const RECOVER: Self = Self(1 << 10);
+    pub(crate) const RECOVER: Self = Self(1 << 10);
 
     /// The set of one word; `None` for a word that is none. Case matters.
-    pub fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         WORDS.iter().find(|(known, _)| *known == word).map(|(_, set)| *set)
     }
 
     /// The set of an old word, the value of `policy = "…"` in a block.
-    pub fn parse_old(word: &str) -> Option<Self> {
+    pub(crate) fn parse_old(word: &str) -> Option<Self> {
         let write = Self::CREATE | Self::READ | Self::UPDATE | Self::DELETE | Self::LIST;
         Some(match word {
             "deny" => Self::DENY,
@@ -67,7 +67,7 @@ impl Capabilities {
     }
 
     /// What an operation needs; `None` if it needs nothing.
-    pub fn needed_for(operation: Operation) -> Option<Self> {
+    pub(crate) fn needed_for(operation: Operation) -> Option<Self> {
         Some(match operation {
             Operation::Create => Self::CREATE,
             Operation::Read | Operation::Header => Self::READ,
@@ -81,22 +81,22 @@ impl Capabilities {
     }
 
     /// Whether all of the other set are here.
-    pub fn contains(self, other: Self) -> bool {
+    pub(crate) fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// Whether it is an explicit deny.
-    pub fn is_deny(self) -> bool {
+    pub(crate) fn is_deny(self) -> bool {
         self == Self::DENY
     }
 
     /// Whether it grants anything.
-    pub fn grants(self) -> bool {
+    pub(crate) fn grants(self) -> bool {
         self != Self::NONE && !self.is_deny()
     }
 
     /// The words as the API reports them: sorted, and `deny` if there is nothing.
-    pub fn words(self) -> Vec<&'static str> {
+    pub(crate) fn words(self) -> Vec<&'static str> {
         if !self.grants() {
             return vec!["deny"];
         }

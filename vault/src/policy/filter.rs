@@ -3,7 +3,7 @@
 use crate::request::Operation;
 
 /// Longest filter path, in bytes.
-pub const MAX_FILTER_BYTES: usize = 4096;
+pub(crate) const MAX_FILTER_BYTES: usize = 4096;
 
 /// A path with `{{ .key }}` for each name of a list, and perhaps `{{ .path }}` for the path that was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]

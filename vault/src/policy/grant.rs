@@ -14,7 +14,7 @@ use crate::request::Operation;
 
 /// The content of a block.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Grant {
+pub(crate) struct Grant {
     /// What may be done.
     pub capabilities: Capabilities,
     /// The only fields that may be sent; empty is no limit.
@@ -35,7 +35,7 @@ pub struct Grant {
 
 impl Grant {
     /// Adds a block with the same pattern. A deny on either side leaves nothing but the deny.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.capabilities = self.capabilities | other.capabilities;
         if self.capabilities.is_deny() {
             *self = Self { capabilities: Capabilities::DENY, ..Self::default() };
@@ -53,7 +53,7 @@ impl Grant {
     }
 
     /// Whether a request may run by this block, which matches its path.
-    pub fn permit(&self, request: &AclRequest<'_>) -> Result<(), Refusal> {
+    pub(crate) fn permit(&self, request: &AclRequest<'_>) -> Result<(), Refusal> {
         if self.capabilities.is_deny() {
             return Err(Refusal::Denied);
         }

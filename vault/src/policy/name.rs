@@ -7,22 +7,22 @@
 use std::fmt;
 
 /// The name of the policy that allows everything.
-pub const ROOT: &str = "root";
+pub(crate) const ROOT: &str = "root";
 /// The name of the policy that tokens have unless they say otherwise.
-pub const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 /// The name of the policy of wrapping tokens.
-pub const RESPONSE_WRAPPING: &str = "response-wrapping";
+pub(crate) const RESPONSE_WRAPPING: &str = "response-wrapping";
 
 /// Longest name, in bytes.
-pub const MAX_NAME_BYTES: usize = 512;
+pub(crate) const MAX_NAME_BYTES: usize = 512;
 
 /// A name in its one spelling: in lower case, without white space around it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PolicyName(String);
+pub(crate) struct PolicyName(String);
 
 /// Why a text names no policy. The messages are for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
+pub(crate) enum NameError {
     /// Nothing, or only white space.
     #[error("the policy name is empty")]
     Empty,
@@ -51,7 +51,7 @@ pub enum NameError {
 impl PolicyName {
     /// Normalises a name for looking it up or writing it. Only case is normalised: a policy about the name's path sees
     /// the same name.
-    pub fn parse(raw: &str) -> Result<Self, NameError> {
+    pub(crate) fn parse(raw: &str) -> Result<Self, NameError> {
         if raw.len() > MAX_NAME_BYTES {
             return Err(NameError::TooLong);
         }
@@ -75,7 +75,7 @@ impl PolicyName {
     }
 
     /// Normalises an entry of a list of names, in which white space around a name does not count.
-    pub fn listed(raw: &str) -> Result<Self, NameError> {
+    pub(crate) fn listed(raw: &str) -> Result<Self, NameError> {
         if looks_like_root(raw) && raw != ROOT {
             return Err(NameError::RootSpelling);
         }
@@ -83,7 +83,7 @@ impl PolicyName {
     }
 
     /// Normalises a name for anything that holds policies without being root itself: entities, groups, users, roles.
-    pub fn assignable(raw: &str) -> Result<Self, NameError> {
+    pub(crate) fn assignable(raw: &str) -> Result<Self, NameError> {
         let name = Self::listed(raw)?;
         match [ROOT, RESPONSE_WRAPPING].into_iter().find(|refused| name.0 == *refused) {
             Some(refused) => Err(NameError::NotAssignable(refused)),
@@ -92,22 +92,22 @@ impl PolicyName {
     }
 
     /// The text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether it names the root policy.
-    pub fn is_root(&self) -> bool {
+    pub(crate) fn is_root(&self) -> bool {
         self.0 == ROOT
     }
 
     /// Whether writing and deleting it is refused.
-    pub fn is_immutable(&self) -> bool {
+    pub(crate) fn is_immutable(&self) -> bool {
         matches!(self.as_str(), ROOT | RESPONSE_WRAPPING)
     }
 
     /// Whether deleting it is refused.
-    pub fn is_undeletable(&self) -> bool {
+    pub(crate) fn is_undeletable(&self) -> bool {
         self.is_immutable() || self.0 == DEFAULT
     }
 }

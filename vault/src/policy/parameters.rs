@@ -14,24 +14,24 @@ use crate::field::{Field, Kind};
 
 /// Names of fields, in lower case, with the values they may (or must not) have. No values means any.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Parameters(BTreeMap<String, Vec<Value>>);
+pub(crate) struct Parameters(BTreeMap<String, Vec<Value>>);
 
 /// The name that stands for all fields.
 const ANY: &str = "*";
 
 impl Parameters {
     /// Adds a field; `false` if it is there already, also in other letters.
-    pub fn insert(&mut self, name: &str, values: Vec<Value>) -> bool {
+    pub(crate) fn insert(&mut self, name: &str, values: Vec<Value>) -> bool {
         self.0.insert(name.to_lowercase(), values).is_none()
     }
 
     /// Whether there is no limit.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds those of another block with the same pattern. Per field, no values on either side means any.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (name, values) in &other.0 {
             match self.0.get_mut(name) {
                 None => {
@@ -47,7 +47,7 @@ impl Parameters {
     }
 
     /// Whether this, as the denied fields of a block, denies a field of the request to a path that takes `fields`.
-    pub fn deny(&self, data: &Map<String, Value>, fields: Taken<'_>) -> bool {
+    pub(crate) fn deny(&self, data: &Map<String, Value>, fields: Taken<'_>) -> bool {
         if self.0.contains_key(ANY) {
             return !data.is_empty();
         }
@@ -61,7 +61,7 @@ impl Parameters {
 
     /// Whether this, as the allowed fields of a block, allows every field of the request to a path that takes `fields`.
     /// Values of `*` do not count.
-    pub fn allow(&self, data: &Map<String, Value>, fields: Taken<'_>) -> bool {
+    pub(crate) fn allow(&self, data: &Map<String, Value>, fields: Taken<'_>) -> bool {
         let others = self.is_empty() || self.0.contains_key(ANY);
         data.iter().all(|(name, value)| {
             let mut limits = self.limits(name, fields).filter(|_| name != ANY).peekable();
@@ -83,7 +83,7 @@ impl Parameters {
 }
 
 /// The fields that a path takes, as its table has them; none where that is not known.
-pub type Taken<'a> = &'a [&'a [Field]];
+pub(crate) type Taken<'a> = &'a [&'a [Field]];
 
 /// Whether a field of a kind reads a value as the denied one, or reads an entry of a list, or a text, that a pattern of
 /// the denied value fits.

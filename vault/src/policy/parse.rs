@@ -12,14 +12,14 @@ use crate::policy::template::TemplateError;
 use crate::policy::{PathRule, Policy, capability, filter};
 
 /// Longest text of a policy, in bytes.
-pub const MAX_POLICY_BYTES: usize = 1 << 20;
+pub(crate) const MAX_POLICY_BYTES: usize = 1 << 20;
 
 /// Longest excerpt of a path or a word in a message, in characters.
 const EXCERPT_CHARS: usize = 128;
 
 /// Why a text is no policy. The messages are for whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParseError {
+pub(crate) enum ParseError {
     /// Over [`MAX_POLICY_BYTES`].
     #[error(
         "the policy is too long: {size_bytes} bytes, at most {MAX_POLICY_BYTES} are allowed; split it into several"
@@ -61,7 +61,7 @@ pub enum ParseError {
 
 /// What is wrong in a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// A key that means nothing.
     #[error("invalid key {0:?}; expected one of {known}", known = block::KNOWN_KEYS)]
     UnknownKey(String),
@@ -103,7 +103,7 @@ pub enum Problem {
 
 /// Parses a policy, in HCL or JSON. It has no name yet: see [`Policy::named`]. A text without any block is a policy
 /// that grants nothing.
-pub fn parse(text: &str) -> Result<Policy, ParseError> {
+pub(crate) fn parse(text: &str) -> Result<Policy, ParseError> {
     if text.len() > MAX_POLICY_BYTES {
         return Err(ParseError::TooLong { size_bytes: text.len() });
     }

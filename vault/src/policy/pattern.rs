@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 /// Why a text is no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PatternError {
+pub(crate) enum PatternError {
     /// `+*`: neither a segment nor a prefix.
     #[error("invalid use of wildcards ('+*' is forbidden); write '+/*' for everything below any segment")]
     PlusStar,
@@ -20,9 +20,9 @@ pub enum PatternError {
     Unprintable,
 }
 
-/// A pattern, ready to match. Has the namespace's path in front, and no leading slash.
+/// A pattern, ready to match. Has no leading slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     text: Box<str>,
     /// The text with case folded; `None` if that changes nothing.
     folded: Option<Box<str>>,
@@ -31,7 +31,7 @@ pub struct Pattern {
 
 /// The three kinds of patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// One path.
     Exact,
     /// Every path that begins with the text before the `*`.
@@ -47,7 +47,7 @@ pub(in crate::policy) type Precedence<'a> = (usize, bool, Reverse<usize>, usize,
 
 impl Pattern {
     /// Checks what a policy's author wrote, which may hold templates; a leading slash does not count.
-    pub fn validate(text: &str) -> Result<&str, PatternError> {
+    pub(crate) fn validate(text: &str) -> Result<&str, PatternError> {
         let text = text.strip_prefix('/').unwrap_or(text);
         if text.is_empty() {
             return Err(PatternError::Empty);
@@ -62,7 +62,7 @@ impl Pattern {
     }
 
     /// A pattern of a text that [`Pattern::validate`] gave.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let folded = match fold(text) {
             Cow::Borrowed(_) => None,
             Cow::Owned(folded) => Some(folded.into_boxed_str()),
@@ -76,17 +76,17 @@ impl Pattern {
     }
 
     /// The text as it was written.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// The text with case folded, by which denies match.
-    pub fn folded(&self) -> &str {
+    pub(crate) fn folded(&self) -> &str {
         self.folded.as_deref().unwrap_or(&self.text)
     }
 
     /// Its kind.
-    pub fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         self.shape
     }
 

@@ -22,13 +22,13 @@ use crate::token::Token;
 /// Directory of the records in the system area; a name is one segment, slashes included.
 const FOLDER: [&str; 2] = ["policies", "acl"];
 /// Most policies that are stored.
-pub const MAX_POLICIES: u64 = 10_000;
+pub(crate) const MAX_POLICIES: u64 = 10_000;
 /// Begins the cache key of a merged ACL; no encoded storage key begins with a segment of this length.
 const MERGED: &[u8] = &[0xff, 0xff];
 
 /// A policy as it is stored.
 #[derive(Clone, PartialEq, Message)]
-pub struct PolicyRecord {
+pub(crate) struct PolicyRecord {
     /// The text as it was written, in HCL or JSON.
     #[prost(string, tag = "1")]
     pub text: String,
@@ -64,13 +64,13 @@ impl Parsed {
 }
 
 /// A stored policy.
-pub fn get(store: &mut Store<'_>, name: &str) -> Result<Option<PolicyRecord>, Error> {
+pub(crate) fn get(store: &mut Store<'_>, name: &str) -> Result<Option<PolicyRecord>, Error> {
     let system = store.system();
     store.get(&system, &path(name))
 }
 
 /// Whether a policy of this name exists, stored or built in.
-pub fn exists(store: &mut Store<'_>, name: &str) -> Result<bool, Error> {
+pub(crate) fn exists(store: &mut Store<'_>, name: &str) -> Result<bool, Error> {
     let system = store.system();
     Ok(built_in(name).is_some() || store.contains(&system, &path(name))?)
 }
@@ -79,7 +79,7 @@ pub fn exists(store: &mut Store<'_>, name: &str) -> Result<bool, Error> {
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::Invalid`] if there are [`MAX_POLICIES`] already.
-pub fn put(store: &mut Store<'_>, name: &str, text: &str, now: Time) -> Result<(), Error> {
+pub(crate) fn put(store: &mut Store<'_>, name: &str, text: &str, now: Time) -> Result<(), Error> {
     let system = store.system();
     let before = store.get::<PolicyRecord>(&system, &path(name))?;
     if before.is_none() && store.count(&system, &FOLDER)? >= MAX_POLICIES {
@@ -92,13 +92,13 @@ pub fn put(store: &mut Store<'_>, name: &str, text: &str, now: Time) -> Result<(
 }
 
 /// Deletes a policy; absent is as good.
-pub fn delete(store: &mut Store<'_>, name: &str) {
+pub(crate) fn delete(store: &mut Store<'_>, name: &str) {
     let system = store.system();
     store.delete(&system, &path(name));
 }
 
 /// All names in the API's order: plain names, then names with a slash, then `root`.
-pub fn list(store: &mut Store<'_>) -> Result<Vec<String>, Error> {
+pub(crate) fn list(store: &mut Store<'_>) -> Result<Vec<String>, Error> {
     let system = store.system();
     let mut names: Vec<String> = store.list(&system, &FOLDER)?.iter().map(|name| name.name.clone()).collect();
     names.sort_by(|a, b| (a.contains('/'), a).cmp(&(b.contains('/'), b)));
@@ -107,12 +107,12 @@ pub fn list(store: &mut Store<'_>) -> Result<Vec<String>, Error> {
 }
 
 /// Writes the policies that a new cluster has.
-pub fn put_initial(store: &mut Store<'_>, now: Time) -> Result<(), Error> {
+pub(crate) fn put_initial(store: &mut Store<'_>, now: Time) -> Result<(), Error> {
     put(store, name::DEFAULT, builtin::DEFAULT_TEXT, now)
 }
 
 /// What a token may do: the merger of its policies as they are now.
-pub fn acl_of(store: &mut Store<'_>, token: &Token, now: Time) -> Result<Arc<Acl>, Error> {
+pub(crate) fn acl_of(store: &mut Store<'_>, token: &Token, now: Time) -> Result<Arc<Acl>, Error> {
     let mut policies = Vec::with_capacity(token.policies.len());
     let mut key = MERGED.to_vec();
     for name in &token.policies {

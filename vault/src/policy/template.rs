@@ -53,7 +53,7 @@ pub struct GroupValues {
 
 /// Why a text is no template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateError {
+pub(crate) enum TemplateError {
     /// `{{` without `}}`, or the reverse.
     #[error("a template is not closed; write {{{{name}}}}")]
     Unbalanced,
@@ -77,7 +77,7 @@ pub enum Unfilled {
 
 /// A path with templates in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
+pub(crate) struct Template {
     text: String,
     parts: Vec<Part>,
 }
@@ -109,7 +109,7 @@ const EXCERPT_CHARS: usize = 64;
 
 impl Template {
     /// Parses a text; `None` if there is no template in it.
-    pub fn parse(text: &str) -> Result<Option<Self>, TemplateError> {
+    pub(crate) fn parse(text: &str) -> Result<Option<Self>, TemplateError> {
         let (mut parts, mut rest) = (Vec::new(), text);
         while let Some((literal, behind)) = rest.split_once("{{") {
             let (name, behind) = behind.split_once("}}").ok_or(TemplateError::Unbalanced)?;
@@ -128,12 +128,12 @@ impl Template {
     }
 
     /// The path as it was written.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// Fills in every name.
-    pub fn fill(&self, values: &TemplateValues) -> Result<String, Unfilled> {
+    pub(crate) fn fill(&self, values: &TemplateValues) -> Result<String, Unfilled> {
         let mut filled = String::new();
         for part in &self.parts {
             match part {

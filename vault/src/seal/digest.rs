@@ -12,17 +12,17 @@ use crate::barrier::mac::MacKey;
 /// What every digest begins with.
 const CONTEXT: &[u8] = b"conclave share digest v1";
 /// Bytes of a digest.
-pub const DIGEST_BYTES: usize = 32;
+pub(crate) const DIGEST_BYTES: usize = 32;
 /// Bytes of a salt.
-pub const SALT_BYTES: usize = 32;
+pub(crate) const SALT_BYTES: usize = 32;
 
 /// The digest of a share.
-pub fn digest(salt: &[u8; SALT_BYTES], cluster_id: &ClusterId, share: &Share) -> [u8; DIGEST_BYTES] {
+pub(crate) fn digest(salt: &[u8; SALT_BYTES], cluster_id: &ClusterId, share: &Share) -> [u8; DIGEST_BYTES] {
     MacKey::new(salt).sign(&[CONTEXT, cluster_id, share.expose()])
 }
 
 /// Whether a digest is in the list. Looks at all of it, so the time does not tell the place.
-pub fn is_listed(digests: &[Vec<u8>], digest: &[u8; DIGEST_BYTES]) -> bool {
+pub(crate) fn is_listed(digests: &[Vec<u8>], digest: &[u8; DIGEST_BYTES]) -> bool {
     digests.iter().fold(Choice::from(0), |found, listed| found | listed.as_slice().ct_eq(digest)).into()
 }
 

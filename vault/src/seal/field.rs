@@ -4,7 +4,7 @@
 //! Addition and subtraction are both `^` and need no function.
 
 /// The product of two elements: eight steps of shift and add, with masks in place of decisions.
-pub fn multiply(a: u8, b: u8) -> u8 {
+pub(crate) fn multiply(a: u8, b: u8) -> u8 {
     let (mut a, mut product) = (a, 0);
     for bit in 0..8 {
         product ^= a & mask(b >> bit);
@@ -14,7 +14,7 @@ pub fn multiply(a: u8, b: u8) -> u8 {
 }
 
 /// The inverse of an element: its 254th power, for the group has 255 elements. Zero, which has none, gives zero.
-pub fn invert(a: u8) -> u8 {
+pub(crate) fn invert(a: u8) -> u8 {
     // 254 = 0b1111_1110: the product of a^2, a^4, ... a^128.
     let (mut power, mut product) = (a, 1);
     for _ in 0..7 {

@@ -13,7 +13,7 @@ use crate::barrier::{Barrier, ClusterId, Key32};
 use crate::context::Random;
 use crate::time::Time;
 
-pub use super::shamir::Parameters;
+pub(crate) use super::shamir::Parameters;
 
 /// A new seal's generation.
 pub(super) const FIRST_GENERATION: u64 = 1;

@@ -23,9 +23,9 @@ pub const KEYRING: &str = "keyring";
 /// Format version of the cluster and seal records.
 const VERSION: u32 = 1;
 /// The kind of seal that shares open.
-pub const SHAMIR: &str = "shamir";
+pub(crate) const SHAMIR: &str = "shamir";
 /// A new cluster's epoch. 0 is no epoch, so that a forgotten field shows.
-pub const FIRST_EPOCH: u64 = 1;
+pub(crate) const FIRST_EPOCH: u64 = 1;
 
 /// Which cluster this is.
 #[derive(Clone, PartialEq, Message)]

@@ -15,7 +15,7 @@ use crate::barrier::locked::Secret;
 use crate::context::Random;
 
 /// Most shares: one for each x from 1 to 255.
-pub const MAX_SHARES: usize = 255;
+pub(crate) const MAX_SHARES: usize = 255;
 
 /// How many shares are made, and how many of them open the seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Parameters {
 }
 
 /// Splits a key. With one share, that share is the key.
-pub fn split(key: &Key32, parameters: Parameters, random: &mut dyn Random) -> Result<Vec<Share>, SealError> {
+pub(crate) fn split(key: &Key32, parameters: Parameters, random: &mut dyn Random) -> Result<Vec<Share>, SealError> {
     parameters.check()?;
     if parameters.shares == 1 {
         return Ok(vec![Share::of_key(key)]);

@@ -11,9 +11,9 @@ use crate::barrier::Key32;
 use crate::barrier::locked::Secret;
 
 /// Bytes of the unseal key.
-pub const KEY_BYTES: usize = 32;
+pub(crate) const KEY_BYTES: usize = 32;
 /// Bytes of a share of several.
-pub const SHARE_BYTES: usize = KEY_BYTES + 1;
+pub(crate) const SHARE_BYTES: usize = KEY_BYTES + 1;
 /// Longest text that is looked at: hexadecimal digits of a share, with room for white space.
 const MAX_TEXT_BYTES: usize = 128;
 

@@ -12,14 +12,14 @@ use crate::context::Random;
 /// What a wrapped root key is bound to first.
 const CONTEXT: &[u8] = b"conclave root key v1";
 /// Bytes of a wrapped root key.
-pub const WRAPPED_BYTES: usize = OVERHEAD_BYTES + 32;
+pub(crate) const WRAPPED_BYTES: usize = OVERHEAD_BYTES + 32;
 
 fn bind(cluster_id: &ClusterId, generation: u64) -> Vec<u8> {
     [CONTEXT, cluster_id, &generation.to_be_bytes()].concat()
 }
 
 /// Wraps a root key.
-pub fn wrap(
+pub(crate) fn wrap(
     unseal_key: &Key32,
     root_key: &Key32,
     cluster_id: &ClusterId,
@@ -32,7 +32,12 @@ pub fn wrap(
 }
 
 /// Unwraps a root key.
-pub fn unwrap(unseal_key: &Key32, wrapped: &[u8], cluster_id: &ClusterId, generation: u64) -> Result<Key32, SealError> {
+pub(crate) fn unwrap(
+    unseal_key: &Key32,
+    wrapped: &[u8],
+    cluster_id: &ClusterId,
+    generation: u64,
+) -> Result<Key32, SealError> {
     let opened = Aead::new(unseal_key.expose()).open(&bind(cluster_id, generation), wrapped);
     opened.and_then(|root_key| Secret::from_slice(&root_key)).ok_or(SealError::WrongUnsealKey)
 }

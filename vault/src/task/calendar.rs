@@ -23,7 +23,7 @@ const MAX_BUCKETS: usize = 100_000;
 const MAX_ENTRIES: usize = 256;
 
 /// Does what an entry is for. It may come late, twice, or for what lasts longer by now.
-pub type Due = for<'s> fn(&mut Store<'s>, &mut Context<'s>, &str) -> Result<(), Error>;
+pub(crate) type Due = for<'s> fn(&mut Store<'s>, &mut Context<'s>, &str) -> Result<(), Error>;
 
 /// A kind of entry.
 pub struct Reminder {
@@ -35,7 +35,7 @@ pub struct Reminder {
 
 /// An entry; says nothing but that it is there.
 #[derive(Clone, Copy, PartialEq, Message)]
-pub struct ExpiryRecord {}
+pub(crate) struct ExpiryRecord {}
 
 /// The names of an entry's directories and of itself.
 struct Slot([String; 3]);
@@ -52,13 +52,13 @@ impl Slot {
 }
 
 /// Has something looked at once a time is past.
-pub fn schedule(store: &mut Store<'_>, when: Time, what: &Reminder, name: &str) -> Result<(), Error> {
+pub(crate) fn schedule(store: &mut Store<'_>, when: Time, what: &Reminder, name: &str) -> Result<(), Error> {
     let system = store.system();
     store.put(&system, &Slot::new(when, what, name).path(), &ExpiryRecord {})
 }
 
 /// Takes back [`schedule`]; absent is as good.
-pub fn unschedule(store: &mut Store<'_>, when: Time, what: &Reminder, name: &str) {
+pub(crate) fn unschedule(store: &mut Store<'_>, when: Time, what: &Reminder, name: &str) {
     let system = store.system();
     store.delete(&system, &Slot::new(when, what, name).path());
 }

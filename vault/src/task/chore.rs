@@ -21,10 +21,10 @@ const MAX_CHORES: usize = 64;
 const MAX_CHORE_ITEMS: usize = 256;
 
 /// Does up to a number of pieces of a chore; fewer mean that nothing is left.
-pub type Step = for<'s> fn(&mut Store<'s>, &mut Context<'s>, &ChoreRecord, usize) -> Result<usize, Error>;
+pub(crate) type Step = for<'s> fn(&mut Store<'s>, &mut Context<'s>, &ChoreRecord, usize) -> Result<usize, Error>;
 
 /// A kind of chore.
-pub struct Chore {
+pub(crate) struct Chore {
     /// The first part of the stored names, up to a dot.
     pub word: &'static str,
     /// What is done in one run.
@@ -34,7 +34,7 @@ pub struct Chore {
 /// A chore as it is stored; its kind is in its name.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub struct ChoreRecord {
+pub(crate) struct ChoreRecord {
     /// When it was written, nanoseconds since the Unix epoch.
     #[prost(int64, tag = "1")]
     pub since_nanos: i64,
@@ -71,20 +71,26 @@ impl Chore {
 }
 
 /// Writes a chore, in the batch that makes it necessary. `name` tells it from others of its kind.
-pub fn add(store: &mut Store<'_>, now: Time, chore: &Chore, name: &str, mut record: ChoreRecord) -> Result<(), Error> {
+pub(crate) fn add(
+    store: &mut Store<'_>,
+    now: Time,
+    chore: &Chore,
+    name: &str,
+    mut record: ChoreRecord,
+) -> Result<(), Error> {
     let system = store.system();
     record.since_nanos = now.nanos();
     store.put(&system, &[FOLDER, &chore.entry(name)], &record)
 }
 
 /// Takes back [`add`]; absent is as good.
-pub fn forget(store: &mut Store<'_>, chore: &Chore, name: &str) {
+pub(crate) fn forget(store: &mut Store<'_>, chore: &Chore, name: &str) {
     let system = store.system();
     store.delete(&system, &[FOLDER, &chore.entry(name)]);
 }
 
 /// Whether a chore is not done yet.
-pub fn is_left(store: &mut Store<'_>, chore: &Chore, name: &str) -> Result<bool, Error> {
+pub(crate) fn is_left(store: &mut Store<'_>, chore: &Chore, name: &str) -> Result<bool, Error> {
     let system = store.system();
     store.contains(&system, &[FOLDER, &chore.entry(name)])
 }

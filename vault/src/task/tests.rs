@@ -9,7 +9,7 @@ use crate::token::revoke::EXPIRY;
 fn run_once(harness: &mut Harness) -> Option<crate::batch::Proposal> {
     let now = harness.now;
     let mut context = context(&mut harness.random, now);
-    task::run(&harness.core, &mut context, &harness.table).unwrap()
+    task::run_tasks(&harness.core, &mut context, &harness.table).unwrap()
 }
 
 /// Changes the store outside any request.
@@ -132,14 +132,14 @@ fn damage_in_one_place_does_not_stop_the_rest() {
     while let Some(batch) = {
         let now = harness.now;
         let mut context = context(&mut harness.random, now);
-        task::run(&harness.core, &mut context, &harness.table).unwrap_or(None)
+        task::run_tasks(&harness.core, &mut context, &harness.table).unwrap_or(None)
     } {
         assert!(harness.commit(&batch));
     }
     assert_eq!(count(&harness, &["token", "id"]), 1);
     let now = harness.now;
     let mut context = context(&mut harness.random, now);
-    assert!(task::run(&harness.core, &mut context, &harness.table).is_err(), "and in the end it is told");
+    assert!(task::run_tasks(&harness.core, &mut context, &harness.table).is_err(), "and in the end it is told");
 }
 
 #[test]

@@ -23,10 +23,10 @@ use crate::token::{BATCH_PREFIX, MAX_DEPTH, MAX_TOKEN_BYTES, SERVICE_PREFIX, has
 /// Random symbols of an id and of an accessor: 24 of 62 are 142 bits.
 const ID_SYMBOLS: usize = 24;
 /// Longest id that a caller may choose, in bytes.
-pub const MAX_CHOSEN_ID_BYTES: usize = 256;
+pub(crate) const MAX_CHOSEN_ID_BYTES: usize = 256;
 
 /// A token that was made. Has no `Debug`: it holds the id.
-pub struct Issued {
+pub(crate) struct Issued {
     /// What the client presents.
     pub id: Zeroizing<String>,
     /// The record, with accessor.
@@ -39,7 +39,7 @@ pub struct Issued {
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] if the chosen id is taken or not well formed, or the token would lie too deep in the tree.
-pub fn issue(
+pub(crate) fn issue(
     store: &mut Store<'_>,
     context: &mut Context<'_>,
     mut record: TokenRecord,
@@ -85,7 +85,7 @@ pub fn issue(
 ///
 /// # Errors
 /// [`ErrorKind::TooLarge`] if policies and metadata make it longer than [`MAX_TOKEN_BYTES`].
-pub fn issue_batch(store: &Store<'_>, context: &mut Context<'_>, record: TokenRecord) -> Result<Issued, Error> {
+pub(crate) fn issue_batch(store: &Store<'_>, context: &mut Context<'_>, record: TokenRecord) -> Result<Issued, Error> {
     let content = Zeroizing::new(record.encode_to_vec());
     let sealed = store.barrier().seal_token(&content, context.random);
     let sealed = sealed.map_err(|error| Error::new(ErrorKind::Unavailable, error.to_string()))?;
@@ -102,11 +102,11 @@ pub fn issue_batch(store: &Store<'_>, context: &mut Context<'_>, record: TokenRe
 }
 
 /// Path of the root token that initialisation gave out; no request created it.
-pub const INITIAL_ROOT_PATH: &str = "auth/token/root";
+pub(crate) const INITIAL_ROOT_PATH: &str = "auth/token/root";
 
 /// Makes a root token without an end. The first one of a dev server has an id of the operator's choice, and looks as if
 /// it had been created over the API, as clients of dev servers expect.
-pub fn create_root(store: &mut Store<'_>, context: &mut Context<'_>, id: Option<&str>) -> Result<String, Error> {
+pub(crate) fn create_root(store: &mut Store<'_>, context: &mut Context<'_>, id: Option<&str>) -> Result<String, Error> {
     let (path, display_name) = match id {
         Some(_) => ("auth/token/create", "token"),
         None => (INITIAL_ROOT_PATH, "root"),
@@ -124,7 +124,7 @@ pub fn create_root(store: &mut Store<'_>, context: &mut Context<'_>, id: Option<
 
 /// Checks an id of the caller's choice. Ids are hashed before they name anything, so a slash does no harm; a dot marks
 /// the ids that the server makes.
-pub fn check_chosen(id: &str) -> Result<(), Error> {
+pub(crate) fn check_chosen(id: &str) -> Result<(), Error> {
     if ["s.", "b.", "r.", "hvs.", "hvb.", "hvr."].iter().any(|prefix| id.starts_with(prefix)) {
         return Err(Error::invalid("custom token ID cannot have the 's.' prefix"));
     }
@@ -141,13 +141,13 @@ pub fn check_chosen(id: &str) -> Result<(), Error> {
 
 impl Issued {
     /// What the client is told.
-    pub fn auth(&self, now: Time) -> Auth {
+    pub(crate) fn auth(&self, now: Time) -> Auth {
         auth_of(&self.record, &self.id, self.is_batch, now)
     }
 }
 
 /// What a client is told about a token that it made or renewed; `id` is empty where it must not learn it.
-pub fn auth_of(record: &TokenRecord, id: &str, is_batch: bool, now: Time) -> Auth {
+pub(crate) fn auth_of(record: &TokenRecord, id: &str, is_batch: bool, now: Time) -> Auth {
     Auth {
         client_token: id.to_owned(),
         accessor: record.accessor.clone(),
@@ -164,7 +164,7 @@ pub fn auth_of(record: &TokenRecord, id: &str, is_batch: bool, now: Time) -> Aut
 }
 
 /// Metadata as the API shows it: a map, or nothing at all.
-pub fn metadata(record: &TokenRecord) -> Option<Map<String, Value>> {
+pub(crate) fn metadata(record: &TokenRecord) -> Option<Map<String, Value>> {
     let pairs = record.meta.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str())));
     (!record.meta.is_empty()).then(|| pairs.collect())
 }

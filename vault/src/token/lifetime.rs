@@ -83,12 +83,12 @@ impl Bounds {
 }
 
 /// The smallest of those that say something.
-pub fn smallest<const N: usize>(secs: [u64; N]) -> Option<u64> {
+pub(crate) fn smallest<const N: usize>(secs: [u64; N]) -> Option<u64> {
     secs.into_iter().filter(|secs| *secs > 0).min()
 }
 
 /// Whole seconds until a time: rounded down, so that nobody relies on what is over, but not to 0, which means for ever.
-pub fn secs_until(now: Time, later: Time) -> u64 {
+pub(crate) fn secs_until(now: Time, later: Time) -> u64 {
     let left = now.until(later);
     left.as_secs().max(u64::from(left.subsec_nanos() > 0))
 }

@@ -87,7 +87,7 @@ pub struct TokenRecord {
 
 /// What an accessor stands for.
 #[derive(Clone, PartialEq, Message)]
-pub struct AccessorRecord {
+pub(crate) struct AccessorRecord {
     /// Hash of the token.
     #[prost(string, tag = "1")]
     pub token: String,
@@ -95,7 +95,7 @@ pub struct AccessorRecord {
 
 /// A child's place in its parent's list; says nothing but that it is there.
 #[derive(Clone, Copy, PartialEq, Message)]
-pub struct ChildRecord {}
+pub(crate) struct ChildRecord {}
 
 /// Where a token lies.
 pub(crate) fn token_path(hash: &str) -> [&str; 3] {

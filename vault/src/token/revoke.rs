@@ -18,14 +18,14 @@ use crate::token::{self, Token};
 use crate::wrapping;
 
 /// A service token expires, by its hash.
-pub static EXPIRY: Reminder = Reminder { word: "token", due: expire };
+pub(crate) static EXPIRY: Reminder = Reminder { word: "token", due: expire };
 /// A token is gone: ends its children, then deletes what engines keep for it.
-pub static END_TOKEN: Chore = Chore { word: "end", step: end_children };
+pub(crate) static END_TOKEN: Chore = Chore { word: "end", step: end_children };
 /// A token left a tombstone: makes its children orphans, then deletes the tombstone and what engines keep for it.
-pub static ORPHAN_CHILDREN: Chore = Chore { word: "orphan", step: orphan_children };
+pub(crate) static ORPHAN_CHILDREN: Chore = Chore { word: "orphan", step: orphan_children };
 
 /// Ends a stored token and everything below it.
-pub fn end(store: &mut Store<'_>, now: Time, token: &Token) -> Result<(), Error> {
+pub(crate) fn end(store: &mut Store<'_>, now: Time, token: &Token) -> Result<(), Error> {
     let system = store.system();
     forget(store, token);
     store.delete(&system, &record::token_path(&token.hash));
@@ -57,7 +57,7 @@ fn leaves_something(store: &mut Store<'_>, hash: &str) -> Result<bool, Error> {
 }
 
 /// Ends a stored token; its children live on as orphans.
-pub fn end_alone(store: &mut Store<'_>, now: Time, token: &Token) -> Result<(), Error> {
+pub(crate) fn end_alone(store: &mut Store<'_>, now: Time, token: &Token) -> Result<(), Error> {
     if token.is_wrapping() {
         return end(store, now, token);
     }
@@ -88,7 +88,7 @@ fn add_chore(store: &mut Store<'_>, now: Time, chore: &Chore, hash: &str) -> Res
 }
 
 /// Whether what a token left is still to be removed.
-pub fn is_ending(store: &mut Store<'_>, hash: &str) -> Result<bool, Error> {
+pub(crate) fn is_ending(store: &mut Store<'_>, hash: &str) -> Result<bool, Error> {
     Ok(chore::is_left(store, &END_TOKEN, hash)? || chore::is_left(store, &ORPHAN_CHILDREN, hash)?)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_raft::node_id;
-use conclave_vault::context::Random;
+use conclave_vault::Random;
 use conclave_vault::seal::handover::Fingerprint;
 use futures::future::join_all;
 use serde_json::{Value, json};

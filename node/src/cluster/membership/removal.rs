@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_raft::Role;
-use conclave_vault::core::Core;
-use conclave_vault::error::Error;
 use conclave_vault::members;
+use conclave_vault::{Core, Error};
 use tokio::time::Instant;
 
 use crate::cluster::nodes::sealed_members;

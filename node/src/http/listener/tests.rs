@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
-use conclave_vault::token::cidr::Cidr;
+use conclave_vault::Cidr;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use rcgen::{CertificateParams, KeyPair};

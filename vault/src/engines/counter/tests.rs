@@ -61,7 +61,7 @@ fn a_number_ends_when_it_is_due_however_often_the_runner_is_stopped() {
     for _ in 0..3 {
         // Stopped before its batch was committed.
         let mut context = context(&mut harness.random, harness.now);
-        assert!(task::run(&harness.core, &mut context, &harness.table).unwrap().is_some());
+        assert!(task::run_tasks(&harness.core, &mut context, &harness.table).unwrap().is_some());
         assert_eq!(count(&harness, "count"), 2);
     }
     harness.run_tasks();
@@ -79,7 +79,7 @@ fn all_numbers_are_out_of_reach_at_once_and_gone_in_the_end() {
     assert_eq!(harness.request("POST", "numbers/count/n1", json!({})).1["data"]["count"], 1);
     // Stopped between two steps, and done by the next runner.
     let mut ahead = context(&mut harness.random, harness.now);
-    let step = task::run(&harness.core, &mut ahead, &harness.table).unwrap().unwrap();
+    let step = task::run_tasks(&harness.core, &mut ahead, &harness.table).unwrap().unwrap();
     assert!(harness.commit(&step));
     assert!(count(&harness, "count") > 1);
     harness.run_tasks();
@@ -117,7 +117,7 @@ fn nothing_is_left_of_an_engine_that_is_unmounted() {
     harness.advance(180);
     harness.run_tasks();
     let mut now = context(&mut harness.random, harness.now);
-    assert!(task::run(&harness.core, &mut now, &harness.table).unwrap().is_none());
+    assert!(task::run_tasks(&harness.core, &mut now, &harness.table).unwrap().is_none());
     let store = harness.core.store(&harness.table);
     for folder in ["task", "expiry"] {
         assert!(store.sample(&store.system(), &[folder], 10).unwrap().is_empty(), "{folder}");

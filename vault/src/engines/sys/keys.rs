@@ -71,7 +71,7 @@ fn status(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 }
 
 fn rotate(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    rotation::rotate(call.store, call.context)?;
+    rotation::rotate_term(call.store, call.context)?;
     Ok(Reply::empty())
 }
 

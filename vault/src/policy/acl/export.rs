@@ -10,7 +10,7 @@ use crate::policy::pattern::{self, Shape};
 
 /// Capabilities by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AclExport<'a> {
+pub(crate) struct AclExport<'a> {
     /// Whether everything is allowed; then the maps are empty and not shown.
     pub root: bool,
     /// Sorted capabilities of exact paths; `deny` for none.
@@ -21,7 +21,7 @@ pub struct AclExport<'a> {
 
 impl Acl {
     /// The merged rules.
-    pub fn export(&self) -> AclExport<'_> {
+    pub(crate) fn export(&self) -> AclExport<'_> {
         let mut export = AclExport { root: self.is_root, ..AclExport::default() };
         for rule in self.rules.iter().filter(|_| !self.is_root) {
             let capabilities = if self.is_shadowed(rule) { Capabilities::DENY } else { rule.grant.capabilities };

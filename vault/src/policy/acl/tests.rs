@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::acl::export::AclExport;
 use crate::policy::builtin;
 use crate::policy::parse::parse;
 
@@ -66,22 +67,6 @@ fn a_refusal_says_why() {
     assert_eq!(refusal("w", Operation::Read), Some(Refusal::Wrapping));
     let protected = AclRequest { is_sudo_path: true, ..request("a", Operation::Read) };
     assert_eq!(acl.check(&protected).refusal, Some(Refusal::SudoRequired));
-}
-
-#[test]
-fn a_namespaces_policy_stays_in_its_namespace() {
-    // check 68
-    let text = "path \"secret/*\" { capabilities = [\"read\"] } path \"+/a\" { capabilities = [\"update\"] }
-        path \"*\" { capabilities = [\"list\"] }";
-    let acl = acl(&[
-        policy("p", text).within("team/"),
-        policy("q", "path \"secret/x\" { capabilities = [\"read\"] }").within("team"),
-    ]);
-    assert_eq!(acl.capabilities("team/secret/b"), ["read"]);
-    assert_eq!(acl.capabilities("team/kv/a"), ["update"]);
-    for path in ["secret/x", "secret/b", "kv/a", "teams/secret/b", "other/team/secret/b"] {
-        assert_eq!(acl.capabilities(path), ["deny"], "{path}");
-    }
 }
 
 #[test]
