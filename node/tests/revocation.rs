@@ -14,7 +14,7 @@ use conclave_storage::table::{DurableTable, Table};
 use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{Parameters, initialize};
 use conclave_vault::{
-    CanonicalPath, Context, Core, Errands, NewCluster, Operation, Proposal, Random, Request, SystemTtl, Time,
+    CanonicalPath, Context, Core, Errands, NewCluster, Operation, Proposal, Random, Registry, Request, SystemTtl, Time,
     first_batch, run_tasks,
 };
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl Scene {
         let parameters = Parameters { shares: 1, threshold: 1 };
         let made = initialize(parameters, &mut random, Time::from_secs(1_700_000_000), [7; 16]).unwrap();
         let table = DurableTable::open(folder.path()).unwrap();
-        let core = Core::new(made.barrier);
+        let core = Core::new(made.barrier, Registry::built_in());
         let mut scene = Self { core, table, random, next: 0, checkpointed: 0, _folder: folder };
         scene.apply(vec![Payload::Blank]);
         let view = scene.view();

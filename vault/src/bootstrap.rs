@@ -10,7 +10,8 @@ use crate::context::Context;
 use crate::core::Core;
 use crate::error::{Error, ErrorKind};
 use crate::members::{self, MemberRecord};
-use crate::mount::{self, MountTable};
+use crate::mount::creation;
+use crate::mount::table::MountTable;
 use crate::policy::records;
 use crate::token;
 
@@ -43,9 +44,9 @@ pub fn first_batch<'a>(
         }
         store.put_open(name, bytes);
     }
-    let mut mounts = mount::initial(context);
+    let mut mounts = creation::initial(context);
     if first.dev_kv {
-        let mut kv = mount::new_record(context, "secret/", "kv", "key/value secret storage");
+        let mut kv = creation::new_record(context, "secret/", "kv", "key/value secret storage");
         kv.options_json = json!({ "version": "2" }).to_string();
         mounts.push(kv);
     }

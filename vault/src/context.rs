@@ -3,16 +3,11 @@
 use crate::action::Action;
 use crate::errand::{Answer, Errand, Errands, Password};
 use crate::error::Error;
+pub use crate::random::Random;
 use crate::reply::Reply;
 use crate::time::Time;
 use crate::trail::Trail;
 use zeroize::Zeroizing;
-
-/// A source of random bytes fit for keys. The node gives the operating system's; tests give a seeded one.
-pub trait Random: Send {
-    /// Fills the buffer.
-    fn fill(&mut self, buffer: &mut [u8]);
-}
 
 /// Limits of time to live that the configuration sets for the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

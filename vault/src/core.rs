@@ -3,6 +3,8 @@
 //! Lives only while the node is unsealed. Holds the keys and the caches, and nothing that a request changes: what
 //! changes is in the store, and goes there as a batch.
 
+mod dispatch;
+mod notes;
 mod route;
 
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use conclave_batch::{Batch, Checkpoint, SignedBatch};
 use parking_lot::RwLock;
 use prost::Message;
 
+use self::dispatch::dispatch;
 use self::route::{Route, access, route, spelled_anew};
 use crate::barrier::Barrier;
 use crate::barrier::error::BarrierError;
@@ -22,13 +25,14 @@ use crate::barrier::uses::{NodeUses, Reservation};
 use crate::batch::{self, Proposal};
 use crate::cache::Cache;
 use crate::context::{Context, Random};
-use crate::engine::{self, Access, Call, Matched, Path};
+use crate::engine::{Access, Call, Matched, Path};
 use crate::errand::Errand;
 use crate::error::{Error, ErrorKind};
 use crate::field::{Fields, Kind, parse_duration};
 use crate::idempotency;
 use crate::policy::acl::{Acl, AclRequest, Decision};
 use crate::policy::{records, shown};
+use crate::registry::Registry;
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::store::Store;
@@ -53,6 +57,7 @@ pub struct Done {
 pub struct Core {
     barrier: Barrier,
     cache: Cache,
+    registry: Registry,
     /// Held for reading by every store, so that revoking waits for the runs under way.
     runs: RwLock<()>,
 }
@@ -76,9 +81,9 @@ pub struct Plan {
 }
 
 impl Core {
-    /// The core over an open barrier.
-    pub fn new(barrier: Barrier) -> Self {
-        Self { barrier, cache: Cache::default(), runs: RwLock::new(()) }
+    /// The core over an open barrier, with the engines that it can mount.
+    pub fn new(barrier: Barrier, registry: Registry) -> Self {
+        Self { barrier, cache: Cache::default(), registry, runs: RwLock::new(()) }
     }
 
     /// Gives the keys back, as after a new cluster's first batch.
@@ -107,7 +112,7 @@ impl Core {
 
     /// A window on a view, for work that is no client's request.
     pub fn store<'a>(&'a self, view: &'a dyn View) -> Store<'a> {
-        Store::new(view, &self.barrier, &self.cache, self.runs.read_recursive())
+        Store::new(view, &self.barrier, &self.cache, &self.registry, self.runs.read_recursive())
     }
 
     /// Runs a request on a view. Pure: the same request, view, time and randomness give the same end.
@@ -134,7 +139,7 @@ impl Core {
         check_folder_write(request)?;
         let wrap = wrap_duration(request)?;
         let route = route(store, request)?;
-        context.note_mount(route.mount.as_deref());
+        context.note_mount(route.entry.as_deref().map(|entry| &*entry.mount));
         if let Some(path) = spelled_anew(request, &route)? {
             return self.respond_to_name(context, store, &Request { path, ..request.clone() }, route.matched);
         }
@@ -157,8 +162,8 @@ impl Core {
     pub fn plan(&self, view: &dyn View, request: &Request) -> Plan {
         let by_verb = Plan { reads_only: request.operation.is_read(), mount: String::new() };
         let mut store = self.store(view);
-        let Ok(Route { mount, matched, .. }) = route(&mut store, request) else { return by_verb };
-        let mount = mount.map(|mount| mount.record.path.clone()).unwrap_or_default();
+        let Ok(Route { entry, matched, .. }) = route(&mut store, request) else { return by_verb };
+        let mount = entry.map(|entry| entry.record.path.clone()).unwrap_or_default();
         let Some((path, _)) = matched else { return Plan { mount, ..by_verb } };
         Plan { reads_only: path.reads_only(request.operation), mount }
     }
@@ -292,7 +297,7 @@ fn optional_caller(context: &mut Context<'_>, store: &mut Store<'_>, request: &R
     let Ok(raw) = own_token(request) else { return Ok(Caller::default()) };
     let token = token::authenticate(store, context, raw, request.remote_address)?;
     context.note_caller(&token);
-    let acl = records::acl_of(store, &token, context.now)?;
+    let acl = records::acl_of(store, &token.policies, context.now)?;
     Ok(Caller { token: Some(token), acl: Some(acl), is_judged: false })
 }
 
@@ -325,7 +330,7 @@ fn respond_to_token<'a>(
     if let Some(reply) = idempotency::replay(store, request, context.now, token.is_ok())? {
         if let Ok(token) = &token {
             context.note_caller(token);
-            let acl = records::acl_of(store, token, context.now)?;
+            let acl = records::acl_of(store, &token.policies, context.now)?;
             check_again(&acl, request, &route, wrap)?;
             context.note_allowed(request.operation);
         }
@@ -334,7 +339,7 @@ fn respond_to_token<'a>(
     let token = token?;
     context.note_caller(&token);
     token::count_use(store, context, &token)?;
-    let acl = records::acl_of(store, &token, context.now)?;
+    let acl = records::acl_of(store, &token.policies, context.now)?;
     let caller = Caller { token: Some(token), acl: Some(acl), is_judged: true };
     // A refused request leaves no trace but its token's use.
     run_whole(context, store, request, caller, route, wrap)
@@ -379,11 +384,12 @@ fn run<'a>(
 ) -> Result<Reply, Error> {
     let Caller { token, acl, is_judged } = caller;
     let judge = acl.clone().filter(|_| is_judged);
-    let Route { mount, rest, matched } = route;
-    let Some(mount) = mount else {
+    let Route { entry, rest, matched } = route;
+    let Some(entry) = entry else {
         authorise(judge.as_deref(), request, request.operation, wrap, None)?;
         return Err(no_route(request));
     };
+    let (engine, mount) = (entry.engine, Arc::clone(&entry.mount));
     let mut call =
         Call { context, store, request, mount, rest, fields: Fields::default(), token, acl, has_sudo: false };
     let operation = distinguish_create(&mut call, matched.as_ref())?;
@@ -391,7 +397,7 @@ fn run<'a>(
     let decision = authorise(judge.as_deref(), request, operation, wrap, path)?;
     call.has_sudo = decision.is_some_and(|decision| decision.has_sudo);
     call.context.note_allowed(operation);
-    let mut reply = engine::dispatch(&mut call, matched, operation)?;
+    let mut reply = dispatch(&mut call, engine, matched, operation)?;
     if let (Some(acl), Some(decision)) = (&judge, decision.filter(|_| operation.is_list())) {
         shown::restrict(&mut reply, acl, &decision, request.path.as_str())?;
     }

@@ -8,14 +8,13 @@ mod openapi;
 mod tests;
 
 pub(crate) use self::openapi::{Mounted, document};
-use crate::engine::{Call, Matched, Path};
+use crate::engine::{Call, Engine, Matched, Path};
 use crate::reply::Reply;
 
 /// Answers `?help=1`: a text, and the part of the OpenAPI document that is about the path. At the root of a mount, and
 /// where no path matches, that is the whole engine.
-pub(crate) fn help(call: &Call<'_, '_>, matched: Option<&Matched<'_>>) -> Reply {
+pub(crate) fn help(call: &Call<'_, '_>, engine: &'static Engine, matched: Option<&Matched<'_>>) -> Reply {
     let mount = call.mount.record.path.as_str();
-    let engine = call.mount.engine;
     let paths: Vec<&'static Path> = match matched {
         Some((path, _)) => vec![*path],
         None => engine.paths().collect(),

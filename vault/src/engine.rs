@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::context::Context;
-use crate::describe;
-use crate::error::ErrorKind;
-use crate::error::{Error, multi};
+use crate::error::Error;
 use crate::field::{Field, Fields, Kind};
-use crate::mount::{Mount, MountRecord};
+use crate::mount::{Class, Mount, MountRecord};
 use crate::pattern::{self, Captures};
 use crate::policy::acl::Acl;
 use crate::policy::parameters::Taken;
@@ -22,15 +21,6 @@ use crate::store::Store;
 use crate::token::Token;
 use crate::token::lifetime::Bounds;
 use crate::token::record::TokenRecord;
-
-/// What kind of mount an engine makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Below a path of its own.
-    Secret,
-    /// Below `auth/`.
-    Auth,
-}
 
 /// Answers one operation of one path.
 pub type Handler = fn(&mut Call<'_, '_>) -> Result<Reply, Error>;
@@ -118,7 +108,7 @@ impl Path {
         }
     }
 
-    fn handler(&self, operation: Operation) -> Option<Handler> {
+    pub(crate) fn handler(&self, operation: Operation) -> Option<Handler> {
         let find = |wanted| self.operations.iter().find(|(known, _)| *known == wanted).map(|(_, handler)| *handler);
         find(operation).or_else(|| (operation == Operation::Create).then(|| find(Operation::Update)).flatten())
     }
@@ -130,6 +120,8 @@ pub struct Engine {
     pub kind: &'static str,
     /// Other words for it.
     pub aliases: &'static [&'static str],
+    /// Whether it is meant by a mount of its kind with these options. Of two engines of one kind each takes its own.
+    pub takes_options: fn(&Map<String, Value>) -> bool,
     /// What it is.
     pub class: Class,
     /// One line for people.
@@ -185,6 +177,7 @@ impl Engine {
     pub const DEFAULT: Self = Self {
         kind: "",
         aliases: &[],
+        takes_options: |_| true,
         class: Class::Secret,
         help: "",
         paths: &[],
@@ -233,8 +226,8 @@ impl<'s> Call<'_, 's> {
     }
 
     /// Another mount at work.
-    pub fn work_on(&mut self, mount: Mount) -> Work<'_, 's> {
-        Work { context: self.context, store: self.store, mount: Arc::new(mount) }
+    pub fn work_on(&mut self, mount: Arc<Mount>) -> Work<'_, 's> {
+        Work { context: self.context, store: self.store, mount }
     }
 
     /// The caller's token, which every path has that asks for one.
@@ -261,32 +254,4 @@ impl Engine {
     pub fn paths(&self) -> impl Iterator<Item = &'static Path> + use<> {
         self.paths.iter().copied().flatten()
     }
-}
-
-/// Runs the handler of a matched path.
-pub(crate) fn dispatch(
-    call: &mut Call<'_, '_>,
-    matched: Option<Matched<'_>>,
-    operation: Operation,
-) -> Result<Reply, Error> {
-    if operation == Operation::Help {
-        return Ok(describe::help(call, matched.as_ref()));
-    }
-    let Some((path, captures)) = matched else {
-        return match call.mount.engine.fallback {
-            Some(handler) => handler(call),
-            None => Err(Error::new(ErrorKind::NotFound, multi("unsupported path"))),
-        };
-    };
-    let Some(handler) = path.handler(operation) else {
-        return Err(Error::new(ErrorKind::UnsupportedOperation, multi("unsupported operation")));
-    };
-    call.fields = Fields::decode(path.fields, &call.request.data, &captures)?;
-    // A deletion that succeeds stays an empty reply, which clients insist on.
-    if path.takes_any_field || operation == Operation::Delete {
-        call.fields.warnings.clear();
-    }
-    let mut reply = handler(call)?;
-    reply.warnings.append(&mut call.fields.warnings);
-    Ok(reply)
 }

@@ -5,8 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::engine::{Class, Engine};
+use crate::engine::Engine;
 use crate::error::Error;
+use crate::registry::Registry;
 
 pub(crate) mod kv1;
 pub(crate) mod kv2;
@@ -28,11 +29,13 @@ pub(crate) mod counter;
 #[cfg(test)]
 mod reference;
 
-/// Every engine whose kind says all; the two of `kv` are beside it.
+/// Every engine.
 static ENGINES: &[&Engine] = &[
     &sys::ENGINE,
     &identity::ENGINE,
     &cubbyhole::ENGINE,
+    &kv1::ENGINE,
+    &kv2::ENGINE,
     &token::ENGINE,
     &approle::ENGINE,
     &userpass::ENGINE,
@@ -40,19 +43,11 @@ static ENGINES: &[&Engine] = &[
     &counter::ENGINE,
 ];
 
-/// The engine of a kind. `options` are the mount's; `is_auth` says whether it is mounted below `auth/`.
-pub(crate) fn find(kind: &str, options: &Map<String, Value>, is_auth: bool) -> Option<&'static Engine> {
-    match kind {
-        "kv" | "kv-v1" | "kv-v2" | "generic" if is_auth => return None,
-        "kv-v1" | "generic" => return Some(&kv1::ENGINE),
-        "kv-v2" => return Some(&kv2::ENGINE),
-        "kv" if is_second(options) => return Some(&kv2::ENGINE),
-        "kv" => return Some(&kv1::ENGINE),
-        _ => {}
+impl Registry {
+    /// What every server has.
+    pub fn built_in() -> Self {
+        Self::new(ENGINES)
     }
-    let class = if is_auth { Class::Auth } else { Class::Secret };
-    let is_meant = |engine: &&&Engine| engine.class == class && (engine.kind == kind || engine.aliases.contains(&kind));
-    ENGINES.iter().find(is_meant).copied()
 }
 
 /// The kind and the options under which a mount is stored: `kv-v2` is `kv` with an option.
@@ -83,20 +78,6 @@ pub fn before_unseal() -> impl Iterator<Item = String> {
     sys::before_unseal().iter().map(|path| format!("sys/{}", path.pattern))
 }
 
-/// Whether a kind is one that users cannot mount.
-pub(crate) fn is_single(kind: &str) -> bool {
-    ENGINES.iter().any(|engine| engine.is_single && (engine.kind == kind || engine.aliases.contains(&kind)))
-}
-
-/// The kinds that users can mount, sorted.
-pub(crate) fn mountable(class: Class) -> Vec<&'static str> {
-    let listed = ENGINES.iter().filter(|engine| engine.class == class && !engine.is_single).map(|engine| engine.kind);
-    let kv = (class == Class::Secret).then_some("kv");
-    let mut kinds: Vec<_> = listed.chain(kv).collect();
-    kinds.sort_unstable();
-    kinds
-}
-
 /// Whether a mount of kind `kv` is asked to keep versions.
 pub(crate) fn is_second(options: &Map<String, Value>) -> bool {
     matches!(options.get("version"), Some(Value::String(text)) if text == "2")
@@ -107,34 +88,35 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::mount::Class;
 
-    fn help_of(kind: &str, options: Value, is_auth: bool) -> Option<&'static str> {
-        find(kind, options.as_object().unwrap(), is_auth).map(|engine| engine.help)
+    fn help_of(kind: &str, options: Value, class: Class) -> Option<&'static str> {
+        Registry::built_in().find(class, kind, options.as_object().unwrap()).map(|engine| engine.help)
     }
 
     #[test]
     fn a_kind_and_its_options_name_one_engine() {
         let cases = [
-            ("kv", json!({}), false, Some(&kv1::ENGINE)),
-            ("kv", json!({"version": "1"}), false, Some(&kv1::ENGINE)),
-            ("kv", json!({"version": "2"}), false, Some(&kv2::ENGINE)),
-            ("kv-v2", json!({}), false, Some(&kv2::ENGINE)),
-            ("generic", json!({}), false, Some(&kv1::ENGINE)),
-            ("system", json!({}), false, Some(&sys::ENGINE)),
-            ("token", json!({}), true, Some(&token::ENGINE)),
-            ("token", json!({}), false, None),
-            ("approle", json!({}), true, Some(&approle::ENGINE)),
-            ("kv", json!({}), true, None),
-            ("quantum", json!({}), false, None),
+            ("kv", json!({}), Class::Secret, Some(&kv1::ENGINE)),
+            ("kv", json!({"version": "1"}), Class::Secret, Some(&kv1::ENGINE)),
+            ("kv", json!({"version": "2"}), Class::Secret, Some(&kv2::ENGINE)),
+            ("kv-v2", json!({}), Class::Secret, Some(&kv2::ENGINE)),
+            ("generic", json!({}), Class::Secret, Some(&kv1::ENGINE)),
+            ("system", json!({}), Class::Secret, Some(&sys::ENGINE)),
+            ("token", json!({}), Class::Auth, Some(&token::ENGINE)),
+            ("token", json!({}), Class::Secret, None),
+            ("approle", json!({}), Class::Auth, Some(&approle::ENGINE)),
+            ("kv", json!({}), Class::Auth, None),
+            ("quantum", json!({}), Class::Secret, None),
         ];
-        for (kind, options, is_auth, expected) in cases {
-            assert_eq!(help_of(kind, options, is_auth), expected.map(|engine| engine.help), "{kind}");
+        for (kind, options, class, expected) in cases {
+            assert_eq!(help_of(kind, options, class), expected.map(|engine| engine.help), "{kind}");
         }
     }
 
     #[test]
     fn every_path_of_every_engine_says_what_it_is_for() {
-        for engine in ENGINES.iter().chain([&&kv1::ENGINE, &&kv2::ENGINE]) {
+        for engine in ENGINES {
             assert!(!engine.help.is_empty(), "{} lacks help", engine.kind);
             for path in engine.paths() {
                 assert!(!path.help.is_empty(), "{}: {} lacks help", engine.kind, path.pattern);

@@ -39,6 +39,8 @@ pub mod members;
 mod mount;
 mod pattern;
 mod printable;
+mod random;
+mod registry;
 mod rotation;
 
 mod policy;
@@ -64,8 +66,10 @@ pub use time::Time;
 pub use trail::Trail;
 
 // What an engine or auth method is made of; see `docs/adding-an-engine.md`.
-pub use engine::{Access, Call, Class, Effect, Engine, Exists, Handler, Life, Path, Work};
+pub use engine::{Access, Call, Effect, Engine, Exists, Handler, Life, Path, Work};
 pub use field::{Field, Fields, Kind, field};
+pub use mount::{Class, Mount, MountRecord};
+pub use registry::Registry;
 pub use task::tree::delete_below;
 
 // The store, and what the node itself reads and writes there.

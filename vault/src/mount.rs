@@ -1,26 +1,27 @@
-//! The mount table: which engine answers below which path, and where its records lie.
+//! A mount: its settings, where its records lie, and its keys.
 //!
-//! One record per namespace holds all mounts. It is read by every request and so guarded by every write: unmounting is
-//! one edit of this record, and no write of an engine can slip in behind it.
+//! Which engine answers at it is not said here but in [`table`]: an engine works on mounts, and a mount knows no engine.
 
+pub(crate) mod creation;
+pub(crate) mod table;
 pub(crate) mod upkeep;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use prost::Message;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
 use crate::barrier::mount_keys::MountKeys;
-use crate::barrier::name::NameCipher;
-use crate::context::Context;
-use crate::engine::{Class, Engine};
 use crate::error::Error;
-use crate::store::{Area, MountId, ROOT_NAMESPACE, Store, decode};
+use crate::store::{Area, MountId, ROOT_NAMESPACE};
 
-/// Where the table lies in the system area.
-const TABLE: &[&str] = &["core", "mounts"];
+/// What kind of mount an engine makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Below a path of its own.
+    Secret,
+    /// Below `auth/`.
+    Auth,
+}
 
 /// A mount as it is stored. Has no `Debug`, because of its keys.
 #[derive(Clone, PartialEq, Message)]
@@ -76,15 +77,6 @@ impl Drop for MountRecord {
     }
 }
 
-/// The table as it is stored.
-#[derive(Clone, PartialEq, Message)]
-#[prost(skip_debug)]
-pub(crate) struct MountTableRecord {
-    /// All mounts of the namespace.
-    #[prost(message, repeated, tag = "1")]
-    pub mounts: Vec<MountRecord>,
-}
-
 impl MountRecord {
     /// The options.
     pub fn options(&self) -> Map<String, Value> {
@@ -96,8 +88,6 @@ impl MountRecord {
 pub struct Mount {
     /// As stored, but for the keys, which are in locked memory.
     pub record: MountRecord,
-    /// Which engine answers.
-    pub engine: &'static Engine,
     /// Where its records lie.
     pub area: Area,
     /// Its name and index keys.
@@ -111,11 +101,7 @@ impl Mount {
             record.id.as_slice().try_into().map_err(|_| Error::internal("a mount's id is not 16 bytes"))?;
         let keys = MountKeys::from_bytes(&record.keys).map_err(|error| Error::internal(error.to_string()))?;
         record.keys.zeroize();
-        let options: Map<String, Value> = serde_json::from_str(&record.options_json).unwrap_or_default();
-        let engine = crate::engines::find(&record.kind, &options, record.path.starts_with("auth/"))
-            .ok_or_else(|| Error::internal(format!("no engine of kind {}", record.kind)))?;
-        let names: Arc<NameCipher> = keys.names();
-        Ok(Self { area: Area::new(ROOT_NAMESPACE, id, names), engine, keys, record })
+        Ok(Self { area: Area::new(ROOT_NAMESPACE, id, keys.names()), keys, record })
     }
 
     /// The mount's options.
@@ -127,102 +113,6 @@ impl Mount {
     pub fn config(&self) -> Map<String, Value> {
         serde_json::from_str(&self.record.config_json).unwrap_or_default()
     }
-}
-
-/// All mounts of a namespace, sorted by path.
-pub(crate) struct MountTable {
-    mounts: Vec<Arc<Mount>>,
-    /// Places in `mounts`, by id.
-    places: HashMap<Vec<u8>, usize>,
-}
-
-impl MountTable {
-    /// Reads the table.
-    pub(crate) fn load(store: &mut Store<'_>) -> Result<Arc<Self>, Error> {
-        let system = store.system();
-        let table = store.get_cached(&system, TABLE, |bytes| Self::new(decode::<MountTableRecord>(bytes)?))?;
-        table.ok_or_else(|| Error::internal("there is no mount table"))
-    }
-
-    fn new(record: MountTableRecord) -> Result<Self, Error> {
-        let mut mounts =
-            record.mounts.into_iter().map(|mount| Mount::new(mount).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
-        mounts.sort_by(|a, b| a.record.path.cmp(&b.record.path));
-        let places = mounts.iter().enumerate().map(|(place, mount)| (mount.record.id.clone(), place)).collect();
-        Ok(Self { mounts, places })
-    }
-
-    /// Writes the table.
-    pub(crate) fn save(store: &mut Store<'_>, mounts: Vec<MountRecord>) -> Result<(), Error> {
-        let system = store.system();
-        store.put(&system, TABLE, &MountTableRecord { mounts })
-    }
-
-    /// All mounts, sorted by path.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Mount>> {
-        self.mounts.iter()
-    }
-
-    /// The stored form, for an edit.
-    pub(crate) fn records(&self) -> Vec<MountRecord> {
-        let stored = |mount: &Arc<Mount>| {
-            let mut record = mount.record.clone();
-            record.keys = mount.keys.to_bytes().to_vec();
-            record
-        };
-        self.mounts.iter().map(stored).collect()
-    }
-
-    /// The mount at exactly this path (with its slash).
-    pub(crate) fn at(&self, path: &str) -> Option<&Arc<Mount>> {
-        self.mounts.binary_search_by(|mount| mount.record.path.as_str().cmp(path)).ok().map(|index| &self.mounts[index])
-    }
-
-    /// The mount with an id, wherever it is mounted.
-    pub(crate) fn by_id(&self, id: &[u8]) -> Option<&Arc<Mount>> {
-        self.places.get(id).map(|place| &self.mounts[*place])
-    }
-
-    /// The mount that answers a path: the longest prefix. A list of the mount's root may lack the slash.
-    pub(crate) fn route(&self, path: &str) -> Option<&Arc<Mount>> {
-        let is_below = |mount: &&Arc<Mount>| {
-            path.starts_with(&mount.record.path) || mount.record.path.strip_suffix('/').is_some_and(|root| root == path)
-        };
-        self.mounts.iter().filter(is_below).max_by_key(|mount| mount.record.path.len())
-    }
-
-    /// A mount that lies above or below a path, so that nothing can be mounted there.
-    pub(crate) fn conflict(&self, path: &str) -> Option<&Arc<Mount>> {
-        self.mounts.iter().find(|mount| mount.record.path.starts_with(path) || path.starts_with(&mount.record.path))
-    }
-}
-
-/// A new mount's record with fresh ids and keys.
-pub(crate) fn new_record(context: &mut Context<'_>, path: &str, kind: &str, description: &str) -> MountRecord {
-    let suffix = hex::encode(context.bytes::<4>());
-    let class = if class_of(path) == Class::Auth { "auth_" } else { "" };
-    let mut record = MountRecord::default();
-    record.id = context.bytes::<16>().to_vec();
-    path.clone_into(&mut record.path);
-    kind.clone_into(&mut record.kind);
-    description.clone_into(&mut record.description);
-    record.accessor = format!("{class}{kind}_{suffix}");
-    record.uuid = context.uuid();
-    record.keys = MountKeys::generate(context.random).to_bytes().to_vec();
-    record
-}
-
-/// The mounts that every namespace has from the start.
-pub(crate) fn initial(context: &mut Context<'_>) -> Vec<MountRecord> {
-    let mut system = new_record(context, "sys/", "system", "system endpoints used for control, policy and debugging");
-    system.seal_wrap = true;
-    system.config_json = json!({ "passthrough_request_headers": ["Accept"] }).to_string();
-    let mut identity = new_record(context, "identity/", "identity", "identity store");
-    identity.config_json = json!({ "passthrough_request_headers": ["Authorization"] }).to_string();
-    let mut cubbyhole = new_record(context, "cubbyhole/", "cubbyhole", "per-token private secret storage");
-    cubbyhole.local = true;
-    let token = new_record(context, "auth/token/", "token", "token based credentials");
-    vec![system, identity, cubbyhole, token]
 }
 
 /// Whether a mount of this class may be made or removed by users.

@@ -4,6 +4,9 @@
 //! ends and becomes an operation, encrypted under the batch's id. A read sees the request's own writes. Listing reads
 //! the directory as it was, because no request lists what it just wrote.
 
+mod area;
+
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,24 +18,16 @@ use parking_lot::RwLockReadGuard;
 use prost::Message;
 use zeroize::Zeroizing;
 
+pub(crate) use self::area::Area;
+pub(crate) use self::area::{MountId, NamespaceId, ROOT_NAMESPACE, SYSTEM};
 use crate::barrier::Barrier;
 use crate::barrier::cipher::VALUE_OVERHEAD_BYTES;
-use crate::barrier::name::NameCipher;
 use crate::batch::{self, Proposal};
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::seal::record::KEYRING;
 
-/// Identifies a namespace: 16 random bytes; all zero is the root namespace.
-pub(crate) type NamespaceId = [u8; 16];
-/// Identifies a mount: 16 random bytes; all zero is the system area.
-pub(crate) type MountId = [u8; 16];
-
-/// The root namespace.
-pub(crate) const ROOT_NAMESPACE: NamespaceId = [0; 16];
-/// The system area's place of a mount id.
-pub(crate) const SYSTEM: MountId = [0; 16];
 /// First segment of keys outside the barrier; no namespace id has its length.
 const OPEN: &[u8] = b"open";
 /// How much larger than its record a decoded object is at most, roughly.
@@ -43,43 +38,6 @@ const NAMES_PAGE: usize = 1024;
 pub(crate) const MAX_PLAINTEXT_BYTES: usize = MAX_VALUE_BYTES - VALUE_OVERHEAD_BYTES;
 /// Longest segment of a path, in bytes, before encryption.
 pub(crate) const MAX_SEGMENT_BYTES: usize = 1024;
-
-/// Where a mount's (or the system's) records lie, and the cipher of their names.
-#[derive(Clone)]
-pub struct Area {
-    namespace: NamespaceId,
-    prefix: Bytes,
-    names: Arc<NameCipher>,
-}
-
-impl Area {
-    /// The area of a mount.
-    pub fn new(namespace: NamespaceId, mount: MountId, names: Arc<NameCipher>) -> Self {
-        let mut prefix = Vec::with_capacity(36);
-        push_segment(&mut prefix, &namespace);
-        push_segment(&mut prefix, &mount);
-        Self { namespace, prefix: prefix.into(), names }
-    }
-
-    /// The path with the area in front, which names it among all paths of all areas.
-    fn plain(&self, path: &[&str]) -> Vec<u8> {
-        let mut plain =
-            Vec::with_capacity(self.prefix.len() + path.iter().map(|segment| 2 + segment.len()).sum::<usize>());
-        plain.extend_from_slice(&self.prefix);
-        path.iter().for_each(|segment| push_segment(&mut plain, segment.as_bytes()));
-        plain
-    }
-
-    /// The encrypted key of a path; each segment is bound to its parent.
-    pub fn key(&self, path: &[&str]) -> Bytes {
-        let mut key = self.prefix.to_vec();
-        for segment in path {
-            let encrypted = self.names.encrypt(segment, &key);
-            push_segment(&mut key, &encrypted);
-        }
-        key.into()
-    }
-}
 
 /// The key of a record outside the barrier.
 pub fn open_key(name: &str) -> Bytes {
@@ -115,6 +73,8 @@ pub struct Store<'a> {
     view: &'a dyn View,
     barrier: &'a Barrier,
     cache: &'a Cache,
+    /// The core's registry of engines, which only [`crate::registry`] knows.
+    registry: &'a (dyn Any + Send + Sync),
     /// Keeps the keys in memory until this request is done with them.
     _run: RwLockReadGuard<'a, ()>,
     system: Area,
@@ -132,11 +92,12 @@ impl<'a> Store<'a> {
         view: &'a dyn View,
         barrier: &'a Barrier,
         cache: &'a Cache,
+        registry: &'a (dyn Any + Send + Sync),
         run: RwLockReadGuard<'a, ()>,
     ) -> Self {
         let system = Area::new(ROOT_NAMESPACE, SYSTEM, barrier.system_names());
         let (reads, writes, lasting) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Self { view, barrier, cache, _run: run, system, reads, writes, lasting, is_lasting: false }
+        Self { view, barrier, cache, registry, _run: run, system, reads, writes, lasting, is_lasting: false }
     }
 
     /// The system's area of the root namespace.
@@ -152,6 +113,11 @@ impl<'a> Store<'a> {
     /// Decoded objects, for what is made from several records.
     pub fn cache(&self) -> &'a Cache {
         self.cache
+    }
+
+    /// The core's registry of engines; [`crate::registry::Registry::of`] gives it its type.
+    pub(crate) fn registry(&self) -> &'a (dyn Any + Send + Sync) {
+        self.registry
     }
 
     /// Log index of the view.

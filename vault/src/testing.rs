@@ -20,6 +20,7 @@ use crate::errand::{Answer as Answered, Errand, Errands, MAX_ERRANDS};
 use crate::error::{Error, ErrorKind};
 use crate::members::MemberRecord;
 use crate::path::CanonicalPath;
+use crate::registry::Registry;
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::seal::init;
@@ -172,7 +173,7 @@ impl Harness {
         let now = Time::from_secs(1_700_000_000);
         let parameters = init::Parameters { shares: 1, threshold: 1 };
         let initialized = init::initialize(parameters, &mut random, now, [7; 16]).expect("one share is a valid choice");
-        let core = Core::new(initialized.barrier);
+        let core = Core::new(initialized.barrier, Registry::built_in());
         let mut table = TestTable::new();
         let mut context = context(&mut random, now);
         let first = bootstrap::NewCluster {

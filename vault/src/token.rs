@@ -9,6 +9,7 @@
 //! way a token counts only while the mount that made it is there, and no mark revokes the path that made it.
 
 pub(crate) mod cidr;
+mod entry;
 pub(crate) mod issue;
 pub(crate) mod lifetime;
 pub(crate) mod record;
@@ -23,16 +24,15 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+pub(crate) use self::entry::Token;
 pub(crate) use self::issue::{INITIAL_ROOT_PATH, create_root};
 use crate::barrier::Barrier;
 use crate::context::Context;
 use crate::error::Error;
-use crate::lease::revocation::Revocations;
-use crate::mount::MountTable;
-use crate::policy::name;
+use crate::lease::mark::Revocations;
+use crate::mount::table::MountTable;
 use crate::store::{Store, decode};
 use crate::time::Time;
-use crate::token::cidr::Cidr;
 use crate::token::record::{AccessorRecord, TokenRecord};
 
 /// What a service token's id begins with.
@@ -43,73 +43,6 @@ pub(crate) const BATCH_PREFIX: &str = "hvb.";
 pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Most ancestors of a token.
 pub(crate) const MAX_DEPTH: u32 = 64;
-
-/// A token that was found. Has no `Debug`: its accessor and metadata are confidential.
-pub struct Token {
-    /// As stored.
-    pub record: TokenRecord,
-    /// Names of its policies, sorted, each once.
-    pub policies: Vec<String>,
-    hash: String,
-    is_batch: bool,
-    cidrs: Vec<Cidr>,
-}
-
-impl Token {
-    fn new(record: TokenRecord, hash: &str, is_batch: bool) -> Result<Self, Error> {
-        let mut policies = record.policies.clone();
-        policies.sort_unstable();
-        policies.dedup();
-        let parse =
-            |text: &String| Cidr::parse(text).ok_or_else(|| Error::internal("a token's address range is damaged"));
-        let cidrs = record.bound_cidrs.iter().map(parse).collect::<Result<_, _>>()?;
-        Ok(Self { record, policies, hash: hash.to_owned(), is_batch, cidrs })
-    }
-
-    /// Hexadecimal HMAC of the id: the name of everything that belongs to the token, such as its cubbyhole.
-    pub fn hash_hex(&self) -> String {
-        self.hash.clone()
-    }
-
-    /// The accessor; empty for batch tokens.
-    pub fn accessor(&self) -> &str {
-        &self.record.accessor
-    }
-
-    /// Whether it is a batch token, which has no record.
-    pub fn is_batch(&self) -> bool {
-        self.is_batch
-    }
-
-    /// Whether it may do everything.
-    pub fn is_root(&self) -> bool {
-        self.policies == [name::ROOT]
-    }
-
-    /// Whether it holds a wrapped reply and is good for nothing else.
-    pub fn is_wrapping(&self) -> bool {
-        self.policies == [name::RESPONSE_WRAPPING]
-    }
-
-    /// When it expires; `None` is never.
-    pub fn expires(&self) -> Option<Time> {
-        (self.record.expires_nanos != 0).then(|| Time::from_nanos(self.record.expires_nanos))
-    }
-
-    fn is_expired(&self, now: Time) -> bool {
-        self.expires().is_some_and(|expires| expires <= now)
-    }
-
-    /// Whether it may be used from an address. A bound token without a known address may not. Root without an end is
-    /// bound nowhere, so that no mistake in a range locks everybody out.
-    fn permits(&self, remote: Option<IpAddr>) -> bool {
-        let is_endless_root = self.is_root() && self.expires().is_none();
-        if self.cidrs.is_empty() || is_endless_root {
-            return true;
-        }
-        remote.is_some_and(|remote| self.cidrs.iter().any(|cidr| cidr.contains(remote)))
-    }
-}
 
 /// The token that a request was sent with.
 ///

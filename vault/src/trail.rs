@@ -8,9 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::context::Context;
-use crate::engine::Class;
-use crate::mount::Mount;
+use crate::mount::{Class, Mount, class_of};
 use crate::request::Operation;
 use crate::token::Token;
 
@@ -20,7 +18,7 @@ pub struct Trail {
     /// The caller's token, once it was found to be valid.
     pub token: Option<Arc<Token>>,
     /// Where the request went.
-    pub mount: Option<Place>,
+    pub mount: Option<NotedMount>,
     /// What was done there, a create told from an update; absent if it was refused before that was known.
     pub operation: Option<Operation>,
     /// Whether the caller might: its policies grant it, or the path asks for none.
@@ -29,7 +27,7 @@ pub struct Trail {
 
 /// A mount, as far as an audit record is about it.
 #[derive(Clone)]
-pub struct Place {
+pub struct NotedMount {
     /// Path with a slash at the end.
     pub path: String,
     /// The engine's kind, such as `kv`.
@@ -40,37 +38,14 @@ pub struct Place {
     pub is_auth: bool,
 }
 
-impl From<&Mount> for Place {
+impl From<&Mount> for NotedMount {
     fn from(mount: &Mount) -> Self {
         let record = &mount.record;
         Self {
             path: record.path.clone(),
             kind: record.kind.clone(),
             accessor: record.accessor.clone(),
-            is_auth: mount.engine.class == Class::Auth,
-        }
-    }
-}
-
-impl Context<'_> {
-    /// Notes where the request went.
-    pub(crate) fn note_mount(&mut self, mount: Option<&Mount>) {
-        if let Some(trail) = &mut self.trail {
-            trail.mount = mount.map(Place::from);
-        }
-    }
-
-    /// Notes who asks.
-    pub(crate) fn note_caller(&mut self, token: &Arc<Token>) {
-        if let Some(trail) = &mut self.trail {
-            trail.token = Some(Arc::clone(token));
-        }
-    }
-
-    /// Notes that the caller may do what it asks for.
-    pub(crate) fn note_allowed(&mut self, operation: Operation) {
-        if let Some(trail) = &mut self.trail {
-            (trail.operation, trail.is_allowed) = (Some(operation), true);
+            is_auth: class_of(&record.path) == Class::Auth,
         }
     }
 }

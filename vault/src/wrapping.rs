@@ -25,7 +25,7 @@ use crate::reply::{Raw, Reply, Status, WrapInfo};
 use crate::request::Operation;
 use crate::store::Store;
 use crate::time::Time;
-use crate::token::record::TokenRecord;
+use crate::token::record::{TokenRecord, wrapped_path};
 use crate::token::{self, Token, issue, revoke};
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ fn keep(store: &mut Store<'_>, context: &mut Context<'_>, record: WrapRecord, or
     let issued = issue::issue(store, context, token, None)?;
     let system = store.system();
     let hash = token::hash_of(store.barrier(), &issued.id);
-    store.put(&system, &place(&hash), &record)?;
+    store.put(&system, &wrapped_path(&hash), &record)?;
     let info = WrapInfo {
         token: issued.id.to_string(),
         accessor: issued.record.accessor.clone(),
@@ -167,17 +167,6 @@ fn keep(store: &mut Store<'_>, context: &mut Context<'_>, record: WrapRecord, or
         wrapped_accessor: (!record.wrapped_accessor.is_empty()).then(|| record.wrapped_accessor.clone()),
     };
     Ok(Reply { wrap_info: Some(info), ..Reply::default() })
-}
-
-/// Where the reply under a wrapping token lies.
-fn place(hash: &str) -> [&str; 2] {
-    ["wrapping", hash]
-}
-
-/// Deletes the reply under a wrapping token, which ends.
-pub(crate) fn forget(store: &mut Store<'_>, hash: &str) {
-    let system = store.system();
-    store.delete(&system, &place(hash));
 }
 
 /// `sys/wrapping/wrap`: answers what was sent, which the request must have asked to be wrapped.
@@ -258,7 +247,7 @@ fn open(store: &mut Store<'_>, context: &Context<'_>, id: &str) -> Result<(Arc<T
     let token = token::find(store, context, id)?.filter(|token| token.is_wrapping()).ok_or_else(invalid)?;
     let system = store.system();
     let hash = token.hash_hex();
-    let record = store.get::<WrapRecord>(&system, &place(&hash))?.ok_or_else(invalid)?;
+    let record = store.get::<WrapRecord>(&system, &wrapped_path(&hash))?.ok_or_else(invalid)?;
     Ok((token, record))
 }
 

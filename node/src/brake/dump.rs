@@ -12,7 +12,7 @@ use conclave_client::Method;
 use conclave_jepsen::cluster::{Cluster, Options};
 use conclave_storage::table::{DurableTable, Table};
 use conclave_vault::seal::{self, Outside, Parsed, Share, combine};
-use conclave_vault::{Core, open_key};
+use conclave_vault::{Core, Registry, open_key};
 use prost::Message;
 use serde_json::json;
 
@@ -78,7 +78,7 @@ fn all_keys(data: &Path, shares: &[String]) -> Vec<(String, Vec<u8>)> {
     let keyring = open_keyring(&outside, root_key.expose());
     keys.extend(keyring.terms.iter().enumerate().map(|(at, term)| (format!("term {}", at + 1), term.secret.clone())));
     keys.push(("the system's name and index keys".into(), keyring.system_keys[1..].to_vec()));
-    let core = Core::new(outside.open_barrier(root_key).unwrap());
+    let core = Core::new(outside.open_barrier(root_key).unwrap(), Registry::built_in());
     let mut store = core.store(&view);
     let system = store.system();
     let table: MountTableRecord = store.get(&system, &["core", "mounts"]).unwrap().unwrap();

@@ -9,7 +9,9 @@ use conclave_storage::log::{Entry, Log, LogId, MemoryLog, Payload};
 use conclave_storage::table::{Applied, MemoryTable, Table};
 use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{KEYRING, Parameters, initialize};
-use conclave_vault::{Context, Core, NewCluster, Proposal, SystemTtl, Time, first_batch, open_key, rotate_term};
+use conclave_vault::{
+    Context, Core, NewCluster, Proposal, Registry, SystemTtl, Time, first_batch, open_key, rotate_term,
+};
 use prost::Message;
 
 use super::hooks::NodeHooks;
@@ -51,7 +53,7 @@ impl Scene {
         let parameters = Parameters { shares: 1, threshold: 1 };
         let made = initialize(parameters, &mut random, Time::from_secs(1_700_000_000), [7; 16]).unwrap();
         let scene = Self {
-            core: Arc::new(Core::new(made.barrier)),
+            core: Arc::new(Core::new(made.barrier, Registry::built_in())),
             table: GatedTable::new(Arc::new(MemoryTable::new()), Arc::default()),
             log: MemoryLog::new(),
         };

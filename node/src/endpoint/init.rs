@@ -7,7 +7,7 @@ use conclave_batch::Outcome;
 use conclave_raft::ChangeError;
 use conclave_storage::table::Table;
 use conclave_vault::seal::{Initialized, Parameters, initialize};
-use conclave_vault::{Barrier, Core, Error, ErrorKind, NewCluster, Random as _, first_batch};
+use conclave_vault::{Barrier, Core, Error, ErrorKind, NewCluster, Random as _, Registry, first_batch};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -125,7 +125,7 @@ pub(crate) async fn create_cluster(
     let initialized = initialize(parameters, &mut random, view::now(), cluster_id)
         .map_err(|error| Error::invalid(error.to_string()))?;
     let Initialized { shares, barrier, records } = initialized;
-    let core = Arc::new(Core::new(barrier));
+    let core = Arc::new(Core::new(barrier, Registry::built_in()));
     seal.state.set_initialising(Some(Arc::clone(&core)));
     let made = write_first_batch(seal, &core, cluster_id, records.clone(), root_token, dev_kv).await;
     seal.state.set_initialising(None);

@@ -307,8 +307,8 @@ impl SealState {
 
 #[cfg(test)]
 mod tests {
-    use conclave_vault::Time;
     use conclave_vault::seal::{Parameters, initialize};
+    use conclave_vault::{Registry, Time};
 
     use super::*;
     use crate::view::SystemRandomness;
@@ -317,7 +317,7 @@ mod tests {
         let parameters = Parameters { shares: 1, threshold: 1 };
         let mut random = SystemRandomness::default();
         let made = initialize(parameters, &mut random, Time::from_secs(1_700_000_000), [7; 16]).unwrap();
-        Arc::new(Core::new(made.barrier))
+        Arc::new(Core::new(made.barrier, Registry::built_in()))
     }
 
     /// A node in the named state, with its core.

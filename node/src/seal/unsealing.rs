@@ -10,7 +10,7 @@ use conclave_batch::Outcome;
 use conclave_raft::Role;
 use conclave_storage::table::Table;
 use conclave_vault::seal::KEYRING;
-use conclave_vault::{Barrier, Core, Error};
+use conclave_vault::{Barrier, Core, Error, Registry};
 use tokio::time::Instant;
 
 use super::state::Verdict;
@@ -65,7 +65,7 @@ impl Seal {
         if let Some((revision, _)) = self.replica.open_record(KEYRING) {
             barrier.note_installed_at(barrier.active_term(), revision);
         }
-        let core = Arc::new(Core::new(barrier));
+        let core = Arc::new(Core::new(barrier, Registry::built_in()));
         if !self.state.begin_check(&core) {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::engine::{Access, Matched};
 use crate::error::Error;
 use crate::field::scalar_text;
-use crate::mount::{Mount, MountTable};
+use crate::mount::table::{MountTable, RouteEntry};
 use crate::path::CanonicalPath;
 use crate::pattern;
 use crate::request::Request;
@@ -18,7 +18,7 @@ use crate::store::Store;
 
 /// Where a request goes.
 pub(super) struct Route<'p> {
-    pub(super) mount: Option<Arc<Mount>>,
+    pub(super) entry: Option<Arc<RouteEntry>>,
     /// Path below the mount.
     pub(super) rest: &'p str,
     pub(super) matched: Option<Matched<'p>>,
@@ -27,10 +27,10 @@ pub(super) struct Route<'p> {
 /// Finds the mount and the path that answer.
 pub(super) fn route<'p>(store: &mut Store<'_>, request: &'p Request) -> Result<Route<'p>, Error> {
     let path = request.path.as_str();
-    let mount = MountTable::load(store)?.route(path).cloned();
-    let rest = mount.as_ref().and_then(|mount| path.strip_prefix(mount.record.path.as_str())).unwrap_or("");
-    let matched = mount.as_ref().and_then(|mount| mount.engine.find(rest));
-    Ok(Route { mount, rest, matched })
+    let entry = MountTable::load(store)?.route(path).cloned();
+    let rest = entry.as_ref().and_then(|entry| path.strip_prefix(entry.record.path.as_str())).unwrap_or("");
+    let matched = entry.as_ref().and_then(|entry| entry.engine.find(rest));
+    Ok(Route { entry, rest, matched })
 }
 
 /// Who may ask, with [`Access::Presented`] decided. A path that nobody answers tells strangers nothing.

@@ -14,7 +14,7 @@ fn everything() -> (Harness, Vec<(String, Vec<&'static Path>)>) {
     }
     let mounts = {
         let mut store = harness.core.store(&harness.table);
-        let table = crate::mount::MountTable::load(&mut store).expect("there is a mount table");
+        let table = crate::mount::table::MountTable::load(&mut store).expect("there is a mount table");
         table.iter().map(|mount| (mount.record.path.clone(), mount.engine.paths().collect())).collect()
     };
     (harness, mounts)

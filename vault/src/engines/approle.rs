@@ -16,9 +16,10 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::{Access, Call, Class, Effect, Engine, Life, Path};
+use crate::engine::{Access, Call, Effect, Engine, Life, Path};
 use crate::engines::{listing, terms};
 use crate::error::Error;
+use crate::mount::Class;
 use crate::reply::{Reply, Status};
 use crate::request::Operation;
 

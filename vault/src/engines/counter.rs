@@ -10,9 +10,10 @@ use prost::Message;
 use serde_json::json;
 
 use crate::action::Action;
-use crate::engine::{Access, Call, Class, Engine, Life, Path, Work};
+use crate::engine::{Access, Call, Engine, Life, Path, Work};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::mount::Class;
 use crate::reply::Reply;
 use crate::request::Operation;
 use crate::task::tree;

@@ -2,10 +2,11 @@
 //!
 //! They lie below the hash of the token, so no token, not even root, can name another's.
 
-use crate::engine::{Call, Class, Engine, Life, Path, Work};
+use crate::engine::{Call, Engine, Life, Path, Work};
 use crate::engines::documents::Documents;
 use crate::engines::listing;
 use crate::error::{Error, multi};
+use crate::mount::Class;
 use crate::mount::Mount;
 use crate::reply::Reply;
 use crate::request::Operation;

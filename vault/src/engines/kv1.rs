@@ -1,10 +1,11 @@
 //! KV version 1: one document per path, replaced as a whole, without history.
 
-use crate::engine::{Call, Class, Engine, Life, Path, Work};
+use crate::engine::{Call, Engine, Life, Path, Work};
 use crate::engines::documents::Documents;
 use crate::engines::{is_second, listing};
 use crate::error::Error;
 use crate::field::{Field, Kind, duration, field};
+use crate::mount::Class;
 use crate::mount::MountRecord;
 use crate::reply::Reply;
 use crate::request::Operation;
@@ -35,6 +36,7 @@ const PATHS: &[Path] = &[Path {
 pub(crate) static ENGINE: Engine = Engine {
     kind: "kv",
     aliases: &["generic", "kv-v1"],
+    takes_options: |options| !is_second(options),
     class: Class::Secret,
     help: "Key and value storage without versions.",
     paths: &[PATHS],

@@ -19,10 +19,11 @@ mod tests;
 
 use serde_json::Value;
 
-use crate::engine::{Call, Class, Engine, Life, Path};
-use crate::engines::{kv1, listing};
+use crate::engine::{Call, Engine, Life, Path};
+use crate::engines::{is_second, kv1, listing};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::mount::Class;
 use crate::reply::{Reply, Status};
 use crate::request::Operation;
 
@@ -113,6 +114,7 @@ const PATHS: &[Path] = &[
 pub(crate) static ENGINE: Engine = Engine {
     kind: "kv",
     aliases: &["kv-v2"],
+    takes_options: is_second,
     class: Class::Secret,
     help: "Key and value storage with versions.",
     paths: &[PATHS],

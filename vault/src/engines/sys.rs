@@ -5,7 +5,8 @@
 //! asked. A path about the process or the cluster only decides whether the caller may, and hands an
 //! [`crate::action::Action`] to the node.
 
-use crate::engine::{Class, Engine, Path};
+use crate::engine::{Engine, Path};
+use crate::mount::Class;
 use crate::wrapping;
 
 mod auth;

@@ -17,10 +17,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::engine::{Access, Call, Class, Effect, Engine, Path};
+use crate::engine::{Access, Call, Effect, Engine, Path};
 use crate::engines::listing;
 use crate::error::{Error, multi};
 use crate::field::{Field, Kind, field};
+use crate::mount::Class;
 use crate::reply::{Reply, Status};
 use crate::request::Operation;
 use crate::token::{self, Token, record};

@@ -12,8 +12,9 @@ mod user;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::{Access, Class, Engine, Life, Path};
+use crate::engine::{Access, Engine, Life, Path};
 use crate::engines::{listing, terms};
+use crate::mount::Class;
 use crate::request::Operation;
 
 const PATHS: &[Path] = &[

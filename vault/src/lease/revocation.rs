@@ -1,27 +1,18 @@
-//! Revoking all that lies below a path, however many: a mark, checked at each use.
+//! Revoking all that lies below a path, however many: a [`mark`](super::mark), and a chore that removes what it ended.
 //!
-//! Each lease remembers the generation in which it was given; a mark ends those of an earlier generation at its place. A
-//! mark begins a new generation, and whoever gives a lease has read the record of the marks: so of a lease and a mark
-//! that are written at the same moment, either the mark comes later and ends it, or the lease is refused by its guard
-//! and given again in the new generation. Clocks have no part in it.
-//!
-//! The record is small and rarely changes. How far a removal came is therefore not in it but in the task that goes on
+//! The record of the marks is small and rarely changes. How far a removal came is therefore not in it but in the task that goes on
 //! with it ([`END_MARKED`]); the mark goes when nothing that it ended is left.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use prost::Message;
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::lease::mark::{Mark, Revocations};
 use crate::lease::{self, Origin, walk};
-use crate::store::{Store, decode};
+use crate::store::Store;
 use crate::task::chore::{self, Chore, ChoreRecord};
 use crate::token::{self, revoke};
 
-/// Where the marks lie in the system area.
-const PLACE: &[&str] = &["core", "revocations"];
 /// Most marks at a time. Each costs a comparison at every use of a token of its mount.
 pub(crate) const MAX_MARKS: usize = 1000;
 
@@ -29,46 +20,6 @@ pub(crate) const MAX_MARKS: usize = 1000;
 pub(crate) static END_MARKED: Chore = Chore { word: "leases", step: end_marked };
 /// A mount is gone: removes the leases that it gave.
 pub(crate) static END_OF_MOUNT: Chore = Chore { word: "mount-leases", step: end_of_mount };
-
-/// Ends what lies at a place and was given before.
-#[derive(Clone, PartialEq, Message)]
-struct Mark {
-    /// The generation that it began.
-    #[prost(uint64, tag = "1")]
-    generation: u64,
-    /// The place.
-    #[prost(message, required, tag = "2")]
-    origin: Origin,
-}
-
-/// All marks, as they are stored.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Revocations {
-    /// The present generation.
-    #[prost(uint64, tag = "1")]
-    generation: u64,
-    /// Those whose leases are not removed yet.
-    #[prost(message, repeated, tag = "2")]
-    marks: Vec<Mark>,
-}
-
-impl Revocations {
-    /// Reads them.
-    pub(crate) fn load(store: &mut Store<'_>) -> Result<Arc<Self>, Error> {
-        let system = store.system();
-        store.get_cached_or_default(&system, PLACE, decode::<Self>)
-    }
-
-    /// The generation of what is given now.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Whether a mark ends what was given at a place in a generation.
-    pub(crate) fn end(&self, origin: &Origin, generation: u64) -> bool {
-        self.marks.iter().any(|mark| generation < mark.generation && mark.origin.covers(origin))
-    }
-}
 
 /// Ends everything that was given below a full path, which ends with a slash or is empty.
 ///
@@ -96,7 +47,7 @@ pub(crate) fn mark(store: &mut Store<'_>, context: &Context<'_>, origins: Vec<Or
         );
         return Err(Error::new(ErrorKind::TooMany, message));
     }
-    if revocations.generation == generation { save(store, &revocations) } else { Ok(()) }
+    if revocations.generation == generation { revocations.save(store) } else { Ok(()) }
 }
 
 /// Has the leases of a mount removed that the same batch takes out of the mount table, which ends them.
@@ -157,12 +108,7 @@ fn end_marked<'s>(
 fn unmark(store: &mut Store<'_>, generation: u64, origin: &Origin) -> Result<(), Error> {
     let mut revocations = (*Revocations::load(store)?).clone();
     revocations.marks.retain(|mark| mark.generation != generation || mark.origin != *origin);
-    save(store, &revocations)
-}
-
-fn save(store: &mut Store<'_>, revocations: &Revocations) -> Result<(), Error> {
-    let system = store.system();
-    store.put(&system, PLACE, revocations)
+    revocations.save(store)
 }
 
 fn end_of_mount<'s>(

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use crate::context::SystemTtl;
-use crate::lease::{Origin, revocation};
-use crate::mount::MountTable;
+use crate::lease::{Origin, mark, revocation};
+use crate::mount::table::MountTable;
 use crate::testing::{Harness, ROOT, context};
 use crate::token::issue;
 use crate::token::record::TokenRecord;
@@ -104,7 +104,7 @@ fn a_revocation_by_path_does_not_mind_how_many_there_are() {
     assert!(!works(&mut harness, &marked) && works(&mut harness, &spared) && works(&mut harness, &after));
     assert_eq!((count(&harness, &["token", "id"]), count(&harness, &["task"])), (3, 0));
     let mut store = harness.core.store(&harness.table);
-    let left = revocation::Revocations::load(&mut store).unwrap();
+    let left = mark::Revocations::load(&mut store).unwrap();
     let mount = MountTable::load(&mut store).unwrap().at("auth/token/").unwrap().clone();
     assert!(!left.end(&Origin::new(&mount.record, "auth/token/create/a"), 0), "the mark is gone too");
 }

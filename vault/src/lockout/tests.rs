@@ -38,7 +38,7 @@ fn locked(harness: &mut Harness, query: &str) -> (Value, Value) {
 /// Counts that are kept for the mount.
 fn kept(harness: &Harness) -> usize {
     let mut store = harness.core.store(&harness.table);
-    let mounts = crate::mount::MountTable::load(&mut store).unwrap();
+    let mounts = crate::mount::table::MountTable::load(&mut store).unwrap();
     let area = mounts.at("auth/approle/").unwrap().area.clone();
     store.sample(&area, &["lockout"], 1000).unwrap().len()
 }

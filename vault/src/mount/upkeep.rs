@@ -4,13 +4,16 @@
 //! An entry of the calendar or a chore names its mount by id, never by path. One whose mount is gone has nothing to do: the
 //! records of a mount go with it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::barrier::mount_keys::MountKeys;
 use crate::context::Context;
 use crate::engine::Work;
 use crate::error::Error;
-use crate::mount::{Mount, MountTable};
+use crate::mount::Mount;
+use crate::mount::table::MountTable;
 use crate::store::{Area, MountId, ROOT_NAMESPACE, Store};
 use crate::task::calendar::{self, Reminder};
 use crate::task::chore::{self, Chore, ChoreRecord};
@@ -75,7 +78,7 @@ fn due<'s>(store: &mut Store<'s>, context: &mut Context<'s>, name: &str) -> Resu
     let mounts = MountTable::load(store)?;
     let Some(mount) = mounts.iter().find(|mount| hex::encode(&mount.record.id) == id).cloned() else { return Ok(()) };
     match mount.engine.life.due {
-        Some(due) => due(&mut Work { context, store, mount }, name),
+        Some(due) => due(&mut Work { context, store, mount: Arc::clone(&mount.mount) }, name),
         None => Ok(()),
     }
 }
@@ -89,7 +92,7 @@ fn do_chore<'s>(
     let mounts = MountTable::load(store)?;
     let Some(mount) = mounts.iter().find(|mount| mount.record.id == record.mount_id).cloned() else { return Ok(0) };
     match mount.engine.life.chore {
-        Some(chore) => chore(&mut Work { context, store, mount }, &record.name, limit),
+        Some(chore) => chore(&mut Work { context, store, mount: Arc::clone(&mount.mount) }, &record.name, limit),
         None => Ok(0),
     }
 }

@@ -17,7 +17,6 @@ use crate::policy::template::TemplateValues;
 use crate::policy::{Policy, builtin, name};
 use crate::store::{Store, decode};
 use crate::time::Time;
-use crate::token::Token;
 
 /// Directory of the records in the system area; a name is one segment, slashes included.
 const FOLDER: [&str; 2] = ["policies", "acl"];
@@ -111,11 +110,11 @@ pub(crate) fn put_initial(store: &mut Store<'_>, now: Time) -> Result<(), Error>
     put(store, name::DEFAULT, builtin::DEFAULT_TEXT, now)
 }
 
-/// What a token may do: the merger of its policies as they are now.
-pub(crate) fn acl_of(store: &mut Store<'_>, token: &Token, now: Time) -> Result<Arc<Acl>, Error> {
-    let mut policies = Vec::with_capacity(token.policies.len());
+/// What a token with these policies may do: their merger as they are now.
+pub(crate) fn acl_of(store: &mut Store<'_>, names: &[String], now: Time) -> Result<Arc<Acl>, Error> {
+    let mut policies = Vec::with_capacity(names.len());
     let mut key = MERGED.to_vec();
-    for name in &token.policies {
+    for name in names {
         let Some(parsed) = load(store, name)? else { continue };
         key.extend_from_slice(&parsed.digest);
         key.extend_from_slice(name.as_bytes());

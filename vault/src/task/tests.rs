@@ -151,7 +151,7 @@ fn the_records_of_an_unmounted_engine_go() {
     }
     let area = {
         let mut store = harness.core.store(&harness.table);
-        crate::mount::MountTable::load(&mut store).unwrap().at("secret/").unwrap().area.clone()
+        crate::mount::table::MountTable::load(&mut store).unwrap().at("secret/").unwrap().area.clone()
     };
     let left = |harness: &Harness| harness.core.store(&harness.table).sample(&area, &[], 10).unwrap().len();
     assert!(left(&harness) > 0);

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
-use crate::lease::{self, revocation::Revocations};
+use crate::lease::{self, mark::Revocations};
 use crate::policy::name;
 use crate::reply::Auth;
 use crate::store::Store;

@@ -119,3 +119,8 @@ pub(crate) fn children_path(hash: &str) -> [&str; 3] {
 pub(crate) fn child_path<'a>(parent: &'a str, child: &'a str) -> [&'a str; 4] {
     ["token", "child", parent, child]
 }
+
+/// Where the reply under a wrapping token lies.
+pub(crate) fn wrapped_path(hash: &str) -> [&str; 2] {
+    ["wrapping", hash]
+}

@@ -4,18 +4,19 @@
 //! [`end_alone`] leaves a tombstone in its place: descendants that meet it on their way up count as orphans, until a
 //! task has written that into each of them.
 
+use std::sync::Arc;
+
 use crate::context::Context;
 use crate::engine::Work;
 use crate::error::Error;
 use crate::lease;
-use crate::mount::MountTable;
+use crate::mount::table::MountTable;
 use crate::store::Store;
 use crate::task::calendar::{self, Reminder};
 use crate::task::chore::{self, Chore, ChoreRecord};
 use crate::time::Time;
 use crate::token::record::{self, TokenRecord};
 use crate::token::{self, Token};
-use crate::wrapping;
 
 /// A service token expires, by its hash.
 pub(crate) static EXPIRY: Reminder = Reminder { word: "token", due: expire };
@@ -31,7 +32,7 @@ pub(crate) fn end(store: &mut Store<'_>, now: Time, token: &Token) -> Result<(),
     store.delete(&system, &record::token_path(&token.hash));
     if token.is_wrapping() {
         // It has neither children nor a cubbyhole, so nothing is left to be cleaned up.
-        wrapping::forget(store, &token.hash);
+        store.delete(&system, &record::wrapped_path(&token.hash));
         return Ok(());
     }
     if !leaves_something(store, &token.hash)? {
@@ -166,7 +167,7 @@ fn forget_in_engines<'s>(
         if let Some(forget) = mount.engine.life.token_ended
             && done < limit
         {
-            done += forget(&mut Work { context, store, mount: mount.clone() }, hash, limit - done)?;
+            done += forget(&mut Work { context, store, mount: Arc::clone(&mount.mount) }, hash, limit - done)?;
         }
     }
     Ok(done)

@@ -149,7 +149,7 @@ fn nothing_is_left_of_a_dead_tree() {
     }
     let store = harness.core.store(&harness.table);
     let mut reading = harness.core.store(&harness.table);
-    let mounts = crate::mount::MountTable::load(&mut reading).unwrap();
+    let mounts = crate::mount::table::MountTable::load(&mut reading).unwrap();
     assert!(store.sample(&mounts.at("cubbyhole/").unwrap().area, &[], 10).unwrap().is_empty());
 }
 

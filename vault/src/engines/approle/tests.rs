@@ -56,7 +56,7 @@ fn count(harness: &Harness, path: &[&str]) -> usize {
 /// Records below a directory of the mount's area.
 fn count_of_mount(harness: &Harness, path: &[&str]) -> usize {
     let mut store = harness.core.store(&harness.table);
-    let mounts = crate::mount::MountTable::load(&mut store).unwrap();
+    let mounts = crate::mount::table::MountTable::load(&mut store).unwrap();
     let area = mounts.at("auth/approle/").unwrap().area.clone();
     store.sample(&area, path, 1000).unwrap().len()
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::errand::{Answer, Errands};
-use crate::mount::MountTable;
+use crate::mount::table::MountTable;
 use crate::reply::Reply;
 use crate::task;
 use crate::testing::{Harness, ROOT, context};

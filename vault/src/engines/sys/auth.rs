@@ -4,7 +4,8 @@
 
 use super::mounts::{ENABLE_FIELDS, TUNE_FIELDS, disable, enable, list, read, read_tuning, tune};
 use super::settings;
-use crate::engine::{Access, Class, Handler, Path};
+use crate::engine::{Access, Handler, Path};
+use crate::mount::Class;
 use crate::request::Operation;
 
 const READ_ALL: Handler = |call| list(call, Class::Auth);

@@ -75,7 +75,7 @@ fn of_accessor(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 
 fn of(call: &mut Call<'_, '_>, token: Option<Arc<Token>>, if_absent: &str) -> Result<Reply, Error> {
     let token = token.ok_or_else(|| Error::invalid(multi(if_absent)))?;
-    let acl = records::acl_of(call.store, &token, call.context.now)?;
+    let acl = records::acl_of(call.store, &token.policies, call.context.now)?;
     answer(call, &acl)
 }
 

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::engine::{Access, Call, Class, Path};
-use crate::engines;
+use crate::engine::{Access, Call, Path};
 use crate::error::Error;
 use crate::field::{Kind, field};
+use crate::mount::Class;
+use crate::registry::Registry;
 use crate::reply::Reply;
 use crate::request::Operation;
 
@@ -42,10 +43,11 @@ pub(super) const PATHS: &[Path] = &[
 /// Types that clients know. Nothing of the last one is here.
 const TYPES: [&str; 3] = ["auth", "database", "secret"];
 
-fn kinds(kind: &str) -> Vec<&'static str> {
+fn kinds(call: &Call<'_, '_>, kind: &str) -> Vec<&'static str> {
+    let registry = Registry::of(call.store);
     match kind {
-        "auth" => engines::mountable(Class::Auth),
-        "secret" => engines::mountable(Class::Secret),
+        "auth" => registry.mountable(Class::Auth),
+        "secret" => registry.mountable(Class::Secret),
         _ => Vec::new(),
     }
 }
@@ -58,8 +60,8 @@ fn all(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let mut data = serde_json::Map::new();
     let mut detailed = Vec::new();
     for kind in TYPES {
-        data.insert(kind.to_owned(), json!(kinds(kind)));
-        detailed.extend(kinds(kind).iter().map(|name| {
+        data.insert(kind.to_owned(), json!(kinds(call, kind)));
+        detailed.extend(kinds(call, kind).iter().map(|name| {
             json!({ "builtin": true, "deprecation_status": "supported", "name": name, "type": kind,
                 "version": version(call.context) })
         }));
@@ -74,12 +76,12 @@ fn of_type(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if !TYPES.contains(&kind) {
         return Err(Error::invalid(format!("{kind:?} is no type of engines; expected auth, secret or database")));
     }
-    Ok(Reply::data(json!({ "keys": kinds(kind) })))
+    Ok(Reply::data(json!({ "keys": kinds(call, kind) })))
 }
 
 fn one(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let (kind, name) = (call.fields.text_or_empty("type"), call.fields.text_or_empty("name"));
-    if !kinds(kind).contains(&name) {
+    if !kinds(call, kind).contains(&name) {
         return Err(Error::not_found());
     }
     Ok(Reply::data(json!({

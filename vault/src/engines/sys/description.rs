@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::context::{Context, SystemTtl};
-use crate::engine::Class;
+use crate::mount::Class;
 use crate::mount::{self, Mount};
 
 /// Setting of an auth mount that has no other.

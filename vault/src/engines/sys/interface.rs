@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::description;
 use super::mounts::with_slash;
-use crate::engine::{Access, Call, Class, Path};
+use crate::engine::{Access, Call, Path};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Kind, field};
-use crate::mount::{Mount, MountTable, class_of};
+use crate::mount::Class;
+use crate::mount::table::MountTable;
+use crate::mount::{Mount, class_of};
 use crate::reply::Reply;
 use crate::request::Operation;
 

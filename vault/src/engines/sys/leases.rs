@@ -11,7 +11,7 @@ use crate::engine::{Access, Call, Effect, Path};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::lease::{self, Origin, revocation};
-use crate::mount::MountTable;
+use crate::mount::table::MountTable;
 use crate::reply::{Reply, Status};
 use crate::request::Operation;
 use crate::time::Time;

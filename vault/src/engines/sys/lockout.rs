@@ -6,7 +6,7 @@ use crate::engine::{Call, Path};
 use crate::error::Error;
 use crate::field::{Kind, field};
 use crate::lockout;
-use crate::mount::MountTable;
+use crate::mount::table::MountTable;
 use crate::reply::Reply;
 use crate::request::Operation;
 

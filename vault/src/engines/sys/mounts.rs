@@ -3,17 +3,22 @@
 //! Mounts of secrets and of auth methods lie in one table, so the functions here serve `sys/auth` too. Disabling removes
 //! the mount's entry and leaves a task: nothing reaches the rows any more, and the leader deletes them in chunks.
 
+use std::sync::Arc;
+
 use prost::Message;
 use serde_json::{Map, Value};
 
 use super::{description, settings};
-use crate::engine::{Call, Class, Handler, Path};
+use crate::engine::{Call, Handler, Path};
 use crate::engines;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::lease::revocation;
-use crate::mount::{self, Mount, MountRecord, MountTable, MountTableRecord, upkeep};
+use crate::mount::Class;
+use crate::mount::table::{MountTable, MountTableRecord, RouteEntry};
+use crate::mount::{self, Mount, MountRecord, creation, upkeep};
 use crate::printable;
+use crate::registry::Registry;
 use crate::reply::Reply;
 use crate::request::Operation;
 use crate::store::MAX_PLAINTEXT_BYTES;
@@ -136,10 +141,10 @@ pub(super) fn enable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Err
     }
     let (kind, options) = engines::spelled(kind, call.fields.map("options").cloned().unwrap_or_default())?;
     check_place(&path, class)?;
-    if engines::is_single(kind) {
+    if Registry::of(call.store).is_single(kind) {
         return Err(Error::invalid(format!("mount type of {kind:?} is not mountable")));
     }
-    if engines::find(kind, &options, class == Class::Auth).is_none() {
+    if Registry::of(call.store).find(class, kind, &options).is_none() {
         return Err(Error::invalid(format!("plugin not found in the catalog: {kind}")));
     }
     let table = MountTable::load(call.store)?;
@@ -148,7 +153,8 @@ pub(super) fn enable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Err
     }
     let kind = kind.to_owned();
     printable::check_note("description", call.fields.text_or_empty("description"))?;
-    let mut record = mount::new_record(call.context, &path, &kind, call.fields.text("description").unwrap_or_default());
+    let mut record =
+        creation::new_record(call.context, &path, &kind, call.fields.text("description").unwrap_or_default());
     record.options_json = Value::Object(options).to_string();
     record.local = call.fields.bool("local").unwrap_or(false);
     record.seal_wrap = call.fields.bool("seal_wrap").unwrap_or(false);
@@ -158,9 +164,9 @@ pub(super) fn enable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Err
     let mut records = table.records();
     records.push(record.clone());
     save(call, records)?;
-    let mount = Mount::new(record)?;
-    if let Some(mounted) = mount.engine.life.mounted {
-        mounted(&mut call.work_on(mount))?;
+    let entry = RouteEntry::new(record, Registry::of(call.store))?;
+    if let Some(mounted) = entry.engine.life.mounted {
+        mounted(&mut call.work_on(entry.mount))?;
     }
     let reply = Reply::empty().announce(format!("{kind} is enabled at {path}"));
     let unknown = settings::unknown(&config);
@@ -251,7 +257,7 @@ pub(super) fn tune(call: &mut Call<'_, '_>, prefix: &str) -> Result<Reply, Error
         options.extend(sent.clone());
         record.options_json = Value::Object(options).to_string();
     }
-    let (before, after) = (table.at(&path), Mount::new(record.clone())?);
+    let (before, after) = (table.at(&path), Arc::new(Mount::new(record.clone())?));
     save(call, records)?;
     let tuned = before.and_then(|before| Some((&before.record, before.engine.life.tuned?)));
     let warnings = match tuned {

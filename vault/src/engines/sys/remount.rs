@@ -10,7 +10,8 @@ use super::mounts::{self, is_reserved, with_slash};
 use crate::engine::{Access, Call, Path};
 use crate::error::Error;
 use crate::field::{Kind, field};
-use crate::mount::{MountTable, class_of};
+use crate::mount::class_of;
+use crate::mount::table::MountTable;
 use crate::reply::Reply;
 use crate::request::Operation;
 

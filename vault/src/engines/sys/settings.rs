@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::context::SystemTtl;
-use crate::engine::Class;
 use crate::error::Error;
 use crate::field::{self, Field, Kind, field};
 use crate::lockout;
+use crate::mount::Class;
 use crate::mount::{self, MountRecord};
 
 /// Settings that a tuning takes at the top level of its body, and a new mount inside `config`.

@@ -10,7 +10,8 @@ use crate::describe::{Mounted, document};
 use crate::engine::{Access, Call, Effect, Path};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
-use crate::mount::{self, Mount, MountTable};
+use crate::mount::table::{MountTable, RouteEntry};
+use crate::mount::{self, Mount};
 use crate::reply::Reply;
 use crate::request::Operation;
 
@@ -45,7 +46,7 @@ fn openapi(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Ok(Reply { data: Some(document), plain: true, ..Reply::default() })
 }
 
-fn mounted(mount: &Mount, is_generic: bool) -> Mounted {
+fn mounted(mount: &RouteEntry, is_generic: bool) -> Mounted {
     let (path, paths) = (mount.record.path.as_str(), mount.engine.paths().collect());
     // A mount that is always there is always where it is.
     if !is_generic || mount::is_fixed(path) {

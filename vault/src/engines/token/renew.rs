@@ -1,10 +1,12 @@
 //! Renewing tokens, by the limits that are in force now.
 
-use crate::engine::{Call, Work};
+use std::sync::Arc;
+
+use crate::engine::Call;
 use crate::engines::login::gone;
 use crate::engines::token::{Target, accessed, invalid_accessor, named, own as calling, role, sent_id};
 use crate::error::Error;
-use crate::mount::MountTable;
+use crate::mount::table::MountTable;
 use crate::reply::Reply;
 use crate::task::calendar;
 use crate::time::Time;
@@ -63,7 +65,7 @@ fn renew(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
 /// What bounds a token now: the mount that made it, its role, and itself. `None` if it is to be left as it is.
 fn bounds(call: &mut Call<'_, '_>, record: &TokenRecord) -> Result<Option<Bounds>, Error> {
     let mounts = MountTable::load(call.store)?;
-    let mount = mounts.by_id(&record.origin.mount_id).unwrap_or(&call.mount);
+    let mount = mounts.by_id(&record.origin.mount_id).map_or(&call.mount, |entry| &entry.mount);
     let mut bounds = Bounds {
         role_max_secs: record.max_secs,
         explicit_max_secs: record.explicit_max_secs,
@@ -91,9 +93,9 @@ fn method_bounds(
     mounts: &MountTable,
     bounds: Bounds,
 ) -> Result<Option<Bounds>, Error> {
-    let mount = mounts.by_id(&record.origin.mount_id).cloned().ok_or_else(gone)?;
-    let renewal = mount.engine.life.renewal.ok_or_else(gone)?;
-    renewal(&mut Work { context: call.context, store: call.store, mount }, record, bounds)
+    let entry = mounts.by_id(&record.origin.mount_id).ok_or_else(gone)?;
+    let renewal = entry.engine.life.renewal.ok_or_else(gone)?;
+    renewal(&mut call.work_on(Arc::clone(&entry.mount)), record, bounds)
 }
 
 fn not_found() -> Error {
