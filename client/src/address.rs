@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
-use crate::error::Error;
-
 /// Where a node's API is reached, such as `https://vault-1.example:8200`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address(Arc<Parts>);
+
+/// An address that cannot be used; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidAddress(String);
 
 #[derive(PartialEq, Eq, Hash)]
 struct Parts {
@@ -55,21 +58,21 @@ impl Address {
     /// Reads an address such as `https://host:8200`.
     ///
     /// # Errors
-    /// [`Error::Configuration`] if it has no scheme, another scheme than http and https, a user, a query or a fragment.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    /// [`InvalidAddress`] if it has no scheme, another scheme than http and https, a user, a query or a fragment.
+    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
         let text = text.trim();
         let url = Url::parse(text).map_err(|source| {
-            Error::Configuration(format!("the address `{text}` is not a URL ({source}); write it as https://host:8200"))
+            InvalidAddress(format!("the address `{text}` is not a URL ({source}); write it as https://host:8200"))
         })?;
         let Some(origin) = Origin::of(&url) else {
-            return Err(Error::Configuration(format!(
+            return Err(InvalidAddress(format!(
                 "the address `{text}` must begin with http:// or https:// and name a host"
             )));
         };
         let has_extras = url.query().is_some() || url.fragment().is_some();
         if has_extras || !url.username().is_empty() || url.password().is_some() {
             let reason = "an address has only a scheme, a host, a port and a path; leave out user, `?` and `#`";
-            return Err(Error::Configuration(reason.to_owned()));
+            return Err(InvalidAddress(reason.to_owned()));
         }
         let text = url.as_str().trim_end_matches('/').to_owned();
         Ok(Self(Arc::new(Parts { text, origin })))
@@ -79,7 +82,7 @@ impl Address {
     ///
     /// # Errors
     /// As [`Address::parse`].
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, Error> {
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, InvalidAddress> {
         text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(Self::parse).collect()
     }
 

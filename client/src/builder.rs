@@ -11,11 +11,11 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::address::Address;
 use crate::client::Client;
-use crate::environment::Environment;
 use crate::error::Error;
 use crate::failover::Shared;
 use crate::index::IndexMemory;
 use crate::nodes::Nodes;
+use crate::retry::Limits;
 use crate::secret::Secret;
 use crate::tls::TlsSettings;
 use crate::transport::Transport;
@@ -31,15 +31,6 @@ pub enum Discovery {
     Automatic,
     /// Keeps to the addresses given.
     Off,
-}
-
-/// How long and how often a client tries.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) deadline: Duration,
-    pub(crate) attempt_timeout: Duration,
-    pub(crate) max_retries: Option<u32>,
-    pub(crate) patience: Option<Duration>,
 }
 
 /// Settings of a [`Client`].
@@ -78,6 +69,13 @@ impl Default for ClientBuilder {
             discovery: Discovery::Automatic,
             assume_remembered_writes: false,
         }
+    }
+}
+
+impl Client {
+    /// Begins the settings of a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
     }
 }
 
@@ -197,14 +195,6 @@ impl ClientBuilder {
     pub fn assume_remembered_writes(mut self, assume: bool) -> Self {
         self.assume_remembered_writes = assume;
         self
-    }
-
-    /// Takes over what the environment sets.
-    ///
-    /// # Errors
-    /// [`Error::Configuration`] for a value or file that cannot be used.
-    pub fn environment(self, environment: &Environment<'_>) -> Result<Self, Error> {
-        environment.apply(self)
     }
 
     /// Builds the client. Nothing is sent yet.

@@ -11,9 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::address::Address;
-use crate::builder::ClientBuilder;
 use crate::discovery;
-use crate::environment::Environment;
 use crate::error::Error;
 use crate::failover::{self, Shared};
 use crate::index::IndexMemory;
@@ -33,19 +31,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// Begins the settings of a client.
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::default()
-    }
-
-    /// A client set up by the process environment (`VAULT_ADDR`, `VAULT_TOKEN`, ...; see [`Environment`]).
-    ///
-    /// # Errors
-    /// [`Error::Configuration`] for a value or file that cannot be used.
-    pub fn from_env() -> Result<Self, Error> {
-        Self::builder().environment(&Environment::process())?.build()
-    }
-
     /// Replaces the token of this client and of its clones.
     pub fn set_token(&self, token: Option<Secret>) {
         *self.token.write() = token;

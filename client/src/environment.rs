@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::builder::ClientBuilder;
+use crate::client::Client;
 use crate::error::Error;
 
 /// A setting that the environment can give.
@@ -158,7 +159,25 @@ impl<'a> Environment<'a> {
     }
 }
 
+impl Client {
+    /// A client set up by the process environment (`VAULT_ADDR`, `VAULT_TOKEN`, ...; see [`Environment`]).
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] for a value or file that cannot be used.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::builder().environment(&Environment::process())?.build()
+    }
+}
+
 impl ClientBuilder {
+    /// Takes over what the environment sets.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] for a value or file that cannot be used.
+    pub fn environment(self, environment: &Environment<'_>) -> Result<Self, Error> {
+        environment.apply(self)
+    }
+
     /// Trusts the authorities in every file of a folder, in PEM form.
     ///
     /// # Errors

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use crate::address::Address;
+use crate::address::{Address, InvalidAddress};
+use crate::method::{Effect, Method};
 use crate::reply::Reply;
-use crate::request::{Effect, Method};
 
 /// Why a call did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +125,12 @@ impl Error {
             }
             _ => false,
         }
+    }
+}
+
+impl From<InvalidAddress> for Error {
+    fn from(source: InvalidAddress) -> Self {
+        Self::Configuration(source.to_string())
     }
 }
 

@@ -19,13 +19,12 @@ use parking_lot::Mutex;
 use reqwest::Url;
 
 use crate::address::{Address, Origin};
-use crate::builder::Limits;
 use crate::error::{Attempt, Cause, Error, StatusError};
 use crate::index::IndexMemory;
 use crate::nodes::Nodes;
-use crate::reply::Reply;
+use crate::reply::{Reply, Voice};
 use crate::request::{Effect, Request, Scope};
-use crate::retry::{self, Judgement, Voice};
+use crate::retry::{self, Judgement, Limits};
 use crate::transport::{self, Answer, Context, Sent, Transport};
 
 /// How long a node that failed is tried last.

@@ -20,6 +20,7 @@ mod environment;
 mod error;
 mod failover;
 mod index;
+mod method;
 mod nodes;
 mod renewal;
 mod reply;
@@ -29,7 +30,7 @@ mod secret;
 mod tls;
 mod transport;
 
-pub use address::Address;
+pub use address::{Address, InvalidAddress};
 pub use api::cluster::{Cluster, HaStatus, Health, KeyStatus, Leader, Member, RaftServer};
 pub use api::kv1::Kv1;
 pub use api::kv2::{Kv2, KvMetadata, KvSecret, KvVersion, MetadataUpdate};

@@ -12,11 +12,21 @@ use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::address::Address;
-use crate::retry::Voice;
 use crate::secret::Secret;
 
 /// How a Conclave node says that it does not know what became of a write.
 pub(crate) const UNDECIDED: &str = "outcome is unknown";
+
+/// Whose words an answer carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// The body is the API's own.
+    Server,
+    /// A server says itself that it does not know what became of the request.
+    UndecidedServer,
+    /// Something between, which cannot know what the server behind it did.
+    Proxy,
+}
 
 /// A server's answer. Its text is wiped when it is dropped.
 pub struct Reply {

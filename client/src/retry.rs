@@ -6,11 +6,21 @@
 
 use std::time::Duration;
 
-use crate::request::Effect;
+use crate::method::Effect;
+use crate::reply::Voice;
 
 /// A server error with a body of its own is often final (a bad configuration is 500 too), so it is repeated this often
 /// and then believed.
 pub(crate) const MAX_SERVER_ERRORS: u32 = 2;
+
+/// How long and how often a client tries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) deadline: Duration,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) max_retries: Option<u32>,
+    pub(crate) patience: Option<Duration>,
+}
 
 /// What an answer means for the course of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,17 +35,6 @@ pub(crate) enum Judgement {
     ServerError,
     /// Nobody can tell from it whether the request was carried out.
     Undecided,
-}
-
-/// Whose words an answer carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Voice {
-    /// The body is the API's own.
-    Server,
-    /// A server says itself that it does not know what became of the request.
-    UndecidedServer,
-    /// Something between, which cannot know what the server behind it did.
-    Proxy,
 }
 
 /// Judges an answer by its status and by whose words it carries.

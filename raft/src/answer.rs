@@ -11,13 +11,13 @@ use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::caller::{Caller, connection, is_our_cluster, while_member};
 use crate::gate::Verdict;
 use crate::hooks::{CallError, Peer};
 use crate::network::append_reply;
 use crate::peers::Peers;
 use crate::processes::Processes;
 use crate::raft::Inner;
-use crate::server::{Caller, connection, is_our_cluster, while_member};
 use crate::snapshot;
 use crate::types::{Types, Vote};
 use crate::wire;

@@ -13,22 +13,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::Timing;
 use crate::raft::{Inner, Raft};
+use crate::status::Candidacy;
 use crate::upkeep::ended;
-
-/// Whether a node may lead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Candidacy {
-    /// It campaigns and accepts leadership.
-    Free,
-    /// It campaigns only if the others have failed to elect one of them, and hands over at once. For a node whose log
-    /// is sound and that cannot serve, such as a sealed one.
-    LastResort,
-    /// It neither campaigns nor accepts leadership, and hands over at once; as long as nobody can take over, it goes on
-    /// leading. For a node that is slower than the others should be.
-    Reluctant,
-    /// It neither campaigns nor accepts leadership, appends nothing, and hands over at once.
-    Never,
-}
 
 /// Runs until `stop` turns true.
 pub(crate) async fn run(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {

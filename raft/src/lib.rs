@@ -15,6 +15,7 @@ mod error;
 mod hooks;
 mod identity;
 mod raft;
+mod report;
 mod start;
 mod status;
 
@@ -38,6 +39,7 @@ mod upkeep;
 mod acknowledged;
 mod answer;
 mod call;
+mod caller;
 mod link;
 mod network;
 mod peers;
@@ -50,11 +52,10 @@ pub use config::{Config, Limits, Timing};
 pub use error::{ChangeError, ProposeError, ReadError, StartError, Stop};
 pub use hooks::{CallError, Hooks, Peer};
 pub use identity::{Identity, IdentityError, verify_signature};
-pub use leadership::Candidacy;
 pub use metrics::{Metrics, Times};
 pub use processes::{PROCESS_BYTES, Process};
 pub use raft::Raft;
-pub use status::{Confirmed, Leader, Member, PeerStatus, Role, Status};
+pub use status::{Candidacy, Confirmed, Leader, Member, PeerStatus, Role, Status};
 pub use types::node_id;
 
 #[cfg(test)]

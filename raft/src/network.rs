@@ -24,12 +24,12 @@ use tonic::{Request, Status};
 
 use crate::acknowledged::Acknowledged;
 use crate::link::{Lane, Link};
-use crate::machine::SnapshotData;
+use crate::machine::{Snapshot, SnapshotData};
 use crate::metrics::Counters;
 use crate::peers::Peers;
 use crate::processes::PROCESS_BYTES;
 use crate::snapshot;
-use crate::types::{AppendEntries, Endpoint, Snapshot, Types, Vote};
+use crate::types::{AppendEntries, Endpoint, Types, Vote};
 use crate::wire::{self, proto};
 
 /// Metadata that every request carries: the cluster, the sender's and receiver's node ids, and the sender's process.

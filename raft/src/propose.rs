@@ -20,11 +20,12 @@ use tonic::Code;
 use crate::answer::{is_attested, outcome_claim};
 use crate::error::ProposeError;
 use crate::gate::{Completion, Leadership, Verdict};
-use crate::leadership::Candidacy;
 use crate::link::Lane;
+use crate::machine::Consensus;
 use crate::progress::Progress;
 use crate::raft::{Inner, Raft, View};
-use crate::types::{Consensus, Data, LeaderId};
+use crate::status::Candidacy;
+use crate::types::{Data, LeaderId};
 use crate::wire;
 use crate::wire::proto::{self, propose_reply::Answer};
 

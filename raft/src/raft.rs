@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::error::{ChangeError, ReadError, Stop};
 use crate::gate::Gate;
 use crate::hooks::Hooks;
-use crate::leadership::Candidacy;
+use crate::machine::Consensus;
 use crate::metrics::{Counters, Metrics};
 use crate::network::Factory;
 use crate::peers::Peers;
@@ -30,9 +30,8 @@ use crate::processes::{PROCESS_BYTES, Process, Processes};
 use crate::progress::Progress;
 use crate::read::Coalescer;
 use crate::snapshot::Received;
-use crate::status::{Confirmed, Member};
-use crate::types::{Consensus, Endpoint, StoredMembership, Vote};
-use crate::upkeep::Probe;
+use crate::status::{Candidacy, Confirmed, Member, Probe};
+use crate::types::{Endpoint, StoredMembership, Vote};
 
 /// How long a bootstrap waits for its single voter to lead.
 const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(10);

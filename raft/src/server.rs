@@ -15,27 +15,23 @@ use std::time::Duration;
 
 use crate::admission::{Pool, Share};
 use bytes::Bytes;
-use futures::Stream;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 use tonic::codegen::{Body, Service, StdError as BoxError};
-use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::Connected;
-use tonic::{Code, Request, Status};
 
 use crate::answer::{Answers, Strangers};
+use crate::caller::{Connection, admit};
 use crate::config::{Limits, Timing};
-use crate::network::{CLUSTER, FROM, PROCESS, TO, hex};
 use crate::peers::Peers;
-use crate::processes::{PROCESS_BYTES, Processes};
 use crate::tls;
 use crate::wire::proto::door_server::DoorServer;
 use crate::wire::proto::peers_server::PeersServer;
@@ -43,23 +39,6 @@ use crate::wire::proto::peers_server::PeersServer;
 /// Pause after the system refused a connection, for want of file descriptors usually.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STREAMS_PER_CONNECTION: u32 = 4_096;
-/// What a node hears whose key no member holds, or holds no more.
-const NOT_A_MEMBER: &str = "not a member of this cluster";
-
-/// Whose connection it is; attached to every request that comes over it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Connection {
-    pub(crate) public_key: [u8; 32],
-    pub(crate) address: SocketAddr,
-}
-
-/// A member whose request passed the checks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
-    pub(crate) id: u64,
-    pub(crate) connection: Connection,
-}
-
 /// Serves other nodes until `stop` turns true.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -280,72 +259,6 @@ impl AsyncWrite for Accepted {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
-}
-
-/// Lets a member's request pass. Says as little as possible to others.
-fn admit(mut request: Request<()>, peers: &Peers, own_id: u64, processes: &Processes) -> Result<Request<()>, Status> {
-    let refused = || Status::permission_denied(NOT_A_MEMBER);
-    let connection = connection(&request)?;
-    let id = peers.id_of(&connection.public_key).ok_or_else(refused)?;
-    let metadata = request.metadata();
-    let cluster = peers.cluster_id().map(|cluster| hex(&cluster)).ok_or_else(refused)?;
-    if text(metadata, CLUSTER) != Some(cluster.as_str()) {
-        return Err(Status::permission_denied("this node belongs to another cluster"));
-    }
-    if number(metadata, FROM) != Some(id) {
-        return Err(refused());
-    }
-    if number(metadata, TO) != Some(own_id) {
-        return Err(Status::permission_denied("the request is meant for another node"));
-    }
-    if let Some(process) = text(metadata, PROCESS).and_then(read_process) {
-        processes.note(id, process, Instant::now());
-    }
-    request.extensions_mut().insert(Caller { id, connection });
-    Ok(request)
-}
-
-/// Whether a node that was asked says that the asker is no member.
-pub(crate) fn is_not_a_member(status: &Status) -> bool {
-    status.code() == Code::PermissionDenied && status.message() == NOT_A_MEMBER
-}
-
-/// The connection a request came over.
-pub(crate) fn connection<T>(request: &Request<T>) -> Result<Connection, Status> {
-    let connection = request.extensions().get::<Connection>().copied();
-    connection.ok_or_else(|| Status::internal("the request came over no connection"))
-}
-
-/// Whether the cluster that a request names, if it names one, is ours, if we know ours.
-pub(crate) fn is_our_cluster(metadata: &MetadataMap, ours: Option<[u8; 16]>) -> bool {
-    match (text(metadata, CLUSTER), ours) {
-        (Some(theirs), Some(ours)) => theirs == hex(&ours),
-        _ => true,
-    }
-}
-
-fn text<'a>(metadata: &'a MetadataMap, name: &str) -> Option<&'a str> {
-    metadata.get(name)?.to_str().ok()
-}
-
-fn read_process(text: &str) -> Option<[u8; PROCESS_BYTES]> {
-    let is_whole = text.len() == 2 * PROCESS_BYTES;
-    u128::from_str_radix(text, 16).ok().filter(|_| is_whole).map(u128::to_be_bytes)
-}
-
-fn number(metadata: &MetadataMap, name: &str) -> Option<u64> {
-    text(metadata, name)?.parse().ok()
-}
-
-/// Ends `input` as soon as its sender is no member any more.
-pub(crate) fn while_member<T: Send + 'static>(
-    input: impl Stream<Item = T> + Send + 'static,
-    caller: Caller,
-    peers: Arc<Peers>,
-) -> impl Stream<Item = T> + Send + 'static {
-    use futures::StreamExt;
-    let still = move |_: &T| std::future::ready(peers.id_of(&caller.connection.public_key) == Some(caller.id));
-    input.take_while(still)
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::machine::SnapshotData;
-use crate::types::{Snapshot, SnapshotMeta, StoredMembership, Types, Vote};
+use crate::machine::{Snapshot, SnapshotData};
+use crate::types::{SnapshotMeta, StoredMembership, Types, Vote};
 use crate::wire::{self, proto};
 
 /// Chunks read ahead of the network, of about 1 MiB each.

@@ -21,9 +21,8 @@ use crate::error::{StartError, Stop};
 use crate::gate::Gate;
 use crate::hooks::Hooks;
 use crate::identity::Identity;
-use crate::leadership::Candidacy;
 use crate::log::{Durability, LogStore};
-use crate::machine::Machine;
+use crate::machine::{Consensus, Machine};
 use crate::metrics::Counters;
 use crate::network::Factory;
 use crate::peers::Peers;
@@ -31,8 +30,9 @@ use crate::progress::Progress;
 use crate::propose::Lead;
 use crate::raft::{Inner, Raft, View};
 use crate::read::Coalescer;
+use crate::status::Candidacy;
 use crate::tls::Tls;
-use crate::types::{Consensus, Endpoint};
+use crate::types::Endpoint;
 use crate::{call, server, wire};
 
 impl Raft {

@@ -59,6 +59,4 @@ pub(crate) type Entry = openraft::Entry<LeaderId, Payload>;
 pub(crate) type Membership = openraft::Membership<u64, Endpoint>;
 pub(crate) type StoredMembership = openraft::StoredMembership<LeaderId, u64, Endpoint>;
 pub(crate) type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, Endpoint>;
-pub(crate) type Snapshot = openraft::Snapshot<LeaderId, u64, Endpoint, crate::machine::SnapshotData>;
 pub(crate) type AppendEntries = openraft::raft::AppendEntriesRequest<Types>;
-pub(crate) type Consensus = openraft::Raft<Types, crate::machine::Machine>;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use conclave_storage::table::Contradiction;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -10,9 +9,10 @@ use openraft::{ChangeMembers, RaftMetrics, ServerState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
+use crate::caller::is_not_a_member;
 use crate::link::Lane;
 use crate::raft::Inner;
-use crate::server::is_not_a_member;
+use crate::status::Probe;
 use crate::types::Types;
 use crate::wire::{self, proto};
 
@@ -20,17 +20,6 @@ use crate::wire::{self, proto};
 const MARKS: u64 = 64;
 /// Entries that a learner may lack and count as caught up.
 const CAUGHT_UP_ENTRIES: u64 = 256;
-
-/// What a node said when it was last asked.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Probe {
-    pub(crate) round_trip: Duration,
-    pub(crate) can_lead: bool,
-    /// Its clock in milliseconds since the Unix epoch, and when it said so; 0 if it said nothing.
-    pub(crate) clock_millis: u64,
-    pub(crate) at: Instant,
-    pub(crate) contradiction: Option<Contradiction>,
-}
 
 /// What upkeep remembers from one time to the next.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 mod chain;
 mod durable;
+mod id;
 mod memory;
 mod record;
 mod store;
@@ -12,23 +13,13 @@ mod wal;
 pub(crate) mod tests;
 
 pub use durable::DurableLog;
+pub use id::LogId;
 pub use memory::MemoryLog;
 
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-
-/// Identifies an entry: which leader of which term wrote it, and where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LogId {
-    /// Consensus term.
-    pub term: u64,
-    /// Node id of the leader.
-    pub leader: u64,
-    /// Position, from 0.
-    pub index: u64,
-}
 
 /// What an entry carries.
 #[derive(Clone, PartialEq, Eq)]

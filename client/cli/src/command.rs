@@ -23,12 +23,9 @@ mod write;
 
 use clap::Subcommand;
 
-use crate::failure::Failure;
+use crate::failure::Outcome;
 use crate::output;
 use crate::session::Session;
-
-/// What a command ends with.
-pub(crate) type Outcome = Result<(), Failure>;
 
 /// A verb with its own arguments.
 #[derive(Subcommand)]
@@ -72,8 +69,8 @@ pub(crate) enum Verb {
     Completion(completion::Completion),
 }
 
-/// Runs a verb.
-pub(crate) async fn run(verb: &Verb, session: &Session) -> Outcome {
+/// Runs a verb. `grammar` is all that can be typed.
+pub(crate) async fn run(verb: &Verb, session: &Session, grammar: clap::Command) -> Outcome {
     match verb {
         Verb::Status(command) => command.run(session).await,
         Verb::Login(command) => command.run(session).await,
@@ -94,6 +91,6 @@ pub(crate) async fn run(verb: &Verb, session: &Session) -> Outcome {
         Verb::Print(command) => command.run(session),
         Verb::Version => output::print(&format!("{}\n", session.version_line)),
         Verb::VersionHistory(command) => command.run(session).await,
-        Verb::Completion(command) => command.run(),
+        Verb::Completion(command) => command.run(grammar),
     }
 }

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use conclave_client::{Attempt, Cause, Error, StatusError};
 
+/// What a command ends with.
+pub(crate) type Outcome = Result<(), Failure>;
+
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {

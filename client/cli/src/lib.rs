@@ -9,6 +9,7 @@ mod command;
 mod curl;
 mod failure;
 mod format;
+mod globals;
 mod golang;
 mod output;
 mod prompt;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use arguments::{CommandLine, description};
+use failure::Outcome;
 use session::Session;
 
 /// Runs one command; `arguments` are without the program's name, `version_line` is what `version` prints.
@@ -51,13 +53,13 @@ pub async fn run(arguments: Vec<OsString>, version_line: &str) -> ExitCode {
     };
     let is_coloured = line.globals.allows_colour() && std::io::stderr().is_terminal();
     let outcome = match Session::open(&line.globals, version_line) {
-        Ok(session) => command::run(&line.verb, &session).await,
+        Ok(session) => command::run(&line.verb, &session, description()).await,
         Err(failure) => Err(failure),
     };
     finish(outcome, is_coloured)
 }
 
-fn finish(outcome: Result<(), failure::Failure>, is_coloured: bool) -> ExitCode {
+fn finish(outcome: Outcome, is_coloured: bool) -> ExitCode {
     let Err(failure) = outcome else { return ExitCode::SUCCESS };
     output::complain(&failure.to_string(), is_coloured);
     ExitCode::from(failure.exit_code())

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use conclave_client::{Client, Discovery, Environment, Error, Method, Reply, Request, Secret, Variable};
 
-use crate::arguments::Globals;
 use crate::curl;
 use crate::failure::Failure;
 use crate::format::Format;
+use crate::globals::Globals;
 use crate::output::{self, Output};
 use crate::token_file::TokenFile;
 

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::engine::{Disable, Enable, Family, List, Move, Tune};
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 const METHODS: Family = Family { root: "sys/auth", name: "auth method", own_column: ("Token Type", "token_type") };

@@ -1,10 +1,9 @@
 //! `completion`: a script that teaches a shell to complete this program's words.
 
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::arguments::description;
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::output;
 
 /// Print a completion script: conclave completion bash > /etc/bash_completion.d/conclave
@@ -16,9 +15,9 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    pub(crate) fn run(&self) -> Outcome {
+    pub(crate) fn run(&self, mut grammar: Command) -> Outcome {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut description(), "conclave", &mut script);
+        clap_complete::generate(self.shell, &mut grammar, "conclave", &mut script);
         output::bytes(&script)
     }
 }

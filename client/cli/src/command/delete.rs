@@ -4,7 +4,7 @@ use clap::Args;
 use conclave_client::Request;
 
 use super::{read, write};
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 /// Delete what is at a path of the API.

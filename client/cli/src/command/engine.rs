@@ -8,8 +8,7 @@ use clap::Args;
 use conclave_client::Request;
 use serde_json::{Map, Value, json};
 
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{assignment, golang, table};
 

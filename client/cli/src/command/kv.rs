@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::engine;
 use super::secrets::ENGINES;
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 /// What can be done with KV engines.

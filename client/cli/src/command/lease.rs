@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use conclave_client::Request;
 use serde_json::json;
 
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 /// What can be done with a lease.

@@ -7,8 +7,7 @@ use conclave_client::Request;
 use serde_json::{Map, Value};
 
 use super::read;
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{golang, output, table};
 

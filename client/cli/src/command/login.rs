@@ -6,8 +6,7 @@ use clap::Args;
 use conclave_client::{Reply, Request, Secret};
 use serde_json::{Map, Value, json};
 
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{assignment, format, prompt};
 

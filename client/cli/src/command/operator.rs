@@ -11,7 +11,7 @@ mod unseal;
 
 use clap::Subcommand;
 
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 /// What operators do.

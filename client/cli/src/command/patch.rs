@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::write;
 use crate::assignment;
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 
 /// Merge data into what is at a path.

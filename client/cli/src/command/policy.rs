@@ -11,8 +11,7 @@ use clap::{Args, Subcommand};
 use conclave_client::Request;
 use serde_json::json;
 
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::session::Session;
 

@@ -2,8 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::session::Session;
 

@@ -4,7 +4,7 @@ use clap::Args;
 use conclave_client::Request;
 
 use crate::assignment;
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::golang;
 use crate::session::Session;
 

@@ -6,8 +6,7 @@ use clap::Args;
 use conclave_client::Request;
 use serde_json::{Map, Value};
 
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{golang, table};
 

@@ -5,8 +5,7 @@ use conclave_client::Request;
 use serde_json::{Map, Value, json};
 
 use crate::assignment;
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 
 /// What can be done with tokens.

@@ -4,7 +4,7 @@ use clap::Args;
 use conclave_client::{Request, Secret};
 use serde_json::json;
 
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 /// Take out what a wrapping token holds; the token is used up by it.

@@ -7,8 +7,7 @@ use conclave_client::Request;
 use serde_json::{Value, json};
 
 use super::{Family, with_slash};
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 
 /// How often a move is asked whether it is done.

@@ -5,8 +5,7 @@ use conclave_client::{Reply, Request};
 use serde_json::Value;
 
 use super::place::{Location, Place};
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::table;
 

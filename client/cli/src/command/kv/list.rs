@@ -4,7 +4,8 @@ use clap::Args;
 use conclave_client::Request;
 
 use super::place::Location;
-use crate::command::{Outcome, list};
+use crate::command::list;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 /// List the names below a path.

@@ -5,8 +5,7 @@ use conclave_client::{Method, Request};
 use serde_json::{Map, Value, json};
 
 use super::place::Location;
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{assignment, output, table};
 

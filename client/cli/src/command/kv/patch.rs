@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 use super::place::Location;
 use super::put;
 use crate::assignment;
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 
 /// Change some fields of a secret and keep the others.

@@ -5,8 +5,8 @@ use conclave_client::{Method, Reply, Request};
 use serde_json::{Map, Value, json};
 
 use super::place::Location;
-use crate::command::{Outcome, write};
-use crate::failure::Failure;
+use crate::command::write;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{assignment, output, table};
 

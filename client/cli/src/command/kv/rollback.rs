@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use super::place::Location;
 use super::put;
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 
 /// Make an older version's data the newest version.

@@ -5,7 +5,7 @@ use conclave_client::{Method, Request};
 use serde_json::json;
 
 use super::place::Location;
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 /// Bring deleted versions back.

@@ -7,8 +7,7 @@ use conclave_client::Request;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 
 /// Initialise the cluster. Prints the shares and the first token, this one time.

@@ -5,7 +5,7 @@ use conclave_client::Request;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 use crate::{golang, table};
 

@@ -4,7 +4,7 @@ use clap::Args;
 use conclave_client::Request;
 use serde_json::Value;
 
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 use crate::{golang, table};
 

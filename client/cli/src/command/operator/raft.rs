@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use conclave_client::Request;
 use serde_json::{Map, Value, json};
 
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 use crate::{assignment, golang, table};
 

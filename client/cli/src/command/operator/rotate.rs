@@ -5,7 +5,7 @@ use conclave_client::Request;
 use serde_json::json;
 
 use super::key_status::Key;
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 /// Make a new key for new data; old data stays readable.

@@ -4,7 +4,7 @@ use clap::Args;
 use conclave_client::Request;
 use serde_json::json;
 
-use crate::command::Outcome;
+use crate::failure::Outcome;
 use crate::session::Session;
 
 /// Seal the node: it forgets its keys, and needs shares to serve again.

@@ -7,8 +7,7 @@ use clap::Args;
 use conclave_client::{Candidate, Method, Request, Secret};
 use serde_json::{Value, json};
 
-use crate::command::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{golang, prompt, table};
 
