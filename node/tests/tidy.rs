@@ -272,13 +272,14 @@ fn banned_words_stand_nowhere() {
 }
 
 #[test]
-fn documents_are_short_and_every_engine_has_a_page() {
+fn documents_are_short() {
     let lines = |path: &str| {
         fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{path} is missing")).lines().count()
     };
     assert!(lines("README.md") <= 120, "README.md is too long");
     assert!(lines("docs/architecture.md") <= 300, "docs/architecture.md is too long");
-    for page in ["kv-v1", "kv-v2", "cubbyhole", "approle", "userpass", "token", "sys", "policies", "cli", "metrics"] {
+    assert!(lines("docs/adding-an-engine.md") <= 60, "docs/adding-an-engine.md is too long");
+    for page in ["policies", "cli", "metrics"] {
         assert!(lines(&format!("docs/reference/{page}.md")) > 5, "docs/reference/{page}.md says nothing");
     }
 }

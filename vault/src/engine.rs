@@ -1,7 +1,25 @@
-//! An engine or auth method: its paths as data, its handlers as functions.
+//! An engine or auth method: its paths as data, its handlers as functions. How one is added is on one page,
+//! `docs/adding-an-engine.md`.
 //!
-//! Routing, decoding of fields, `?help`, OpenAPI and the reference pages come from these tables. Adding an engine is one
-//! file, a `mod` line and a line in [`crate::engines`].
+//! The first pattern that matches answers, so the longer one stands first: `mounts/{path..}/tune` before
+//! `mounts/{path..}`. What a handler and a hook of an engine's life keep to:
+//!
+//! - It is pure: no IO, no clock, no randomness but the context's (`vault/clippy.toml` refuses the usual ways). It may run
+//!   several times for one request, and only its last run counts.
+//! - It reads through the store, all of it: what is not read there is not guarded. Nothing is kept between requests;
+//!   decoded objects that every request needs go through [`Store::get_cached`].
+//! - What belongs to the mount lies in the mount's area, what belongs to the server in [`Store::system`].
+//! - Records are protobuf. Numbers of fields are never reused. A record with secrets has `#[prost(skip_debug)]`.
+//! - What can be more than a batch holds is made unreachable first and deleted in the background:
+//!   [`Work::drop_folder`], or [`Work::add_chore`] with [`Life::chore`].
+//! - Whatever expires is refused at use, and cleaned up by [`Life::due`] after [`Work::remind`]; that may come late,
+//!   never, or twice.
+//! - Errors say what to do, and hold no value that was sent.
+//! - What takes long or only the node knows is asked for ([`crate::errand`]): the run ends there with an error that is
+//!   handed up at once, and the request runs again with the answer, which is found by its question. So both runs must ask
+//!   the same; random bytes that go into a question come from [`Context::lasting_bytes`].
+//! - What ends the matter (seal, step down, remove a node) is an action in the reply, done after the batch is committed.
+//! - Every number has a limit, a constant with its unit, and a row in the reference page.
 
 use std::sync::Arc;
 

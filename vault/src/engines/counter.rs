@@ -1,4 +1,4 @@
-//! The worked example of `docs/adding-an-engine.md`: numbers that only grow. For tests alone.
+//! An engine with a life of its own, for tests alone: numbers that only grow, and may end.
 //!
 //! It does one thing of each kind: it is mounted, it is due, it has long work, it asks, and it fails half way. What
 //! surprises: the numbers lie in a folder whose name changes when all of them are forgotten, so that forgetting is one small
