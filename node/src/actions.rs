@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use conclave_raft::Role;
+use conclave_vault::seal::proof::Exchange;
 use conclave_vault::{Action, Core, Error, Raw, Reply};
 use serde_json::{Map, Value, json};
 
-use crate::cluster::{join, membership, nodes};
+use crate::cluster::join::{self, challenge};
+use crate::cluster::{membership, nodes};
 use crate::gauges::Gauges;
 use crate::http::in_flight::InFlight;
 use crate::replica::Replica;
@@ -33,6 +35,11 @@ impl Actions {
             Action::JoinToken { ttl_secs, uses } => {
                 let token = join::issue(seal, ttl_secs, uses).await?;
                 reply.data = object(json!({ "token": token.as_str(), "ttl": ttl_secs, "uses": uses }));
+            }
+            Action::JoinChallenge(joiner) => reply.data = Some(challenge::challenge(seal, &joiner)?),
+            Action::JoinAnswer { joiner, challenge, nonce, proof } => {
+                let exchange = Exchange { joiner: &joiner, challenge: &challenge, nonce: &nonce };
+                reply.data = Some(challenge::answer(seal, &exchange, &proof).await?);
             }
             Action::Metrics { format } => {
                 self.gauges.publish();

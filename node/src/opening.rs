@@ -87,7 +87,16 @@ pub(crate) async fn open(config: Config) -> Result<Opened, StartError> {
         active_since: AtomicI64::new(0),
         started_at: view::now(),
     });
-    let seal = Seal { replica, state, fingerprint, ceremonies: Mutex::new(ceremonies) };
+    let seal = Seal {
+        replica,
+        state,
+        fingerprint,
+        ceremonies: Mutex::new(ceremonies),
+        joining: Mutex::default(),
+        trying: Mutex::default(),
+        join_key: Mutex::default(),
+        answered: Mutex::default(),
+    };
     Ok(Opened { seal: Arc::new(seal), hooks })
 }
 

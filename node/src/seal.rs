@@ -4,6 +4,7 @@
 //! serves, `table_check.rs` what lies between. What it is all about is [`crate::replica`].
 
 pub(crate) mod gated;
+pub(crate) mod joining;
 pub(crate) mod keyring;
 pub mod state;
 pub(crate) mod table_check;
@@ -15,8 +16,11 @@ use std::time::Duration;
 use conclave_raft::Role;
 use conclave_vault::seal::Ceremony;
 use conclave_vault::seal::handover::{BootKey, Fingerprint};
+use conclave_vault::seal::proof::{Answered, JoinKey};
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
+use self::joining::Joining;
 use self::state::SealState;
 use crate::config::limits::LOG_REFUSED_SHARE_INTERVAL;
 use crate::reminder::Reminder;
@@ -52,6 +56,14 @@ pub struct Seal {
     /// Names this process of the node; what operators compare before they let it have the root key.
     pub(crate) fingerprint: Fingerprint,
     pub(crate) ceremonies: Mutex<Ceremonies>,
+    /// The cluster that this node may join by shares, if it belongs to none and has found one.
+    pub(crate) joining: Mutex<Option<Joining>>,
+    /// Tries to join as an operator asked.
+    pub(crate) trying: Mutex<Option<AbortHandle>>,
+    /// Of the newest ceremony here, until it is written down: with it nodes prove that they may join.
+    pub(crate) join_key: Mutex<Option<(JoinKey, u64)>>,
+    /// Challenges of joining nodes that were answered here.
+    pub(crate) answered: Mutex<Answered>,
 }
 
 impl Seal {
@@ -67,6 +79,11 @@ impl Seal {
             let (node, fingerprint) = (replica.node_name(replica.identity.id()), self.fingerprint);
             tracing::info!(node, %fingerprint, "the node is sealed; a ceremony on another node knows it by this fingerprint");
         }
+    }
+
+    /// Whether there are shares that unseal this node: those of its cluster, or of the one that it is about to join.
+    pub(crate) fn is_initialized(&self) -> bool {
+        self.replica.is_initialized() || self.joining.lock().is_some()
     }
 
     /// Wipes the keys, whatever state the node is in and whether or not anybody else is up. They are gone when this ends.

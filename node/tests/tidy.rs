@@ -149,7 +149,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("raft", &["conclave-batch", "conclave-storage"]),
     ("client/cli", &["conclave-client"]),
     ("jepsen", &["conclave-client"]),
-    ("node", &["conclave-batch", "conclave-cli", "conclave-raft", "conclave-storage", "conclave-vault"]),
+    (
+        "node",
+        &["conclave-batch", "conclave-cli", "conclave-client", "conclave-raft", "conclave-storage", "conclave-vault"],
+    ),
 ];
 
 #[test]

@@ -4,6 +4,8 @@
 //! ([`crate::errand`]); what ends the matter (seal, step down, remove a node) stands in the reply, and is done after the batch was
 //! committed and before the reply leaves.
 
+use crate::seal::proof::{Challenge, Joiner, NONCE_BYTES};
+
 /// Something only the node can do or knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -26,6 +28,19 @@ pub enum Action {
         ttl_secs: u64,
         /// How many nodes it lets in.
         uses: u64,
+    },
+    /// Answer with a challenge for a node that wants to join by shares.
+    JoinChallenge(Joiner),
+    /// Check the answer to it, and answer with a join token for that node alone.
+    JoinAnswer {
+        /// Who joins.
+        joiner: Joiner,
+        /// What was asked.
+        challenge: Challenge,
+        /// What the joiner drew.
+        nonce: [u8; NONCE_BYTES],
+        /// Its proof.
+        proof: [u8; 32],
     },
     /// Answer with metrics.
     Metrics {

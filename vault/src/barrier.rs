@@ -57,9 +57,9 @@ use term::Term;
 use uses::Reservation;
 
 /// A 256-bit key in locked memory.
-pub(crate) type Key32 = Secret<32>;
+pub type Key32 = Secret<32>;
 /// Identifies a cluster: 16 random bytes made at init, never changed, not even by a restore.
-pub(crate) type ClusterId = [u8; 16];
+pub type ClusterId = [u8; 16];
 
 /// What a rotation replaces as a whole, so that a request sees one keyring from start to end.
 struct State {

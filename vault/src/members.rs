@@ -4,6 +4,8 @@
 //! keys. A node enters it by redeeming a join token: it proves to know the token's secret for its own public key, and
 //! never sends the secret.
 
+pub mod join_key;
+
 use aws_lc_rs::hmac;
 use prost::Message;
 use prost::bytes::Bytes;
@@ -58,6 +60,9 @@ pub struct MemberRecord {
     /// What people call it; empty if it has no name but its id. No two members have the same.
     #[prost(string, tag = "6")]
     pub name: String,
+    /// Replicates for good without a vote.
+    #[prost(bool, tag = "7")]
+    pub is_non_voter: bool,
 }
 
 impl MemberRecord {

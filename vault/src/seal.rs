@@ -21,14 +21,19 @@ mod wrap;
 pub(crate) mod init;
 
 mod ceremony;
+mod gathering;
 pub mod handover;
+pub mod proof;
 
-pub use ceremony::{Ceremony, Entered, Entry, ShareError};
+pub use ceremony::{Ceremony, Entered, Entry, Progress, ShareError};
 pub use error::SealError;
+pub use gathering::{Gathered, Gathering};
 pub use init::{Initialized, initialize};
 pub use record::{CLUSTER, ClusterRecord, KEYRING, Outside, SEAL};
 pub use shamir::{Parameters, combine};
 pub use share::{Parsed, Share};
+
+pub use crate::barrier::{ClusterId, Key32};
 
 #[cfg(test)]
 mod vectors;

@@ -322,6 +322,7 @@ fn clustered(folder: &Path, name: &str) -> Config {
         path: folder.join(name),
         node_id: Some(name.into()),
         retry_join: Vec::new(),
+        is_non_voter: false,
         peers: Vec::new(),
         timing: Timing::Lan,
         trailing_logs: None,

@@ -2,6 +2,10 @@
 //!
 //! The token's text names the cluster, the members with their keys, and a secret. The joiner connects to a member whose
 //! key it checks, and sends an HMAC over its own public key, never the secret. Whoever is asked passes it to the leader.
+//! A node on which shares are entered gets its token by them: `by_shares.rs` and, on the member, `challenge.rs`.
+
+pub(crate) mod by_shares;
+pub(crate) mod challenge;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +13,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use conclave_client::Client;
 use conclave_raft::{CallError, Member, Peer, Role};
 use conclave_vault::members::{self, Join, MemberRecord};
 use conclave_vault::{Error, ErrorKind};
@@ -16,8 +21,8 @@ use prost::Message;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::config::Storage;
 use crate::config::limits::LOG_REMINDER_INTERVAL;
+use crate::config::{RetryJoin, Storage};
 use crate::reminder::Reminder;
 use crate::seal::Seal;
 
@@ -29,10 +34,8 @@ pub(crate) const RELAY_METHOD: &str = "join-relay";
 const PREFIX: &str = "cjt.";
 /// Pause between two attempts to join as the configuration says.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// What a node says that is told to join and not how to prove that it may.
-const WITHOUT_TOKEN: &str = "retry_join has no token, so this node does not join by itself. On a member: `conclave \
-     operator raft join-token -uses=3 -ttl=24h`; put its token into retry_join (token = \"cjt.…\") and start this node \
-     again, or here: `conclave operator raft join -token=cjt.…`";
+/// Pause between two looks at a cluster that waits for shares.
+const FOUND_PAUSE: Duration = Duration::from_secs(30);
 /// How long joining may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -96,8 +99,8 @@ pub(crate) async fn issue(seal: &Arc<Seal>, ttl_secs: u64, uses: u64) -> Result<
     Ok(Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
 }
 
-/// Joins the cluster that a token names.
-pub(crate) async fn join(seal: &Arc<Seal>, text: &str) -> Result<(), Error> {
+/// Joins the cluster that a token names; for good without a vote, if that is wanted.
+pub(crate) async fn join(seal: &Seal, text: &str, as_non_voter: bool) -> Result<(), Error> {
     let malformed = || {
         Error::invalid(
             "this is no join token: one begins with \"cjt.\" and comes from sys/storage/raft/join-token on a member",
@@ -111,9 +114,9 @@ pub(crate) async fn join(seal: &Arc<Seal>, text: &str) -> Result<(), Error> {
     // One at a time, so that what one found free another does not take.
     let _entering = seal.replica.entering.lock().await;
     if seal.replica.is_initialized() || seal.replica.raft.is_initialized() {
-        return Err(Error::invalid("this node already belongs to a cluster; a node joins with an empty data folder"));
+        return Err(already());
     }
-    let own = seal.replica.own_record();
+    let own = MemberRecord { is_non_voter: as_non_voter, ..seal.replica.own_record() };
     let proof = members::prove(&secret, &cluster_id, &own);
     let request = JoinRequest { token_id: token.token_id, proof, member: Some(own) };
     let body = Bytes::from(request.encode_to_vec());
@@ -136,33 +139,108 @@ pub(crate) async fn join(seal: &Arc<Seal>, text: &str) -> Result<(), Error> {
     Err(failed)
 }
 
-/// Joins with the tokens of the configuration until one is accepted, if this node belongs to no cluster yet.
+/// An entry of the configuration, or what an operator asked for, that is tried until this node belongs to a cluster.
+struct Attempt {
+    at: RetryJoin,
+    as_non_voter: bool,
+    client: Option<Client>,
+    reminder: Reminder<String>,
+}
+
+impl Attempt {
+    fn new(at: RetryJoin, as_non_voter: bool) -> Self {
+        Self { at, as_non_voter, client: None, reminder: Reminder::every(LOG_REMINDER_INTERVAL) }
+    }
+
+    /// Joins with the token, or finds the cluster for which shares are entered. An error is for the log.
+    async fn once(&mut self, seal: &Seal) -> Result<(), Error> {
+        if let Some(token) = &self.at.token {
+            return join(seal, token.reveal(), self.as_non_voter).await;
+        }
+        let unreached = |reason: String| {
+            let mut failed = Error::unavailable("the member does not answer; the log of this node says why");
+            failed.detail = Some(reason);
+            failed
+        };
+        let client = match &self.client {
+            Some(client) => client.clone(),
+            None => self.client.insert(by_shares::connect(&self.at).await.map_err(unreached)?).clone(),
+        };
+        by_shares::look(seal, &self.at, &client, self.as_non_voter).await.map_err(unreached)
+    }
+
+    async fn once_with_a_word(&mut self, seal: &Seal) -> Result<(), Error> {
+        let done = self.once(seal).await;
+        match &done {
+            Ok(()) => self.reminder.clear(),
+            Err(error) => {
+                let reason = error.detail.clone().unwrap_or_else(|| error.to_string());
+                if self.reminder.is_due(reason.clone(), Instant::now()) {
+                    tracing::warn!(address = self.at.leader_api_addr, reason, "joining failed; it is tried again");
+                }
+            }
+        }
+        done
+    }
+}
+
+/// Whether this node belongs to no cluster and enters none.
+fn is_alone(seal: &Seal) -> bool {
+    !seal.replica.raft.is_initialized() && !seal.replica.is_initialized()
+}
+
+/// Joins as the configuration says, if this node belongs to no cluster yet.
 pub(crate) async fn join_as_configured(seal: Arc<Seal>) {
     let Storage::Raft(settings) = &seal.replica.config.storage else { return };
-    let tokens = settings.retry_join.iter().filter_map(|entry| entry.token.clone());
-    let mut tokens: Vec<_> = tokens.map(|token| (token, Reminder::every(LOG_REMINDER_INTERVAL))).collect();
-    let is_alone = || !seal.replica.raft.is_initialized() && !seal.replica.is_initialized();
-    if tokens.is_empty() {
-        if is_alone() && !settings.retry_join.is_empty() {
-            tracing::warn!("{WITHOUT_TOKEN}");
-        }
-        return;
-    }
-    while is_alone() {
-        for (token, reminder) in &mut tokens {
-            match join(&seal, token.reveal()).await {
-                Ok(()) => return,
-                Err(error) if reminder.is_due(error.to_string(), Instant::now()) => {
-                    tracing::warn!(%error, "joining failed; it is tried again");
-                }
-                Err(_) => {}
+    let attempts = settings.retry_join.iter().map(|at| Attempt::new(at.clone(), settings.is_non_voter));
+    keep_trying(&seal, attempts.collect()).await;
+}
+
+async fn keep_trying(seal: &Seal, mut attempts: Vec<Attempt>) {
+    while is_alone(seal) && !attempts.is_empty() {
+        let mut pause = RETRY_PAUSE;
+        for attempt in &mut attempts {
+            if attempt.once_with_a_word(seal).await.is_ok() {
+                // Whether it still has the same shares is looked at now and then.
+                pause = FOUND_PAUSE;
+                break;
             }
         }
         tokio::select! {
             () = seal.replica.wakeups.stopping() => return,
-            () = tokio::time::sleep(RETRY_PAUSE) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Joins as somebody asks who knows this node's address and nothing else. With `retry` it is tried until it succeeds, by
+/// one task at a time.
+pub(crate) async fn join_as_asked(
+    seal: &Arc<Seal>,
+    at: RetryJoin,
+    as_non_voter: bool,
+    retry: bool,
+) -> Result<(), Error> {
+    if !is_alone(seal) {
+        return Err(already());
+    }
+    let mut attempt = Attempt::new(at, as_non_voter);
+    let done = attempt.once(seal).await;
+    if done.is_err() && !retry {
+        return done;
+    }
+    if retry {
+        let trying = Arc::clone(seal);
+        let task = tokio::spawn(async move { keep_trying(&trying, vec![attempt]).await });
+        if let Some(before) = seal.trying.lock().replace(task.abort_handle()) {
+            before.abort();
+        }
+    }
+    Ok(())
+}
+
+fn already() -> Error {
+    Error::invalid("this node already belongs to a cluster; a node joins with an empty data folder")
 }
 
 /// Takes cluster and members, now that a member has let this node in. Before, nothing is kept: a join that fails leaves
@@ -182,7 +260,7 @@ pub(crate) fn to_member(record: &MemberRecord) -> Option<Member> {
         cluster_addr: record.cluster_addr.clone(),
         api_addr: record.api_addr.clone(),
         public_key: record.public_key.as_slice().try_into().ok()?,
-        voter: true,
+        voter: !record.is_non_voter,
     })
 }
 

@@ -150,6 +150,7 @@ mod tests {
             cluster_addr: format!("10.0.0.{id}:{port}"),
             api_addr: format!("https://10.0.0.{id}:8200"),
             is_blind: false,
+            is_non_voter: false,
             name: String::new(),
         }
     }

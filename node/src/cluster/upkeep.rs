@@ -13,6 +13,7 @@ use conclave_storage::table::Table;
 use conclave_vault::{Core, Error, rotate_term_if_due, run_tasks};
 use tokio::time::Instant;
 
+use crate::cluster::join::challenge;
 use crate::config::limits::LOG_REMINDER_INTERVAL;
 use crate::gauges::Gauges;
 use crate::reminder::Reminder;
@@ -47,6 +48,7 @@ pub(crate) async fn run(seal: Arc<Seal>, gauges: Arc<Gauges>) {
         if let Some(core) = seal.state.serving() {
             // Tried again at the next tick; until then this node refuses to encrypt more than it reserved.
             let _ = seal.reserve_uses(&core).await;
+            challenge::write_key(&seal, &core).await;
         }
         let status = seal.replica.raft.status();
         let is_leader = status.role == Role::Leader;

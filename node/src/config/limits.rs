@@ -159,3 +159,9 @@ pub const DISK_CALM: Duration = Duration::from_secs(5);
 pub const FULL_DISK_GROWTH_BYTES: usize = 1 << 10;
 /// How many bytes a change that deletes something may write while the disk is nearly full.
 pub const FULL_DISK_BATCH_BYTES: usize = 64 << 10;
+/// How long one call may take by which a node looks for the cluster that it joins by shares, or proves that it may.
+pub const JOIN_CALL_TIME: Duration = Duration::from_secs(10);
+/// Longest answer to such a call, in bytes.
+pub const JOIN_REPLY_BYTES: usize = 64 << 10;
+/// How long the key that the shares made is kept, after the node has joined, for the seal's record to arrive.
+pub const JOIN_UNSEAL_TIME: Duration = Duration::from_secs(60);

@@ -35,6 +35,8 @@ pub struct Raft {
     pub node_id: Option<String>,
     /// Where a new node asks to join, in order.
     pub retry_join: Vec<RetryJoin>,
+    /// Whether the node joins for good without a vote.
+    pub is_non_voter: bool,
     /// `host:port` of other nodes, where a member that reaches nobody looks for them.
     pub peers: Vec<String>,
     /// Between which places the cluster runs.
@@ -177,6 +179,7 @@ impl Raft {
             peers,
             node_id: read_name(section),
             retry_join: section.blocks("retry_join").into_iter().filter_map(RetryJoin::read).collect(),
+            is_non_voter: section.boolean("retry_join_as_non_voter").unwrap_or(false),
             timing,
             trailing_logs: section.whole("trailing_logs"),
             snapshot_threshold: section.whole("snapshot_threshold"),
@@ -222,8 +225,35 @@ impl RetryJoin {
             leader_tls_servername: section.filled("leader_tls_servername"),
             token: section.filled("token").map(Hidden::new),
         };
+        if join.leader_client_cert_file.is_some() != join.leader_client_key_file.is_some()
+            || join.leader_client_cert.is_some() != join.leader_client_key.is_some()
+        {
+            section.error(section.line(), "leader_client_cert and leader_client_key are needed together");
+        }
         section.finish();
         Some(join)
+    }
+
+    /// The authorities, the certificate and its key in PEM form, as far as they are set. An error says what to do.
+    pub fn tls_texts(&self) -> Result<[Option<Hidden>; 3], String> {
+        let read = |text: Option<&str>, file: &Option<PathBuf>| match (text, file) {
+            (Some(text), _) => Ok(Some(Hidden::new(text.to_owned()))),
+            (None, None) => Ok(None),
+            (None, Some(path)) => match std::fs::read_to_string(path) {
+                Ok(text) => Ok(Some(Hidden::new(text))),
+                Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+            },
+        };
+        let key = self.leader_client_key.as_ref().map(Hidden::reveal);
+        let texts = [
+            read(self.leader_ca_cert.as_deref(), &self.leader_ca_cert_file)?,
+            read(self.leader_client_cert.as_deref(), &self.leader_client_cert_file)?,
+            read(key, &self.leader_client_key_file)?,
+        ];
+        if texts[1].is_some() != texts[2].is_some() {
+            return Err("leader_client_cert and leader_client_key are needed together".to_owned());
+        }
+        Ok(texts)
     }
 }
 

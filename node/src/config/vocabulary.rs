@@ -63,7 +63,6 @@ pub(crate) const RAFT_WITHOUT_EFFECT: &[&str] = &[
     "max_entry_size",
     "max_mount_and_namespace_table_entry_size",
     "autopilot_redundancy_zone",
-    "retry_join_as_non_voter",
     "non_voter",
     "max_transaction_size",
     "autopilot_reconcile_interval",

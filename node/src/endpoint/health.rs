@@ -67,7 +67,7 @@ pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
 }
 
 fn state_of(seal: &Seal) -> State {
-    if !seal.replica.is_initialized() {
+    if !seal.is_initialized() {
         State::Uninitialised
     } else if seal.replica.contact() == Contact::Removed {
         State::Removed

@@ -33,7 +33,7 @@ pub(crate) struct Made {
 /// Answers `sys/init`.
 pub(crate) async fn answer(seal: &Arc<Seal>, incoming: &Incoming) -> Outgoing {
     match incoming.method.as_str() {
-        "GET" => plain(200, &json!({ "initialized": seal.replica.is_initialized() })),
+        "GET" => plain(200, &json!({ "initialized": seal.is_initialized() })),
         "POST" | "PUT" => match init(seal, incoming).await {
             Ok(body) => plain(200, &body),
             Err(failed) => error::outgoing(&failed),
@@ -111,6 +111,12 @@ pub(crate) async fn create_cluster(
     let _entering = seal.replica.entering.lock().await;
     if seal.replica.is_initialized() {
         return Err(already());
+    }
+    if seal.joining.lock().is_some() {
+        return Err(Error::invalid(
+            "Vault is already initialized: this node is about to join a cluster, whose shares it takes; to make a cluster of \
+             its own, start it without retry_join",
+        ));
     }
     if seal.replica.raft.is_entering() {
         return Err(Error::invalid("this node is joining a cluster, which is initialized; unseal it there"));
@@ -225,7 +231,7 @@ mod tests {
     async fn a_join_with_a_made_up_token_leaves_a_node_that_can_be_initialised() {
         let app = App::start(Config::memory("127.0.0.1:0")).await.unwrap();
         let token = crate::cluster::join::made_up_token("127.0.0.1:1");
-        let refused = crate::cluster::join::join(&app.seal, &token).await.unwrap_err();
+        let refused = crate::cluster::join::join(&app.seal, &token, false).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Unavailable);
         assert!(!refused.messages.join("").contains("127.0.0.1"), "{refused}");
         create_cluster(&app.seal, ONE, None, false).await.unwrap();

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster::join::by_shares;
 use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
@@ -25,13 +26,18 @@ pub(crate) fn status(seal: &Seal) -> Result<Value, conclave_vault::Error> {
     let is_sealed = seal.state.is_sealed();
     let (mut threshold, mut shares, mut progress, mut nonce) = (0, 0, 0, String::new());
     if let Some(outside) = &outside {
-        (threshold, shares) = (outside.seal.threshold, outside.seal.shares);
+        (threshold, shares) = (outside.seal.threshold as usize, u64::from(outside.seal.shares));
         let reached = seal.ceremonies.lock().unseal.progress(outside);
         (progress, nonce) = (reached.entered, reached.nonce);
     }
+    let joining = if outside.is_none() { by_shares::progress(seal) } else { None };
+    if let Some((found, reached)) = &joining {
+        (threshold, shares) = (reached.threshold, found.shares);
+        (progress, nonce) = (reached.entered, reached.nonce.clone());
+    }
     let mut status = json!({
         "type": "shamir",
-        "initialized": outside.is_some(),
+        "initialized": outside.is_some() || joining.is_some(),
         "sealed": is_sealed,
         "t": threshold,
         "n": shares,

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::cluster::handover::candidates::Candidates;
 use crate::cluster::handover::{self, HandedOver};
+use crate::cluster::join::by_shares;
 use crate::endpoint::{plain, seal_status};
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
@@ -86,7 +87,7 @@ pub(crate) fn node(seal: &Seal, incoming: &Incoming) -> Outgoing {
 async fn enter(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
     let data = &incoming.request.data;
     let flag = |name: &str| data.get(name).and_then(boolean).unwrap_or(false);
-    let outside = seal.replica.outside()?.ok_or_else(|| Error::invalid("Vault is not initialized"))?;
+    let Some(outside) = seal.replica.outside()? else { return enter_to_join(seal, incoming).await };
     if seal.replica.contact() == Contact::Removed {
         return Err(Error::invalid("this node was removed from the cluster; a share entered here unseals nothing"));
     }
@@ -95,8 +96,7 @@ async fn enter(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
     if flag("reset") {
         return reset(seal, key, address, &outside);
     }
-    let key =
-        key.ok_or_else(|| Error::invalid("'key' must be specified in request body as JSON, or 'reset' set to true"))?;
+    let key = key.ok_or_else(no_key)?;
     let is_for_cluster = flag("cluster");
     if !seal.state.is_sealed() && !is_for_cluster {
         let warning = "this node is unsealed, so the share was not used; with cluster=true (-cluster) it takes part in a \
@@ -114,8 +114,9 @@ async fn enter(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
             tracing::info!(%address, entered, needed, "a share was entered");
             Ok(Done::default())
         }
-        Ok(Entered::Unsealed { barrier, nonce, confirmed }) => {
+        Ok(Entered::Unsealed { barrier, join_key, nonce, confirmed }) => {
             tracing::info!(%address, "the last share needed was entered");
+            *seal.join_key.lock() = Some((join_key, outside.seal.generation));
             seal.unseal(*barrier).await?;
             let nodes = if is_for_cluster { Some(hand_over(seal, nonce, confirmed).await?) } else { None };
             Ok(Done { nodes, ..Done::default() })
@@ -126,6 +127,28 @@ async fn enter(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
         }
         Err(damaged @ ShareError::Damaged(_)) => Err(Error::new(ErrorKind::Internal, damaged.to_string())),
     }
+}
+
+/// A share on a node that has not joined its cluster yet.
+async fn enter_to_join(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
+    let data = &incoming.request.data;
+    let flag = |name: &str| data.get(name).and_then(boolean).unwrap_or(false);
+    let address = incoming.request.remote_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    if flag("reset") {
+        if let Some(joining) = seal.joining.lock().as_mut() {
+            joining.gathering.reset(address).map_err(|refused| Error::invalid(refused.to_string()))?;
+        }
+        return Ok(Done::default());
+    }
+    let key = data.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
+    let key = key.ok_or_else(no_key)?;
+    by_shares::enter(seal, key, address).await?;
+    let warning = "this node joined by these shares, which unseal no other: with -cluster, enter them on it once more";
+    Ok(Done { warning: flag("cluster").then_some(warning), ..Done::default() })
+}
+
+fn no_key() -> Error {
+    Error::invalid("'key' must be specified in request body as JSON, or 'reset' set to true")
 }
 
 /// Counts a share that was refused, and says so now and then: anybody can send one.

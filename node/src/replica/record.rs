@@ -67,6 +67,7 @@ impl Replica {
             cluster_addr: own.cluster_addr,
             api_addr: own.api_addr,
             is_blind: false,
+            is_non_voter: false,
         }
     }
 

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 
 use super::error::SealError;
 use super::handover::Fingerprint;
+use super::proof::JoinKey;
 use super::record::Outside;
 use super::shamir;
 use super::share::{Parsed, Share};
@@ -39,6 +40,8 @@ pub enum Entered {
     Unsealed {
         /// The open barrier. The caller notes where its term came from.
         barrier: Box<Barrier>,
+        /// With which nodes that join prove that they can make the unseal key; for the barrier, where members find it.
+        join_key: JoinKey,
         /// The attempt's nonce, which a hand-over to other nodes is bound to.
         nonce: [u8; 16],
         /// The processes that were confirmed with every share.
@@ -103,12 +106,8 @@ pub struct Ceremony {
 impl Ceremony {
     /// How far the attempt is.
     pub fn progress(&self, outside: &Outside) -> Progress {
-        let is_current = self.is_of(outside);
-        Progress {
-            entered: if is_current { self.given.len() } else { 0 },
-            threshold: outside.seal.threshold as usize,
-            nonce: self.nonce.filter(|_| is_current).map(|nonce| format_uuid(&nonce)).unwrap_or_default(),
-        }
+        let (entered, nonce) = if self.is_of(outside) { (self.given.len(), self.nonce) } else { (0, None) };
+        progress_of(entered, outside.seal.threshold as usize, nonce)
     }
 
     /// Forgets all shares; the next one begins an attempt with a new nonce. Whoever wants it has entered a valid share
@@ -173,11 +172,7 @@ impl Ceremony {
             known.confirmed = given.confirmed;
             return;
         }
-        self.nonce.get_or_insert_with(|| {
-            let mut nonce = [0; 16];
-            random.fill(&mut nonce);
-            mark_as_uuid(nonce)
-        });
+        self.nonce.get_or_insert_with(|| fresh_nonce(random));
         self.given.push(given);
     }
 
@@ -185,13 +180,13 @@ impl Ceremony {
     fn finish(&mut self, outside: &Outside) -> Result<Entered, ShareError> {
         let attempt = std::mem::take(self);
         let shares: Vec<&Share> = attempt.given.iter().map(|given| &given.share).collect();
-        let opened = shamir::combine(&shares)
-            .and_then(|unseal_key| outside.unwrap_root_key(&unseal_key))
-            .and_then(|root_key| outside.open_barrier(root_key));
+        let unseal_key = shamir::combine(&shares).map_err(ShareError::Damaged)?;
+        let opened = outside.unwrap_root_key(&unseal_key).and_then(|root_key| outside.open_barrier(root_key));
         let barrier = Box::new(opened.map_err(ShareError::Damaged)?);
+        let join_key = JoinKey::of_unseal_key(&unseal_key, &outside.cluster_id, outside.seal.generation);
         let confirmed = attempt.given.into_iter().map(|given| given.confirmed);
         let confirmed = confirmed.reduce(|all, one| &all & &one).unwrap_or_default();
-        Ok(Entered::Unsealed { barrier, nonce: attempt.nonce.unwrap_or_default(), confirmed })
+        Ok(Entered::Unsealed { barrier, join_key, nonce: attempt.nonce.unwrap_or_default(), confirmed })
     }
 }
 
@@ -202,6 +197,18 @@ fn own_share(key: &str, outside: &Outside) -> Result<Share, ShareError> {
         Parsed::Share(share) if outside.is_own_share(&share) => Ok(share),
         Parsed::Share(_) | Parsed::WrongLength => Err(ShareError::Wrong),
     }
+}
+
+/// How far an attempt is.
+pub(super) fn progress_of(entered: usize, threshold: usize, nonce: Option<[u8; 16]>) -> Progress {
+    Progress { entered, threshold, nonce: nonce.map(|nonce| format_uuid(&nonce)).unwrap_or_default() }
+}
+
+/// Names a new attempt.
+pub(super) fn fresh_nonce(random: &mut dyn Random) -> [u8; 16] {
+    let mut nonce = [0; 16];
+    random.fill(&mut nonce);
+    mark_as_uuid(nonce)
 }
 
 /// Sets the version and variant of a random UUID (RFC 9562, section 5.4).

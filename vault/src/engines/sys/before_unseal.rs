@@ -65,7 +65,16 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "storage/raft/join",
-        fields: &[&[field("token", Kind::Text, "A join token").required()]],
+        fields: &[&[
+            field("token", Kind::Text, "A join token; without one, shares are entered at this node"),
+            field("leader_api_addr", Kind::Text, "Without a token: URL of a member's API"),
+            field("leader_ca_cert", Kind::Text, "PEM with the authorities for that API's certificate"),
+            field("leader_client_cert", Kind::Text, "PEM with a certificate to show there"),
+            field("leader_client_key", Kind::Text, "PEM with its key"),
+            field("leader_tls_servername", Kind::Text, "Name that the API's certificate must have"),
+            field("retry", Kind::Bool, "Whether to go on trying if it fails"),
+            field("non_voter", Kind::Bool, "Whether to replicate for good without a vote"),
+        ]],
         operations: &[(Operation::Update, answered_by_the_node)],
         access: Access::Open,
         help: "Let this node enter a cluster",

@@ -1,12 +1,13 @@
 //! Leadership, membership and sealing. The core decides who may ask, the node does it.
 
 use crate::action::Action;
-use crate::engine::{Access, Call, Path};
+use crate::engine::{Access, Call, Effect, Path};
 use crate::error::Error;
-use crate::field::{Kind, field};
+use crate::field::{Field, Kind, field};
 use crate::members;
 use crate::reply::Reply;
 use crate::request::Operation;
+use crate::seal::proof::{Challenge, Joiner};
 
 /// How long a join token can be redeemed where nothing is said, in seconds.
 const DEFAULT_JOIN_TTL_SECS: u64 = 1800;
@@ -60,6 +61,37 @@ pub(super) const PATHS: &[Path] = &[
         help: "Make a token with which nodes can join",
         ..Path::DEFAULT
     },
+    Path {
+        pattern: "storage/raft/bootstrap/challenge",
+        fields: &[JOINER],
+        operations: &[(Operation::Update, join_challenge)],
+        access: Access::Open,
+        effect: Effect::Reads,
+        help: "Ask for a challenge that a node answers with the shares that were entered on it",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "storage/raft/bootstrap/answer",
+        fields: &[
+            JOINER,
+            &[
+                field("challenge", Kind::Text, "The challenge, in hexadecimal digits").required(),
+                field("nonce", Kind::Text, "16 random bytes in hexadecimal digits").required(),
+                field("proof", Kind::Text, "The answer, in hexadecimal digits").required(),
+            ],
+        ],
+        operations: &[(Operation::Update, join_answer)],
+        access: Access::Open,
+        effect: Effect::Reads,
+        help: "Answer a challenge, for a join token that only the answering node can read",
+        ..Path::DEFAULT
+    },
+];
+
+/// Who joins, as the node itself says it.
+const JOINER: &[Field] = &[
+    field("server_id", Kind::Text, "Id of the joining node: 16 hexadecimal digits").required(),
+    field("public_key", Kind::Text, "Its node key: 64 hexadecimal digits").required(),
 ];
 
 fn seal(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
@@ -95,4 +127,30 @@ fn join_token(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let uses = call.fields.int("uses").map_or(1, |uses| u64::try_from(uses).unwrap_or(0));
     members::check_token(ttl_secs, uses)?;
     call.context.ask_node(Action::JoinToken { ttl_secs, uses })
+}
+
+fn join_challenge(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let joiner = joiner(call)?;
+    call.context.ask_node(Action::JoinChallenge(joiner))
+}
+
+fn join_answer(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let joiner = joiner(call)?;
+    let challenge = Challenge::from_bytes(digits(call, "challenge")?);
+    let (nonce, proof) = (digits(call, "nonce")?, digits(call, "proof")?);
+    call.context.ask_node(Action::JoinAnswer { joiner, challenge, nonce, proof })
+}
+
+fn joiner(call: &Call<'_, '_>) -> Result<Joiner, Error> {
+    let id = u64::from_be_bytes(digits(call, "server_id")?);
+    Ok(Joiner { id, public_key: digits(call, "public_key")? })
+}
+
+/// Bytes of which exactly so many are expected.
+fn digits<const N: usize>(call: &Call<'_, '_>, name: &str) -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    let text = call.fields.text(name).unwrap_or_default();
+    hex::decode_to_slice(text, &mut bytes)
+        .map_err(|_| Error::invalid(format!("{name} must be {} hexadecimal digits", 2 * N)))?;
+    Ok(bytes)
 }

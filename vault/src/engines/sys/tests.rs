@@ -256,6 +256,8 @@ fn only_listed_paths_answer_without_a_token() {
         "init",
         "unseal",
         "storage/raft/join",
+        "storage/raft/bootstrap/challenge",
+        "storage/raft/bootstrap/answer",
         "replication/status",
     ];
     assert_eq!(public, expected);

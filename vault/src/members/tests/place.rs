@@ -14,6 +14,7 @@ fn member(id: u64) -> MemberRecord {
         cluster_addr: format!("10.0.0.{id}:8201"),
         api_addr: format!("https://10.0.0.{id}:8200"),
         is_blind: false,
+        is_non_voter: false,
         name: String::new(),
     }
 }

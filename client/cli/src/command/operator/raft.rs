@@ -1,10 +1,12 @@
 //! `operator raft`: the nodes that replicate.
 
+use std::io::Read;
+
 use clap::{Args, Subcommand};
 use conclave_client::Request;
 use serde_json::{Map, Value, json};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{assignment, golang, table};
 
@@ -35,16 +37,26 @@ pub(crate) struct Join {
     /// A token that a member of the cluster made (`operator raft join-token`), or - for standard input.
     #[arg(long)]
     token: Option<String>,
-    /// A file with the authorities that the leader's certificate may come from, or its text.
+    /// The authorities that the leader's certificate may come from: @FILE, or their text.
     #[arg(long)]
     leader_ca_cert: Option<String>,
+    /// A certificate to show to the leader: @FILE, or its text.
+    #[arg(long)]
+    leader_client_cert: Option<String>,
+    /// Its key: @FILE, or its text.
+    #[arg(long)]
+    leader_client_key: Option<String>,
+    /// The name that the leader's certificate must have.
+    #[arg(long)]
+    leader_tls_servername: Option<String>,
     /// Keep trying until it succeeds.
     #[arg(long)]
     retry: bool,
     /// Replicate without a vote.
     #[arg(long)]
     non_voter: bool,
-    /// The address of the leader's API; a join token already says it.
+    /// Without a token: the address of the leader's API, such as https://10.0.0.1:8200. Shares of its cluster that are
+    /// entered on the joining node (`operator unseal`) end the join.
     leader_address: Option<String>,
 }
 
@@ -91,23 +103,31 @@ impl JoinToken {
 }
 
 impl Join {
-    async fn run(&self, session: &Session) -> Outcome {
+    fn body(&self, input: &mut impl Read) -> Result<Map<String, Value>, Failure> {
         let mut body = Map::new();
-        let mut input = std::io::stdin().lock();
-        for (name, value) in [("token", &self.token), ("leader_ca_cert", &self.leader_ca_cert)] {
+        for (name, value) in [
+            ("token", &self.token),
+            ("leader_api_addr", &self.leader_address),
+            ("leader_ca_cert", &self.leader_ca_cert),
+            ("leader_client_cert", &self.leader_client_cert),
+            ("leader_client_key", &self.leader_client_key),
+            ("leader_tls_servername", &self.leader_tls_servername),
+        ] {
             if let Some(value) = value {
-                let text = assignment::text(value, &mut input)?;
+                let text = assignment::text(value, input)?;
                 body.insert(name.to_owned(), Value::from(text.trim()));
             }
         }
-        drop(input);
-        if let Some(address) = &self.leader_address {
-            body.insert("leader_api_addr".to_owned(), json!(address));
-        }
         body.insert("retry".to_owned(), json!(self.retry));
         body.insert("non_voter".to_owned(), json!(self.non_voter));
+        Ok(body)
+    }
+
+    async fn run(&self, session: &Session) -> Outcome {
+        let body = self.body(&mut std::io::stdin().lock())?;
         let request = Request::post("sys/storage/raft/join", &Value::Object(body)).about_one_node();
         let reply = session.send_anonymously("joining the node to the raft cluster", request).await?;
+        session.output.warnings(&reply);
         let text = || table::pairs(&[("Joined".to_owned(), reply.json()["joined"].to_string())]);
         session.output.either(text, reply.json())
     }
@@ -140,6 +160,25 @@ mod tests {
         let asked = |ttl: Option<&str>, uses| JoinToken { ttl: ttl.map(str::to_owned), uses }.body();
         assert_eq!(asked(None, None), json!({}));
         assert_eq!(asked(Some("24h"), Some(3)), json!({"ttl": "24h", "uses": 3}));
+    }
+
+    #[test]
+    fn a_join_says_all_that_was_asked_for() {
+        let join = Join {
+            token: None,
+            leader_ca_cert: Some("ca".into()),
+            leader_client_cert: Some("certificate".into()),
+            leader_client_key: Some("-".into()),
+            leader_tls_servername: Some("vault".into()),
+            retry: true,
+            non_voter: true,
+            leader_address: Some("https://a:1".into()),
+        };
+        let expected = json!({
+            "leader_api_addr": "https://a:1", "leader_ca_cert": "ca", "leader_client_cert": "certificate",
+            "leader_client_key": "key", "leader_tls_servername": "vault", "retry": true, "non_voter": true,
+        });
+        assert_eq!(Value::Object(join.body(&mut "key\n".as_bytes()).unwrap()), expected);
     }
 
     #[test]
