@@ -1,5 +1,7 @@
 //! An engine added from outside the core, by the steps of `docs/adding-an-engine.md` alone.
 
+#![allow(clippy::unwrap_used, reason = "a test ends with a panic")]
+
 use conclave_batch::{Outcome, View};
 use conclave_storage::log::{Entry, LogId, Payload};
 use conclave_storage::table::{MemoryTable, Table};
