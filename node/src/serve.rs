@@ -109,7 +109,7 @@ impl Runner {
             }
             match self.run(core, incoming, &mut errands, recording).await? {
                 Run::Asked(errand) => {
-                    let answer = self.do_errand(core, &errand, incoming.deadline).await?;
+                    let answer = self.do_errand(core, &errand, incoming).await?;
                     errands.answer(errand, answer);
                     continue;
                 }
@@ -143,9 +143,12 @@ impl Runner {
     }
 
     /// Does what a run of a request ended with.
-    async fn do_errand(&self, core: &Core, errand: &Errand, deadline: Instant) -> Result<Answer, Error> {
+    async fn do_errand(&self, core: &Core, errand: &Errand, incoming: &Incoming) -> Result<Answer, Error> {
         match errand {
-            Errand::Digest(password) => self.heavy.run(password.clone(), deadline).await,
+            Errand::Digest(password) => {
+                let source = incoming.request.remote_address;
+                self.heavy.run(password.clone(), source, incoming.deadline).await
+            }
             Errand::Node(action) => {
                 let reply = self.actions.perform(core, action.clone(), Reply::empty()).await?;
                 Ok(Answer::Node(Box::new(reply)))

@@ -143,18 +143,22 @@ impl Core {
         if let Some(path) = spelled_anew(request, &route)? {
             return self.respond_to_name(context, store, &Request { path, ..request.clone() }, route.matched);
         }
+        // Its token is spent with it, so it wraps once at most.
+        let is_presented = route.matched.as_ref().is_some_and(|(path, _)| path.access == Access::Presented);
         match access(request, route.matched.as_ref()) {
             Access::Login => respond_to_login(context, store, request, route, wrap),
-            Access::Open => {
+            Access::Open if wrap.is_none() || is_presented => {
                 check_wrapper(context, store, request, wrap)?;
                 run_whole(context, store, request, Caller::default(), route, wrap)
             }
-            Access::Optional => {
+            Access::Optional if wrap.is_none() => {
                 let caller = optional_caller(context, store, request)?;
-                check_wrapper(context, store, request, wrap)?;
                 run_whole(context, store, request, caller, route, wrap)
             }
-            Access::Token | Access::Sudo | Access::Presented => respond_to_token(context, store, request, route, wrap),
+            // A wrapped reply is stored, and who stores something is asked for the right to it.
+            Access::Open | Access::Optional | Access::Token | Access::Sudo | Access::Presented => {
+                respond_to_token(context, store, request, route, wrap)
+            }
         }
     }
 

@@ -11,7 +11,7 @@
 //!
 //! [`Context::ask_node`]: crate::context::Context::ask_node
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::hmac;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -54,18 +54,29 @@ pub struct Password {
     pub passes: u32,
 }
 
+/// The memory in which digests are computed, one after the other: allocated once, since allocators keep megabytes that are
+/// freed for each thread that did. Zeros between two uses.
+#[derive(Default)]
+pub struct DigestMemory(Vec<Block>);
+
 impl Password {
-    /// Computes the digest. Long: it belongs on a thread that may block.
+    /// Computes the digest in memory that may be used again. Long: it belongs on a thread that may block.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] for parameters that are none, or without the memory that they ask for.
-    pub fn digest(&self) -> Result<Answer, Error> {
+    pub fn digest(&self, memory: &mut DigestMemory) -> Result<Answer, Error> {
         let mut digest = Zeroizing::new([0; 32]);
         let parameters = Params::new(self.memory_kib, self.passes, 1, Some(digest.len()));
         let parameters = parameters.map_err(|error| Error::internal(error.to_string()))?;
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
-            .hash_password_into(&self.text, &self.salt, digest.as_mut_slice())
-            .map_err(|error| Error::internal(error.to_string()))?;
+        memory.0.resize(memory.0.len().max(parameters.block_count()), Block::default());
+        let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters).hash_password_into_with_memory(
+            &self.text,
+            &self.salt,
+            digest.as_mut_slice(),
+            &mut memory.0,
+        );
+        memory.0.fill(Block::default());
+        done.map_err(|error| Error::internal(error.to_string()))?;
         Ok(Answer::Digest(digest))
     }
 
@@ -157,7 +168,7 @@ mod tests {
         let mut errands = Errands::new([1; 32]);
         assert!(errands.ask(password("a")).is_err());
         let asked = errands.take_asked().unwrap();
-        let answer = secret("a").digest().unwrap();
+        let answer = secret("a").digest(&mut DigestMemory::default()).unwrap();
         errands.answer(asked, answer);
         assert!(errands.ask(password("b")).is_err());
         assert!(errands.take_asked().is_some());

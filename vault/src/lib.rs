@@ -57,7 +57,7 @@ pub use action::Action;
 pub use batch::Proposal;
 pub use context::{Context, Random, SystemTtl};
 pub use engines::before_unseal;
-pub use errand::{Answer, Errand, Errands, Password};
+pub use errand::{Answer, DigestMemory, Errand, Errands, Password};
 pub use error::{Error, ErrorKind};
 pub use path::CanonicalPath;
 pub use reply::{Raw, Reply};

@@ -16,7 +16,7 @@ use crate::batch::Proposal;
 use crate::bootstrap;
 use crate::context::{Context, Random, SystemTtl};
 use crate::core::{Core, Done};
-use crate::errand::{Answer as Answered, Errand, Errands, MAX_ERRANDS};
+use crate::errand::{Answer as Answered, DigestMemory, Errand, Errands, MAX_ERRANDS};
 use crate::error::{Error, ErrorKind};
 use crate::members::MemberRecord;
 use crate::path::CanonicalPath;
@@ -292,7 +292,9 @@ impl Harness {
             errands = std::mem::take(&mut context.errands);
             let Some(errand) = done.errand else { return (done, asked) };
             let answer = match &errand {
-                Errand::Digest(password) => password.digest().expect("digests of tests can be computed"),
+                Errand::Digest(password) => {
+                    password.digest(&mut DigestMemory::default()).expect("digests of tests can be computed")
+                }
                 Errand::Node(action) => {
                     asked = Some(action.clone());
                     Answered::Node(Box::new(Reply::data(json!({ "asked": format!("{action:?}") }))))

@@ -263,3 +263,27 @@ fn a_reply_is_not_given_again_to_who_may_not_ask_any_more() {
     assert_eq!(harness.request("POST", &path, withdrawn).0, 204);
     assert_eq!(harness.send(&request).status, 403);
 }
+
+#[test]
+fn who_wants_a_reply_wrapped_is_asked_for_the_right_to_it_on_every_path() {
+    let mut harness = Harness::new();
+    let denied = json!({ "policy": "path \"*\" { capabilities = [\"deny\"] }" });
+    assert_eq!(harness.request("POST", "sys/policies/acl/nothing", denied).0, 204);
+    let made = json!({ "policies": ["nothing"], "no_default_policy": true, "num_uses": 1 });
+    let (_, made) = harness.request("POST", "auth/token/create", made);
+    let token = made["auth"]["client_token"].as_str().unwrap().to_owned();
+    for path in ["sys/internal/specs/openapi", "sys/internal/ui/mounts", "sys/internal/ui/mounts/secret"] {
+        let mut request = harness.build(&token, "GET", path, Value::Null);
+        assert!(harness.send(&request).status < 500);
+        request.wrap_ttl = Some("768h".into());
+        let before = harness.table.len();
+        let answer = harness.send(&request);
+        assert_eq!(answer.status, 403, "{path}");
+        assert!(harness.table.len() <= before, "{path}");
+    }
+    for path in ["sys/wrapping/lookup", "sys/health"] {
+        let mut request = harness.build(&token, "POST", path, json!({ "token": token }));
+        request.wrap_ttl = Some("768h".into());
+        assert!(!harness.send(&request).wrote, "{path}");
+    }
+}

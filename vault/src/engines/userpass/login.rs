@@ -1,4 +1,7 @@
 //! `login`: a name and a password, for a token; and what bounds such a token's renewal.
+//!
+//! Wrong passwords of a user that exists are counted ([`crate::lockout`]), so a stranger who guesses long enough learns which
+//! names exist; names are no secrets.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +11,7 @@ use crate::engine::{Call, Work};
 use crate::engines::login::{Login, log_in, permits};
 use crate::engines::userpass::user::{self, UserRecord};
 use crate::error::{Error, ErrorKind};
+use crate::lockout;
 use crate::reply::Reply;
 use crate::token::lifetime::Bounds;
 use crate::token::record::TokenRecord;
@@ -21,13 +25,25 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     }
     user::check_length(&text)?;
     let found = user::find(call.store, &call.mount, &name)?;
+    if found.is_some() {
+        lockout::check(call, &name)?;
+    }
     let is_password = found.as_ref().unwrap_or(&UserRecord::nobody()).is_password(call.context, &text)?;
+    let may_be_here = |user: &UserRecord| permits(&user.terms.bound_cidrs, call.request.remote_address);
+    // Who asks from where the user may not log in guesses nothing, and locks nobody out.
+    let is_guess = !is_password && found.as_ref().is_some_and(may_be_here);
+    let is_admitted = is_password && found.as_ref().is_some_and(may_be_here);
     let Some(user) = found.filter(|_| is_password) else {
+        if is_guess {
+            lockout::count(call, &name)?;
+        }
         return Err(Error::invalid("invalid username or password"));
     };
-    if !permits(&user.terms.bound_cidrs, call.request.remote_address) {
+    if !is_admitted {
         return Err(Error::new(ErrorKind::Denied, "permission denied"));
     }
+    let mount = call.mount.clone();
+    lockout::forget(call.store, &mount, &name)?;
     log_in(
         call,
         Login {

@@ -127,3 +127,31 @@ fn a_user_who_is_bound_to_addresses_logs_in_from_there_only() {
     harness.remote_address = Some("10.9.8.7".parse().unwrap());
     assert_eq!(log_in(&mut harness, "ann", "first").0, 200);
 }
+
+#[test]
+fn wrong_passwords_lock_a_user_out_until_an_operator_or_the_time_says_otherwise() {
+    let mut harness = with_user("ann", json!({ "password": "first", "token_bound_cidrs": "192.0.2.0/24" }));
+    harness.remote_address = Some("192.0.2.1".parse().unwrap());
+    let tune = json!({ "user_lockout_config": { "lockout_threshold": "3", "lockout_duration": "10m" } });
+    assert_eq!(harness.request("POST", "sys/auth/userpass/tune", tune).0, 204);
+    for name in ["ann", "ANN"] {
+        assert_eq!(log_in(&mut harness, name, "guess").0, 400, "{name}");
+    }
+    assert_eq!(log_in(&mut harness, "ann", "first").0, 200, "a right password starts the count again");
+    let wrong = |harness: &mut Harness| (0..3).for_each(|_| assert_eq!(log_in(harness, "ann", "guess").0, 400));
+    wrong(&mut harness);
+    assert_eq!(log_in(&mut harness, "ann", "first").0, 403);
+    let (_, locked) = harness.request("GET", "sys/locked-users", Value::Null);
+    assert_eq!(locked["data"]["total"], 1, "{locked}");
+    harness.advance(600);
+    assert_eq!(log_in(&mut harness, "ann", "first").0, 200);
+    wrong(&mut harness);
+    let accessor = locked["data"]["by_namespace"][0]["mount_accessors"][0]["mount_accessor"].as_str().unwrap();
+    let unlock = format!("sys/locked-users/{accessor}/unlock/ann");
+    assert_eq!(harness.request("POST", &unlock, Value::Null).0, 204);
+    assert_eq!(log_in(&mut harness, "ann", "first").0, 200);
+    harness.remote_address = Some("198.51.100.1".parse().unwrap());
+    wrong(&mut harness);
+    harness.remote_address = Some("192.0.2.1".parse().unwrap());
+    assert_eq!(log_in(&mut harness, "ann", "first").0, 200, "nobody is locked out from elsewhere");
+}
