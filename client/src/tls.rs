@@ -1,9 +1,10 @@
 //! TLS settings of the client: which roots it trusts, who it says it is, which name it expects.
 //!
 //! The provider is aws-lc-rs and nothing else; no process-wide default is needed. What surprises: with a CA given, the
-//! system's roots are not trusted, so that a public authority cannot vouch for a private vault.
+//! system's roots are not trusted, so that a public authority cannot vouch for a private vault; and the system's are read
+//! when the first certificate is to be checked, because that takes longer than all else that a short command does.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -51,16 +52,15 @@ pub(crate) fn configuration(settings: &TlsSettings) -> Result<ClientConfig, Erro
 
 fn verifier(settings: &TlsSettings, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     if settings.skip_verify {
-        return Ok(Arc::new(Always { accepts: true, provider }));
+        return Ok(Arc::new(Unverified { provider }));
     }
-    let roots = roots(settings)?;
-    if roots.is_empty() {
-        // Without any root no certificate can pass, which is what an https address then reports.
-        return Ok(Arc::new(Always { accepts: false, provider }));
-    }
-    let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|source| Error::Configuration(format!("the CA certificates cannot be used: {source}")))?;
+    let webpki: Arc<dyn ServerCertVerifier> = if settings.roots_pem.is_empty() {
+        Arc::new(SystemRoots { provider, verifier: OnceLock::new() })
+    } else {
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots(&settings.roots_pem)?), provider)
+            .build()
+            .map_err(|source| Error::Configuration(format!("the CA certificates cannot be used: {source}")))?
+    };
     let Some(name) = &settings.server_name else {
         return Ok(webpki);
     };
@@ -69,13 +69,9 @@ fn verifier(settings: &TlsSettings, provider: Arc<CryptoProvider>) -> Result<Arc
     Ok(Arc::new(OtherName { webpki, name }))
 }
 
-fn roots(settings: &TlsSettings) -> Result<RootCertStore, Error> {
+fn roots(pems: &[Vec<u8>]) -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
-    if settings.roots_pem.is_empty() {
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(store);
-    }
-    for pem in &settings.roots_pem {
+    for pem in pems {
         for certificate in certificates(pem, "the CA certificate")? {
             store.add(certificate).map_err(|source| {
                 Error::Configuration(format!("a CA certificate cannot be used as a root: {source}"))
@@ -93,10 +89,67 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
     }
 }
 
+/// Trusts the system's authorities, read once and not before a certificate is to be checked.
+#[derive(Debug)]
+struct SystemRoots {
+    provider: Arc<CryptoProvider>,
+    /// `None` inside if the system has none that can be used: then no certificate can pass.
+    verifier: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+}
+
+impl SystemRoots {
+    fn verifier(&self) -> Option<&WebPkiServerVerifier> {
+        let read = || {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&self.provider)).build().ok()
+        };
+        self.verifier.get_or_init(read).as_deref()
+    }
+}
+
+impl ServerCertVerifier for SystemRoots {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let unknown = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        self.verifier().ok_or_else(unknown)?.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
 /// Expects one fixed name, whatever address was dialled.
 #[derive(Debug)]
 struct OtherName {
-    webpki: Arc<WebPkiServerVerifier>,
+    webpki: Arc<dyn ServerCertVerifier>,
     name: ServerName<'static>,
 }
 
@@ -135,15 +188,13 @@ impl ServerCertVerifier for OtherName {
     }
 }
 
-/// Gives one answer for every certificate: yes if the operator asked not to verify, no if there is nothing to trust.
-/// Signatures are checked either way.
+/// Accepts every certificate, because the operator asked not to verify. Signatures are checked all the same.
 #[derive(Debug)]
-struct Always {
-    accepts: bool,
+struct Unverified {
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Always {
+impl ServerCertVerifier for Unverified {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -152,10 +203,7 @@ impl ServerCertVerifier for Always {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if self.accepts {
-            return Ok(ServerCertVerified::assertion());
-        }
-        Err(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer))
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -180,5 +228,21 @@ impl ServerCertVerifier for Always {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_authorities_are_read_when_a_certificate_is_to_be_checked_and_not_before() {
+        let roots = SystemRoots { provider: Arc::new(aws_lc_rs::default_provider()), verifier: OnceLock::new() };
+        assert!(!roots.supported_verify_schemes().is_empty());
+        assert!(roots.verifier.get().is_none(), "an HTTP address, or a command that sends nothing, needs none");
+        let certificate = CertificateDer::from(vec![0x30, 0x00]);
+        let name = ServerName::try_from("vault.example").unwrap();
+        assert!(roots.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now()).is_err());
+        assert!(roots.verifier.get().is_some());
     }
 }

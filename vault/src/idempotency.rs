@@ -5,12 +5,17 @@
 //! digest of the request, so a key cannot stand for two requests; a login's lies under one of the whole
 //! request, the client's address and key. Only writes that did something are recorded: a refusal is asked again. Who lost
 //! the right to ask, or whose login gave a token that ended, gets no old reply. It expires through the expiry buckets.
+//!
+//! What surprises: the barrier alone does not open a reply. It may hold a token or a secret id, of which nothing else keeps more
+//! than an HMAC, so it is encrypted under what the client sends with its request.
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use prost::Message;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::barrier::aead::Aead;
+use crate::barrier::derivation::derive;
 use crate::context::Context;
 use crate::engine::Call;
 use crate::error::{Error, ErrorKind};
@@ -23,6 +28,8 @@ use crate::token;
 
 /// How long a reply can be asked for again, in seconds.
 pub(crate) const KEEP_SECS: u64 = 1800;
+/// Salt of the derivation of a reply's key.
+const REPLY_CONTEXT: &[u8] = b"conclave idempotency reply v1";
 /// Longest idempotency key, in bytes.
 pub const MAX_KEY_BYTES: usize = 256;
 
@@ -35,9 +42,9 @@ pub(crate) struct IdempotencyRecord {
     /// Status code of the reply.
     #[prost(uint32, tag = "2")]
     pub status_code: u32,
-    /// Body of the reply.
-    #[prost(bytes = "vec", tag = "3")]
-    pub body: Vec<u8>,
+    /// Body of the reply, encrypted under [`Secrets::key`]: `nonce (12) · ciphertext · tag (16)`.
+    #[prost(bytes = "vec", tag = "6")]
+    pub sealed_body: Vec<u8>,
     /// Until when it answers, seconds since the Unix epoch.
     #[prost(int64, tag = "4")]
     pub expires_secs: i64,
@@ -46,20 +53,39 @@ pub(crate) struct IdempotencyRecord {
     pub ended_token: bool,
 }
 
-/// The name of the record: an HMAC over token and key. Without a token, which a login has not, it is one over the digest
-/// of the request, the client's address and the key: only who can make the same request from there gets its reply, and a
-/// key collides with nobody's.
-fn name(store: &Store<'_>, request: &Request) -> Option<String> {
-    let key = request.idempotency_key.as_deref()?;
-    let Some(token) = request.token.as_ref().filter(|token| !token.is_empty()) else {
-        // The digest, which covers the path, has a fixed length, so digest and key cannot be cut differently.
-        let address = request.remote_address.map(|address| address.to_string()).unwrap_or_default();
-        let joined = [&digest_of(request), address.as_bytes(), b"\0", key.as_bytes()].concat();
-        return Some(hex::encode(store.barrier().system_index("idempotency of a login", &joined)));
-    };
-    // A token holds no NUL, so token and key cannot be cut differently.
-    let joined = Zeroizing::new([token.as_bytes(), b"\0", key.as_bytes()].concat());
-    Some(hex::encode(store.barrier().system_index("idempotency", &joined)))
+/// What only those know who may have the reply: token and key, or what a login sends.
+struct Secrets {
+    /// What the index and the key are for.
+    purpose: &'static str,
+    joined: Zeroizing<Vec<u8>>,
+}
+
+impl Secrets {
+    /// `None` for a request without an idempotency key.
+    fn of(request: &Request) -> Option<Self> {
+        let key = request.idempotency_key.as_deref()?;
+        let Some(token) = request.token.as_ref().filter(|token| !token.is_empty()) else {
+            // The digest, which covers the path, has a fixed length, so digest and key cannot be cut differently.
+            let address = request.remote_address.map(|address| address.to_string()).unwrap_or_default();
+            let joined = [&digest_of(request), address.as_bytes(), b"\0", key.as_bytes()].concat();
+            return Some(Self { purpose: "idempotency of a login", joined: Zeroizing::new(joined) });
+        };
+        // A token holds no NUL, so token and key cannot be cut differently.
+        let joined = Zeroizing::new([token.as_bytes(), b"\0", key.as_bytes()].concat());
+        Some(Self { purpose: "idempotency", joined })
+    }
+
+    /// The name of the record: an HMAC. Without a token, which a login has not, it is one over the digest of the request,
+    /// the client's address and the key: only who can make the same request from there gets its reply, and a key
+    /// collides with nobody's.
+    fn name(&self, store: &Store<'_>) -> String {
+        hex::encode(store.barrier().system_index(self.purpose, &self.joined))
+    }
+
+    /// The key of the reply.
+    fn key(&self) -> Aead {
+        Aead::new(derive(REPLY_CONTEXT, &self.joined, &[self.purpose.as_bytes()]).expose())
+    }
 }
 
 /// The record of an idempotency key is no longer kept, by its name.
@@ -110,7 +136,8 @@ pub(crate) fn replay(
     now: Time,
     has_token: bool,
 ) -> Result<Option<Reply>, Error> {
-    let Some(name) = name(store, request) else { return Ok(None) };
+    let Some(secrets) = Secrets::of(request) else { return Ok(None) };
+    let name = secrets.name(store);
     let system = store.system();
     let Some(record) = store.get::<IdempotencyRecord>(&system, &["idempotency", &name])? else { return Ok(None) };
     if record.expires_secs <= now.secs() || !(has_token || record.ended_token) {
@@ -123,7 +150,9 @@ pub(crate) fn replay(
         ));
     }
     let status_code = u16::try_from(record.status_code).unwrap_or(200);
-    let raw = Raw { status_code, content_type: "application/json".into(), body: record.body };
+    let body = secrets.key().open(&record.request_digest, &record.sealed_body);
+    let body = body.ok_or_else(|| Error::internal("the reply of an idempotency key does not open"))?;
+    let raw = Raw { status_code, content_type: "application/json".into(), body: body.to_vec() };
     Ok(Some(Reply { raw: Some(raw), ..Reply::default() }))
 }
 
@@ -132,13 +161,18 @@ pub(crate) fn record(call: &mut Call<'_, '_>, reply: &Reply) -> Result<(), Error
     if call.request.operation.is_read() || !call.store.has_writes() || reply.action.is_some() {
         return Ok(());
     }
-    let Some(name) = name(call.store, call.request) else { return Ok(()) };
+    let Some(secrets) = Secrets::of(call.request) else { return Ok(()) };
+    let name = secrets.name(call.store);
     let raw = reply.render(&call.request.id);
+    let body = Zeroizing::new(raw.body);
+    let request_digest = digest_of(call.request);
+    let mut sealed_body = Vec::new();
+    secrets.key().seal_onto(&mut sealed_body, &request_digest, &body, call.context.random);
     let expires = call.context.now.plus_secs(KEEP_SECS);
     let record = IdempotencyRecord {
-        request_digest: digest_of(call.request),
+        request_digest,
         status_code: u32::from(raw.status_code),
-        body: raw.body,
+        sealed_body,
         expires_secs: expires.secs(),
         ended_token: match &call.token {
             Some(token) => !token::is_kept(call.store, token)?,
@@ -148,4 +182,40 @@ pub(crate) fn record(call: &mut Call<'_, '_>, reply: &Reply) -> Result<(), Error
     let system = call.store.system();
     call.store.put(&system, &["idempotency", &name], &record)?;
     calendar::schedule(call.store, expires, &EXPIRY, &name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Harness, ROOT};
+
+    /// What the barrier shows of all records.
+    fn kept(harness: &Harness) -> Vec<u8> {
+        let view = harness.table.snapshot();
+        let mut store = harness.core.store(&*view);
+        let system = store.system();
+        let names = store.list(&system, &["idempotency"]).unwrap();
+        let mut record = |name: &str| store.get::<IdempotencyRecord>(&system, &["idempotency", name]).unwrap().unwrap();
+        names.iter().map(|name| record(&name.name)).flat_map(|record| record.encode_to_vec()).collect()
+    }
+
+    #[test]
+    fn a_reply_with_a_token_is_given_again_and_the_barrier_alone_does_not_show_it() {
+        let mut harness = Harness::new();
+        let send = |harness: &mut Harness, key: &str| {
+            let mut request = harness.build(ROOT, "POST", "auth/token/create", json!({ "ttl": "1h" }));
+            request.idempotency_key = Some(key.into());
+            harness.send(&request).body["auth"]["client_token"].as_str().unwrap().to_owned()
+        };
+        let token = send(&mut harness, "k");
+        assert_eq!(send(&mut harness, "k"), token);
+        assert_ne!(send(&mut harness, "other"), token);
+        let kept = kept(&harness);
+        assert!(kept.len() > 2 * token.len(), "both replies are there");
+        for text in [token.as_str(), "client_token", "hvs."] {
+            assert!(!kept.windows(text.len()).any(|window| window == text.as_bytes()), "{text} is kept in clear");
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! A share of the unseal key, or the unseal key itself where there is one share.
 //!
 //! 33 bytes, the y values and then x, as HashiCorp Vault lays them out; with a single share, the 32 bytes of the key.
-//! People handle it as hexadecimal or base64 text.
+//! People handle it as hexadecimal or base64 text, which is written and read without a branch or a look-up in a table that
+//! depends on it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64ct::{Base64, Encoding as _};
 use zeroize::Zeroizing;
 
 use crate::barrier::Key32;
@@ -46,12 +46,12 @@ impl Share {
 
     /// The share as lower-case hexadecimal digits.
     pub fn to_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(hex::encode(self.expose()))
+        Zeroizing::new(base16ct::lower::encode_string(self.expose()))
     }
 
     /// The share in base64 (RFC 4648, section 4), with padding.
     pub fn to_base64(&self) -> Zeroizing<String> {
-        Zeroizing::new(STANDARD.encode(self.expose()))
+        Zeroizing::new(Base64::encode_string(self.expose()))
     }
 
     /// Reads a share from hexadecimal digits or base64, white space around it ignored. Text that is both, which takes
@@ -62,13 +62,13 @@ impl Share {
             return Parsed::Unreadable;
         }
         let mut buffer = Zeroizing::new([0; MAX_TEXT_BYTES]);
-        let digits = &mut buffer[..text.len() / 2];
-        let is_hex = hex::decode_to_slice(text, digits).is_ok();
-        if let Some(share) = is_hex.then(|| Self::from_slice(digits)).flatten() {
+        let digits = base16ct::mixed::decode(text, buffer.as_mut_slice());
+        let is_hex = digits.is_ok();
+        if let Some(share) = digits.ok().and_then(Self::from_slice) {
             return Parsed::Share(share);
         }
-        match STANDARD.decode_slice(text, buffer.as_mut_slice()) {
-            Ok(length) => Self::from_slice(&buffer[..length]).map_or(Parsed::WrongLength, Parsed::Share),
+        match Base64::decode(text, buffer.as_mut_slice()) {
+            Ok(bytes) => Self::from_slice(bytes).map_or(Parsed::WrongLength, Parsed::Share),
             Err(_) if is_hex => Parsed::WrongLength,
             Err(_) => Parsed::Unreadable,
         }
@@ -111,6 +111,22 @@ mod tests {
             ] {
                 assert_eq!(parsed(&text).as_deref(), Some(bytes.as_slice()), "{text:?}");
             }
+        }
+    }
+
+    #[test]
+    fn every_byte_is_written_and_read_as_the_usual_encodings_have_it() {
+        use base64::Engine as _;
+        for byte in 0..=u8::MAX {
+            let bytes: Vec<u8> = (0..SHARE_BYTES).map(|at| byte.wrapping_add((at * at) as u8)).collect();
+            let share = Share::from_slice(&bytes).unwrap();
+            let base64 = base64::engine::general_purpose::STANDARD.encode(&bytes);
+            assert_eq!(
+                (share.to_hex().as_str(), share.to_base64().as_str()),
+                (hex::encode(&bytes).as_str(), base64.as_str())
+            );
+            assert_eq!(parsed(&base64).as_deref(), Some(bytes.as_slice()));
+            assert_eq!(parsed(&hex::encode_upper(&bytes)).as_deref(), Some(bytes.as_slice()));
         }
     }
 
