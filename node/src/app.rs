@@ -27,7 +27,6 @@ use crate::http::error;
 use crate::http::in_flight::InFlight;
 use crate::opening::{self, Opened};
 use crate::replica::Replica;
-use crate::replica::contact::Contact;
 use crate::seal::Seal;
 use crate::serve::Runner;
 use crate::{brake, vitals};
@@ -130,7 +129,7 @@ impl App {
             return outgoing;
         }
         let refusal = match self.seal.state.serving() {
-            _ if self.replica.contact() == Contact::Removed => error::outgoing(&self.replica.out_of_contact()),
+            _ if self.replica.contact().is_out() => error::outgoing(&self.replica.out_of_contact()),
             Some(core) => return self.runner.execute(core, &incoming).await,
             None => error::failure(503, &[&self.seal.state.reason()]),
         };

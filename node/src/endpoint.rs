@@ -4,6 +4,7 @@ pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod join;
 pub(crate) mod leader;
+mod reset_time;
 pub(crate) mod seal_status;
 pub(crate) mod unseal;
 

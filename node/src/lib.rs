@@ -32,6 +32,7 @@ mod forward;
 mod gauges;
 mod heavy;
 mod index;
+pub mod recovery;
 mod reminder;
 mod serve;
 mod turns;

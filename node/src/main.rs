@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use conclave_node::{server, version};
+use conclave_node::{recovery, server, version};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Memory is wiped when it is freed: values, tokens and keys on their way leave nothing behind on the heap.
@@ -16,6 +16,9 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "server") {
         return server::run(arguments[1..].to_vec());
+    }
+    if arguments.len() > 1 && arguments[0] == "operator" && arguments[1] == "recover" {
+        return recovery::run(arguments[2..].to_vec());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

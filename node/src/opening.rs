@@ -24,6 +24,9 @@ use crate::wakeups::Wakeups;
 /// How long a learner must have kept up before it becomes a voter.
 const PROMOTE_AFTER: Duration = Duration::from_secs(1);
 
+/// In a data folder whose recovery was begun and did not end.
+pub(crate) const RECOVERY_MARKER: &str = "recovering";
+
 /// Why the node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -52,6 +55,12 @@ pub enum StartError {
     /// The configuration does not fit together.
     #[error("the configuration is not usable: {0}")]
     Config(String),
+    /// `operator recover` has begun to change this node and did not end.
+    #[error(
+        "a recovery of this node was begun and did not end; run `conclave operator recover -path={} -force` again",
+        .0.display()
+    )]
+    Recovering(PathBuf),
     /// Dev mode could not set itself up.
     #[error("dev mode could not be set up: {0}")]
     Dev(String),
@@ -113,6 +122,9 @@ fn open_storage(config: &Config) -> Result<Opening, StartError> {
         Storage::File { path } | Storage::Raft(config::Raft { path, .. }) => {
             if path.as_os_str().is_empty() {
                 return Err(StartError::Config("the storage needs a path".into()));
+            }
+            if path.join(RECOVERY_MARKER).exists() {
+                return Err(StartError::Recovering(path.clone()));
             }
             let log = DurableLog::open(path).map_err(|source| StartError::Log { path: path.clone(), source })?;
             let table = DurableTable::open(path).map_err(|source| StartError::Table { path: path.clone(), source })?;

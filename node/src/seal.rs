@@ -10,6 +10,7 @@ pub mod state;
 pub(crate) mod table_check;
 mod unsealing;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use conclave_vault::seal::handover::{BootKey, Fingerprint};
 use conclave_vault::seal::proof::{Answered, JoinKey};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use self::joining::Joining;
 use self::state::SealState;
@@ -36,6 +38,8 @@ const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Ceremonies {
     /// Unseals this node.
     pub(crate) unseal: Ceremony,
+    /// Sets cluster time.
+    pub(crate) time: Ceremony,
     /// Receives the root key from another node's ceremony.
     pub(crate) boot_key: BootKey,
     /// When refused shares are worth a line in the log.
@@ -45,7 +49,8 @@ pub(crate) struct Ceremonies {
 impl Default for Ceremonies {
     fn default() -> Self {
         let boot_key = BootKey::generate(&mut SystemRandomness::default());
-        Self { unseal: Ceremony::default(), boot_key, refusals: Reminder::every(LOG_REFUSED_SHARE_INTERVAL) }
+        let (unseal, time) = (Ceremony::default(), Ceremony::default());
+        Self { unseal, time, boot_key, refusals: Reminder::every(LOG_REFUSED_SHARE_INTERVAL) }
     }
 }
 
@@ -84,6 +89,15 @@ impl Seal {
     /// Whether there are shares that unseal this node: those of its cluster, or of the one that it is about to join.
     pub(crate) fn is_initialized(&self) -> bool {
         self.replica.is_initialized() || self.joining.lock().is_some()
+    }
+
+    /// Counts a share that was refused, and says so now and then: anybody can send one.
+    pub(crate) fn note_refused_share(&self, address: IpAddr) {
+        self.replica.metrics.refused_share();
+        let is_due = self.ceremonies.lock().refusals.is_due((), Instant::now());
+        if is_due {
+            tracing::warn!(%address, "a text that is no share of this seal was entered");
+        }
     }
 
     /// Wipes the keys, whatever state the node is in and whether or not anybody else is up. They are gone when this ends.

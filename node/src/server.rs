@@ -75,7 +75,7 @@ pub enum ServerError {
 }
 
 /// An error and what caused it, for the operator.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

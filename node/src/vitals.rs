@@ -44,7 +44,7 @@ pub(crate) async fn run(replica: Arc<Replica>, state: Arc<SealState>) {
         memory.disk.look().await;
         let before = state.troubles();
         state.observe(Troubles {
-            is_removed: replica.raft.is_removed(),
+            is_removed: replica.raft.exclusion().is_some(),
             diverged_at: diverged_at(&replica, &status),
             clock_ahead_millis: clock_ahead(&replica, &status).unwrap_or(before.clock_ahead_millis),
             is_disk_stalled: memory.is_disk_stalled(&replica),

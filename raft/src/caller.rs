@@ -14,6 +14,8 @@ use crate::processes::{PROCESS_BYTES, Processes};
 
 /// What a node hears whose key no member holds, or holds no more.
 const NOT_A_MEMBER: &str = "not a member of this cluster";
+/// What a node hears that was a member before a recovery.
+const LEFT_BEHIND: &str = "the cluster was recovered without this node";
 
 /// Whose connection it is; attached to every request that comes over it.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,10 @@ pub(crate) fn admit(
 ) -> Result<Request<()>, Status> {
     let refused = || Status::permission_denied(NOT_A_MEMBER);
     let connection = connection(&request)?;
-    let id = peers.id_of(&connection.public_key).ok_or_else(refused)?;
+    let id = peers.id_of(&connection.public_key).ok_or_else(|| match peers.is_left_behind(&connection.public_key) {
+        true => Status::permission_denied(LEFT_BEHIND),
+        false => refused(),
+    })?;
     let metadata = request.metadata();
     let cluster = peers.cluster_id().map(|cluster| hex(&cluster)).ok_or_else(refused)?;
     if text(metadata, CLUSTER) != Some(cluster.as_str()) {
@@ -55,6 +60,11 @@ pub(crate) fn admit(
     }
     request.extensions_mut().insert(Caller { id, connection });
     Ok(request)
+}
+
+/// Whether a node that was asked says that a recovery has left the asker behind.
+pub(crate) fn is_left_behind(status: &Status) -> bool {
+    status.code() == Code::PermissionDenied && status.message() == LEFT_BEHIND
 }
 
 /// Whether a node that was asked says that the asker is no member.

@@ -33,6 +33,7 @@ mod types;
 
 mod leadership;
 mod membership;
+pub mod recovery;
 mod transfer;
 mod upkeep;
 
@@ -54,7 +55,7 @@ pub use hooks::{CallError, Hooks, Peer};
 pub use identity::{Identity, IdentityError, verify_signature};
 pub use metrics::{Metrics, Times};
 pub use processes::{PROCESS_BYTES, Process};
-pub use raft::Raft;
+pub use raft::{Exclusion, Raft};
 pub use status::{Candidacy, Confirmed, Leader, Member, PeerStatus, Role, Status};
 pub use types::node_id;
 

@@ -5,7 +5,7 @@
 //! member vouches for, if its membership is newer than ours. Without the second, a node that slept through a change
 //! of all members could not believe the new leader, who alone can tell it of the change.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -60,6 +60,8 @@ struct Known {
     keys: HashMap<[u8; 32], u64>,
     /// `host:port` where a member said that it is, until the membership says the same.
     places: BTreeMap<u64, String>,
+    /// Members of before a recovery that made this node the only one.
+    left_behind: BTreeMap<u64, Endpoint>,
 }
 
 impl Peers {
@@ -75,6 +77,7 @@ impl Peers {
         if let Some(content) = file.as_deref().map(read).transpose()?.flatten() {
             known.cluster_id = content.cluster_id.as_ref().try_into().ok();
             known.hints = content.pins.iter().map(wire::read_member).collect::<Result<_, _>>()?;
+            known.left_behind = content.left_behind.iter().map(wire::read_member).collect::<Result<_, _>>()?;
         }
         known.index_keys(&identity.public_key());
         Ok(Self {
@@ -183,6 +186,11 @@ impl Peers {
         self.known.read().keys.get(key).copied()
     }
 
+    /// Whether a key was a member's that a recovery has left behind.
+    pub(crate) fn is_left_behind(&self, key: &[u8; 32]) -> bool {
+        self.known.read().left_behind.values().any(|endpoint| endpoint.public_key == *key)
+    }
+
     /// Whether members come from an address: one named in the membership, or one from which a key was proven.
     pub(crate) fn is_source(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -271,10 +279,12 @@ impl Peers {
     fn save(&self, known: &Known) -> io::Result<()> {
         let Some(path) = &self.file else { return Ok(()) };
         let pins = if known.hints_id.is_none() { known.hints.iter().collect() } else { Vec::new() };
+        let left = known.left_behind.iter();
         let content = proto::ClusterFile {
             version: VERSION,
             cluster_id: known.cluster_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id)),
             pins: pins.into_iter().map(|(id, endpoint)| wire::member(*id, endpoint)).collect(),
+            left_behind: left.map(|(id, endpoint)| wire::member(*id, endpoint)).collect(),
         };
         let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         write_durably(dir, FILE, &content.encode_to_vec())
@@ -297,6 +307,17 @@ impl Known {
 
 fn same_place(a: &Endpoint, b: &Endpoint) -> bool {
     a.cluster_addr == b.cluster_addr && a.public_key == b.public_key
+}
+
+/// Adds members to those that a recovery has left behind, and forgets whom this node believed besides the membership.
+pub(crate) fn leave_behind(identity: &Identity, members: Vec<(u64, Endpoint)>) -> io::Result<()> {
+    let dir = identity.dir().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut content = read(&dir.join(FILE))?.ok_or_else(|| io::Error::other("node.cluster is missing"))?;
+    content.pins.clear();
+    let known: BTreeSet<u64> = content.left_behind.iter().map(|member| member.id).collect();
+    let new = members.iter().filter(|(id, _)| !known.contains(id));
+    content.left_behind.extend(new.map(|(id, endpoint)| wire::member(*id, endpoint)));
+    write_durably(dir, FILE, &content.encode_to_vec())
 }
 
 fn read(path: &std::path::Path) -> io::Result<Option<proto::ClusterFile>> {

@@ -40,6 +40,15 @@ const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Raft(Arc<Inner>);
 
+/// Why a cluster goes on without a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// It was removed.
+    Removed,
+    /// Its majority was given up, and another node was made the only voter.
+    LeftBehind,
+}
+
 /// What openraft last said about leadership and members.
 #[derive(Clone)]
 pub(crate) struct View {
@@ -72,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) processes: Arc<Processes>,
     /// Nodes that refused the last probe because this node is no member.
     pub(crate) refusals: Mutex<BTreeSet<u64>>,
+    /// Nodes that refused the last probe because the cluster was recovered without this node.
+    pub(crate) left_behind_by: Mutex<BTreeSet<u64>>,
     /// The newest round for a read point that succeeded.
     pub(crate) confirmed: Mutex<Option<Confirmed>>,
     /// Whether this node may lead. openraft knows it too, except where it does not look.
@@ -131,14 +142,23 @@ impl Raft {
     /// know refuse it: a majority of the voters that it knows, or, if it has seen its removal itself, any member. One
     /// member that was away when this node joined refuses it too, and proves nothing.
     pub fn is_removed(&self) -> bool {
+        self.exclusion() == Some(Exclusion::Removed)
+    }
+
+    /// Why the cluster goes on without this node, if it does and those who answer say so.
+    pub fn exclusion(&self) -> Option<Exclusion> {
         let inner = &self.0;
         if !inner.probes.lock().is_empty() || inner.peers.is_entering() {
-            return false;
+            return None;
+        }
+        // One that lies about it does no harm: where nobody else answers, this node can serve nothing anyway.
+        if !inner.left_behind_by.lock().is_empty() {
+            return Some(Exclusion::LeftBehind);
         }
         let refusals = inner.refusals.lock();
         let view = inner.view.borrow();
         let is_listed = view.membership.nodes().any(|(id, _)| *id == inner.id);
-        proves_removal(is_listed, &view.membership.voter_ids().collect(), &refusals)
+        proves_removal(is_listed, &view.membership.voter_ids().collect(), &refusals).then_some(Exclusion::Removed)
     }
 
     /// The cluster this node belongs to, if it knows.

@@ -172,6 +172,7 @@ impl Parts {
             probes: Mutex::default(),
             processes: Arc::default(),
             refusals: Mutex::default(),
+            left_behind_by: Mutex::default(),
             confirmed: Mutex::default(),
             stopping: watch::Sender::new(false),
             stopped: watch::Sender::new(None),

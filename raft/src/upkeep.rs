@@ -9,7 +9,7 @@ use openraft::{ChangeMembers, RaftMetrics, ServerState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
-use crate::caller::is_not_a_member;
+use crate::caller::{is_left_behind, is_not_a_member};
 use crate::link::Lane;
 use crate::raft::Inner;
 use crate::status::Probe;
@@ -97,6 +97,7 @@ impl Inner {
         self.probes.lock().retain(|id, _| others.contains(id));
         self.processes.keep_only(&others);
         self.refusals.lock().retain(|id| others.contains(id));
+        self.left_behind_by.lock().retain(|id| others.contains(id));
         let asked = others.iter().map(|id| self.probe(*id));
         futures::future::join_all(asked).await;
     }
@@ -112,6 +113,9 @@ impl Inner {
                 way.report(number, status);
                 if is_not_a_member(status) {
                     self.refusals.lock().insert(id);
+                }
+                if is_left_behind(status) {
+                    self.left_behind_by.lock().insert(id);
                 }
             });
             Some((start.elapsed(), reply.ok()?.into_inner()))
@@ -130,6 +134,7 @@ impl Inner {
         };
         let probe = Probe { round_trip, can_lead: reply.can_lead, clock_millis, at: Instant::now(), contradiction };
         self.refusals.lock().remove(&id);
+        self.left_behind_by.lock().remove(&id);
         self.probes.lock().insert(id, probe);
         if let (Some(from), Some(members)) = (&reply.membership_id, &reply.membership)
             && let Ok(members) = wire::read_membership(members)

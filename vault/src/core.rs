@@ -237,6 +237,7 @@ impl Core {
             guards: Vec::new(),
             ops: Vec::new(),
             checkpoint: Some(checkpoint),
+            new_epoch: None,
         };
         batch::sign(&batch, &self.barrier)
     }

@@ -40,6 +40,7 @@ mod mount;
 mod pattern;
 mod printable;
 mod random;
+mod recovery;
 mod registry;
 mod rotation;
 
@@ -74,6 +75,7 @@ pub use task::tree::delete_below;
 
 // The store, and what the node itself reads and writes there.
 pub use bootstrap::{NewCluster, first_batch};
+pub use recovery::{Recovery, begin_epoch};
 pub use rotation::{rotate_term, rotate_term_if_due};
 pub use store::{Store, open_key};
 pub use task::run_tasks;

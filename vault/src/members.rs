@@ -174,6 +174,12 @@ pub fn remove(store: &mut Store<'_>, id: u64) -> Result<(), Error> {
     store.put(&system, MEMBERS, &record)
 }
 
+/// Makes a node the only one.
+pub(crate) fn replace_all(store: &mut Store<'_>, member: MemberRecord) -> Result<(), Error> {
+    let system = store.system();
+    store.put(&system, MEMBERS, &MembersRecord { members: vec![member] })
+}
+
 /// Changes a member's addresses; whoever is no member is left out.
 pub fn relocate(store: &mut Store<'_>, id: u64, cluster_addr: &str, api_addr: &str) -> Result<(), Error> {
     let mut record = load(store)?;

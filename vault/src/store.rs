@@ -409,6 +409,7 @@ impl<'a> Store<'a> {
             guards: self.reads.into_iter().map(guard).collect(),
             ops,
             checkpoint: None,
+            new_epoch: None,
         };
         let proposal = batch::sign(&batch, self.barrier);
         if proposal.bytes.len() > MAX_BATCH_BYTES {

@@ -30,6 +30,11 @@ pub(crate) fn description() -> Command {
     CommandLine::command()
         .subcommand(elsewhere("server", "Run a node; `conclave server -help` lists its flags"))
         .subcommand(elsewhere("quickstart", "Start a cluster of three nodes on this machine"))
+        .mut_subcommand("operator", |operator| {
+            let about =
+                "Make a stopped node the only voter after the majority is lost; `-help` behind it lists its flags";
+            operator.subcommand(elsewhere("recover", about))
+        })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod format;
 mod globals;
 mod golang;
 mod output;
-mod prompt;
+pub mod prompt;
 pub mod quickstart;
 mod session;
 pub mod spelling;

@@ -7,13 +7,21 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
+/// Asks on the terminal for a line without showing it.
+///
+/// # Errors
+/// If there is no terminal, or it ends.
+pub fn hidden(question: &str) -> io::Result<Zeroizing<String>> {
+    rpassword::prompt_password(question).map(Zeroizing::new)
+}
+
 /// Asks for a secret without showing it; from a pipe, reads one line.
 pub(crate) fn secret(question: &str, may_ask: bool) -> Result<Secret, Failure> {
     if io::stdin().is_terminal() {
         if !may_ask {
             return Err(Failure::Usage(format!("{question} is needed, and -non-interactive forbids asking for it")));
         }
-        let answer = Zeroizing::new(rpassword::prompt_password(format!("{question} (will be hidden): "))?);
+        let answer = hidden(&format!("{question} (will be hidden): "))?;
         return filled(question, &answer);
     }
     let mut line = Zeroizing::new(String::new());

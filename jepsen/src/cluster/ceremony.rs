@@ -43,8 +43,16 @@ impl Cluster {
     }
 
     async fn join(&self, index: usize) -> Result<(), ClusterError> {
+        self.join_through(0, index).await
+    }
+
+    /// Lets a node that runs with an empty data folder join, by a token from another one, and waits until it is initialised.
+    ///
+    /// # Errors
+    /// Any [`ClusterError`].
+    pub async fn join_through(&self, host: usize, index: usize) -> Result<(), ClusterError> {
         let node = &self.nodes[index];
-        let made = self.client_of(0).raw(Method::Post, "sys/storage/raft/join-token", &[], Some(&json!({}))).await;
+        let made = self.client_of(host).raw(Method::Post, "sys/storage/raft/join-token", &[], Some(&json!({}))).await;
         let made = made.map_err(ClusterError::request("making a join token"))?;
         let token = made.data().and_then(|data| data["token"].as_str()).unwrap_or_default().to_owned();
         let request = Request::post("sys/storage/raft/join", &json!({ "token": token })).about_one_node();

@@ -1,7 +1,9 @@
 //! One node: its process, its files, and clients of it alone.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -210,6 +212,38 @@ impl Node {
         self.kill()?;
         self.spawn()?;
         self.wait_until_listening().await
+    }
+
+    /// Deletes all that the node has, so that its next start makes a new node. Only while it is down.
+    ///
+    /// # Errors
+    /// [`ClusterError::File`].
+    pub fn wipe(&self) -> Result<(), ClusterError> {
+        let data = self.data_dir();
+        fs::remove_dir_all(&data).map_err(ClusterError::file(data))
+    }
+
+    /// Runs a command of the node's program on this machine, with `input` on its standard input, to its end.
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`] if it does not start.
+    pub fn run(&self, arguments: &[&str], input: &str) -> Result<Output, ClusterError> {
+        self.begin(arguments, input)?.wait_with_output().map_err(|source| self.failed(source))
+    }
+
+    /// Begins a command of the node's program; see [`Node::run`].
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`] if it does not start.
+    pub fn begin(&self, arguments: &[&str], input: &str) -> Result<Child, ClusterError> {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|source| self.failed(source))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that ends without reading has said why.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        Ok(child)
     }
 
     /// Starts the process.

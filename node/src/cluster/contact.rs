@@ -23,11 +23,11 @@ pub(crate) async fn run(seal: Arc<Seal>) {
             let _ = seal.replica.raft.confirm_leader().await;
         }
         let contact = seal.replica.contact();
-        if contact == Contact::Removed && seal.state.unsealed().is_some() {
+        if contact.is_out() && seal.state.unsealed().is_some() {
             // It can use its keys for nothing any more, and nobody watches it from now on.
-            seal.drop_keys("this node was removed from the cluster").await;
+            seal.drop_keys("the cluster goes on without this node").await;
         }
-        if !seal.state.is_sealed() || contact == Contact::Removed {
+        if !seal.state.is_sealed() || contact.is_out() {
             report(&seal.replica, known, contact);
         }
         known = contact;
@@ -46,12 +46,16 @@ fn report(replica: &Replica, before: Contact, now: Contact) {
         (Contact::Confirmed { .. }, Contact::Lost) => tracing::warn!(
             "no quorum of the cluster confirms a leader; this node answers 503 until one does, except to local reads"
         ),
-        (Contact::Lost | Contact::Removed, Contact::Confirmed { leader }) => {
+        (Contact::Lost | Contact::Removed | Contact::LeftBehind, Contact::Confirmed { leader }) => {
             tracing::info!(leader = replica.node_name(leader), "a quorum of the cluster confirms a leader")
         }
         (Contact::Confirmed { .. } | Contact::Lost, Contact::Removed) => tracing::error!(
             "this node was removed from the cluster and answers nothing any more; to use the machine again, stop the \
              node, empty its data folder and join it as a new one"
+        ),
+        (before, Contact::LeftBehind) if before != Contact::LeftBehind => tracing::error!(
+            "the cluster was recovered without this node, which answers nothing any more; stop it, and if it is still needed \
+             empty its data folder and join it as a new one"
         ),
         _ => {}
     }

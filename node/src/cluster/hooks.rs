@@ -1,11 +1,11 @@
 //! What consensus asks of the rest of the node: whether a batch's tag holds, and to forget what changed.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 use conclave_raft::{CallError, Hooks, Peer};
 use conclave_storage::table::Table;
-use conclave_vault::seal::KEYRING;
+use conclave_vault::seal::{CLUSTER, KEYRING};
 use conclave_vault::{Envelope, open_key};
 use futures::future::BoxFuture;
 
@@ -18,6 +18,9 @@ use crate::wakeups::Wakeups;
 
 /// In which envelope a leader vouches for its answers. Who asked, whom, and the nonce stand in the claim itself.
 const CLAIM: Envelope<'static> = Envelope { from: 0, to: 0, nonce: &[0; 16], method: "claim" };
+
+/// Every change that matters to the keys, and to what they are bound to, lies under these.
+static KEY_RECORDS: LazyLock<[Bytes; 2]> = LazyLock::new(|| [KEYRING, CLUSTER].map(open_key));
 
 /// Answers a request of another node: who asks, the method, the body.
 type Answering = dyn Fn(Peer, String, Bytes) -> BoxFuture<'static, Result<Bytes, CallError>> + Send + Sync;
@@ -74,8 +77,7 @@ impl Hooks for NodeHooks {
     }
 
     fn applied(&self, _index: u64, keys: &[Bytes]) {
-        // Every change that matters to the keys lies under this one key.
-        if keys.contains(&open_key(KEYRING)) {
+        if keys.iter().any(|key| KEY_RECORDS.contains(key)) {
             keyring::reload(&self.state, &self.table, &self.wakeups);
         }
     }

@@ -15,7 +15,6 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::config::limits::LOG_REMINDER_INTERVAL;
 use crate::reminder::Reminder;
 use crate::replica::Replica;
-use crate::replica::contact::Contact;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -33,7 +32,7 @@ pub(crate) async fn run(replica: Arc<Replica>) {
             _ = ticks.tick() => {}
         }
         let mut status = replica.status();
-        if replica.contact() == Contact::Removed {
+        if replica.contact().is_out() {
             // No peer answers a node that is no member, and that is said already.
             status.peers.clear();
         }

@@ -155,6 +155,8 @@ pub const BATCH_AGE_MAX: Duration = Duration::from_secs(125);
 pub const DISK_STALL_MIN: Duration = Duration::from_secs(1);
 /// How long a disk that stalled counts as slow after it went on.
 pub const DISK_CALM: Duration = Duration::from_secs(5);
+/// Longest line with a share on the standard input of `operator recover`, in bytes.
+pub const SHARE_LINE_BYTES: usize = 4 << 10;
 /// By how many bytes a change may make the records larger that it replaces while the disk is nearly full.
 pub const FULL_DISK_GROWTH_BYTES: usize = 1 << 10;
 /// How many bytes a change that deletes something may write while the disk is nearly full.

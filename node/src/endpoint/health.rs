@@ -69,7 +69,7 @@ pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
 fn state_of(seal: &Seal) -> State {
     if !seal.is_initialized() {
         State::Uninitialised
-    } else if seal.replica.contact() == Contact::Removed {
+    } else if seal.replica.contact().is_out() {
         State::Removed
     } else if seal.state.is_sealed() {
         State::Sealed

@@ -10,15 +10,13 @@ use conclave_vault::seal::handover::Fingerprint;
 use conclave_vault::seal::{Entered, Entry, Outside, ShareError};
 use conclave_vault::{Error, ErrorKind, boolean};
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use crate::cluster::handover::candidates::Candidates;
 use crate::cluster::handover::{self, HandedOver};
 use crate::cluster::join::by_shares;
-use crate::endpoint::{plain, seal_status};
+use crate::endpoint::{plain, reset_time, seal_status};
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
-use crate::replica::contact::Contact;
 use crate::seal::Seal;
 use crate::view::SystemRandomness;
 
@@ -26,6 +24,8 @@ use crate::view::SystemRandomness;
 #[derive(Default)]
 struct Done {
     nodes: Option<Value>,
+    /// How far a ceremony is that is to set cluster time.
+    time: Option<Value>,
     warning: Option<&'static str>,
 }
 
@@ -42,6 +42,9 @@ pub(crate) async fn answer(seal: &Arc<Seal>, incoming: &Incoming) -> Outgoing {
         Ok(mut status) => {
             if let Some(nodes) = done.nodes {
                 status["nodes"] = nodes;
+            }
+            if let Some(time) = done.time {
+                status["reset_time"] = time;
             }
             if let Some(warning) = done.warning {
                 status["warnings"] = json!([warning]);
@@ -88,15 +91,20 @@ async fn enter(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
     let data = &incoming.request.data;
     let flag = |name: &str| data.get(name).and_then(boolean).unwrap_or(false);
     let Some(outside) = seal.replica.outside()? else { return enter_to_join(seal, incoming).await };
-    if seal.replica.contact() == Contact::Removed {
-        return Err(Error::invalid("this node was removed from the cluster; a share entered here unseals nothing"));
+    let contact = seal.replica.contact();
+    if let Some(reason) = contact.reason().filter(|_| contact.is_out()) {
+        return Err(Error::invalid(format!("{reason}; a share entered here unseals nothing")));
     }
     let address = incoming.request.remote_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let key = data.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
     if flag("reset") {
-        return reset(seal, key, address, &outside);
+        return reset(seal, key, address, &outside, flag("reset_time"));
     }
     let key = key.ok_or_else(no_key)?;
+    if flag("reset_time") {
+        let time = reset_time::enter(seal, key, address, &outside).await?;
+        return Ok(Done { time: Some(time), ..Done::default() });
+    }
     let is_for_cluster = flag("cluster");
     if !seal.state.is_sealed() && !is_for_cluster {
         let warning = "this node is unsealed, so the share was not used; with cluster=true (-cluster) it takes part in a \
@@ -122,7 +130,7 @@ async fn enter(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
             Ok(Done { nodes, ..Done::default() })
         }
         Err(refused @ (ShareError::Unreadable | ShareError::Wrong)) => {
-            note_refused(seal, address);
+            seal.note_refused_share(address);
             Err(Error::invalid(refused.to_string()))
         }
         Err(damaged @ ShareError::Damaged(_)) => Err(Error::new(ErrorKind::Internal, damaged.to_string())),
@@ -151,17 +159,12 @@ fn no_key() -> Error {
     Error::invalid("'key' must be specified in request body as JSON, or 'reset' set to true")
 }
 
-/// Counts a share that was refused, and says so now and then: anybody can send one.
-fn note_refused(seal: &Seal, address: IpAddr) {
-    seal.replica.metrics.refused_share();
-    let is_due = seal.ceremonies.lock().refusals.is_due((), Instant::now());
-    if is_due {
-        tracing::warn!(%address, "a text that is no share of this seal was entered");
-    }
-}
-
-fn reset(seal: &Seal, key: Option<&str>, address: IpAddr, outside: &Outside) -> Result<Done, Error> {
-    let reset = seal.ceremonies.lock().unseal.reset(key, address, outside);
+fn reset(seal: &Seal, key: Option<&str>, address: IpAddr, outside: &Outside, is_for_time: bool) -> Result<Done, Error> {
+    let reset = {
+        let mut ceremonies = seal.ceremonies.lock();
+        let ceremony = if is_for_time { &mut ceremonies.time } else { &mut ceremonies.unseal };
+        ceremony.reset(key, address, outside)
+    };
     reset.map_err(|refused| Error::invalid(refused.to_string()))?;
     tracing::info!(%address, "the shares entered so far were forgotten");
     Ok(Done::default())

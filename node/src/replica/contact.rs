@@ -4,7 +4,7 @@
 //! naming one that nobody reaches. So a node asks about once a second (`cluster/contact.rs`), unless the reads that it
 //! serves have asked already, and shows only a leader that was confirmed within [`Limits::contact_age`].
 
-use conclave_raft::{Role, Status};
+use conclave_raft::{Exclusion, Role, Status};
 use conclave_vault::Error;
 use tokio::time::Instant;
 
@@ -21,6 +21,8 @@ pub(crate) enum Contact {
     Lost,
     /// The members that this node reaches say that it is none of them any more.
     Removed,
+    /// The cluster was recovered without this node.
+    LeftBehind,
 }
 
 impl Contact {
@@ -30,7 +32,15 @@ impl Contact {
             Self::Confirmed { .. } => None,
             Self::Lost => Some("no quorum of the cluster confirms a leader to this node"),
             Self::Removed => Some("this node was removed from the cluster"),
+            Self::LeftBehind => {
+                Some("the cluster was recovered without this node, which must be wiped and joined anew")
+            }
         }
+    }
+
+    /// Whether the cluster goes on without this node.
+    pub(crate) fn is_out(self) -> bool {
+        matches!(self, Self::Removed | Self::LeftBehind)
     }
 }
 
@@ -40,8 +50,10 @@ pub(crate) struct Lost;
 impl Replica {
     /// This node's place in the cluster, as last confirmed.
     pub(crate) fn contact(&self) -> Contact {
-        if self.raft.is_removed() {
-            return Contact::Removed;
+        match self.raft.exclusion() {
+            Some(Exclusion::Removed) => return Contact::Removed,
+            Some(Exclusion::LeftBehind) => return Contact::LeftBehind,
+            None => {}
         }
         match self.raft.confirmed() {
             Some(known) if known.asked_at.elapsed() <= self.config.limits.contact_age => {
@@ -84,7 +96,7 @@ impl Replica {
         loop {
             let confirmed = self.raft.confirmed().map(|known| known.asked_at + limits.consensus_time);
             let until = confirmed.map_or(earliest, |until| until.max(earliest));
-            let until = if self.raft.is_removed() { earliest } else { until };
+            let until = if self.contact().is_out() { earliest } else { until };
             if Instant::now() >= until {
                 return;
             }
@@ -97,6 +109,9 @@ impl Replica {
         match self.contact() {
             Contact::Removed => {
                 Error::unavailable("this node was removed from the cluster; nothing was changed, use another node")
+            }
+            Contact::LeftBehind => {
+                Error::unavailable("the cluster was recovered without this node; nothing was changed, use another node")
             }
             _ => Error::unavailable(
                 "no quorum of the cluster confirms a leader to this node; nothing was changed, \

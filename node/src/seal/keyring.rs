@@ -1,18 +1,24 @@
 //! The keyring in memory follows the one in the table. Apply calls this, so it needs no more than a table and the keys.
 
 use conclave_storage::table::Table;
-use conclave_vault::seal::KEYRING;
+use conclave_vault::seal::{CLUSTER, ClusterRecord, KEYRING};
+use prost::Message;
 
 use super::gated::GatedTable;
 use super::state::SealState;
 use crate::view::SystemRandomness;
 use crate::wakeups::Wakeups;
 
-/// Takes over the keyring as the table has it.
+/// Takes over keyring and epoch as the table has them.
 pub(crate) fn reload(state: &SealState, table: &GatedTable, wakeups: &Wakeups) {
     let (Some(core), Some((index, sealed))) = (state.unsealed(), table.open_record(KEYRING)) else {
         return;
     };
+    if let Some((_, cluster)) = table.open_record(CLUSTER)
+        && let Ok(cluster) = ClusterRecord::decode(cluster)
+    {
+        core.barrier().raise_epoch(cluster.epoch);
+    }
     let before = core.barrier().active_term();
     let loaded = core.barrier().load_keyring(&sealed, index);
     if loaded.as_ref().is_ok_and(|active| *active != before) {

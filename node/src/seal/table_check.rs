@@ -42,27 +42,38 @@ pub(crate) enum CheckError {
 /// the newest entry that was let through unchecked before there were keys; it may wait to be applied still.
 pub(crate) fn check(table: &GatedTable, log: &dyn Log, core: &Core, passed: u64) -> Result<Verdict, CheckError> {
     table.hold(|table| {
-        let applied = table.applied();
-        let Some(target) = applied.last.map(|last| last.index) else { return Ok(Verdict::Confirmed) };
-        let expected = expected_digest(&applied, log)?;
-        let rewound = table.rewind().map_err(storage)?;
-        let from = rewound.last.map_or(0, |last| last.index + 1);
-        // The log is applied again in any case, so that a node that may not serve still replicates.
-        let (bad_tag, era) = replay(table, log, core, from, target)?;
-        let bad_tag = bad_tag.or(first_untagged(log, core, era, target + 1, passed)?);
-        if !is_right(&rewound, expected) {
-            return Err(CheckError::Digest(from.saturating_sub(1)));
-        }
-        // The checkpoint's own tag was checked with those of the entries from there on, or it vouches for nothing.
-        if let Some((at, _)) = applied.checkpoint.filter(|(at, _)| *at < from) {
-            return Err(CheckError::NoCheckpoint(at));
-        }
-        match (bad_tag, expected) {
-            (Some(index), _) => Err(CheckError::Tag(index)),
-            (None, None) if from > 0 => Ok(Verdict::Unconfirmed { since: from - 1 }),
-            (None, _) => Ok(Verdict::Confirmed),
-        }
+        let Some(target) = table.applied().last.map(|last| last.index) else { return Ok(Verdict::Confirmed) };
+        in_place(table, log, core, target, passed)
     })
+}
+
+/// Puts the table back, and leads it forward by the log to `target`; see [`check`].
+pub(crate) fn in_place(
+    table: &dyn Table,
+    log: &dyn Log,
+    core: &Core,
+    target: u64,
+    passed: u64,
+) -> Result<Verdict, CheckError> {
+    let applied = table.applied();
+    let expected = expected_digest(&applied, log)?;
+    let rewound = table.rewind().map_err(storage)?;
+    let from = rewound.last.map_or(0, |last| last.index + 1);
+    // The log is applied again in any case, so that a node that may not serve still replicates.
+    let (bad_tag, era) = replay(table, log, core, from, target)?;
+    let bad_tag = bad_tag.or(first_untagged(log, core, era, target + 1, passed)?);
+    if !is_right(&rewound, expected) {
+        return Err(CheckError::Digest(from.saturating_sub(1)));
+    }
+    // The checkpoint's own tag was checked with those of the entries from there on, or it vouches for nothing.
+    if let Some((at, _)) = applied.checkpoint.filter(|(at, _)| *at < from) {
+        return Err(CheckError::NoCheckpoint(at));
+    }
+    match (bad_tag, expected) {
+        (Some(index), _) => Err(CheckError::Tag(index)),
+        (None, None) if from > 0 => Ok(Verdict::Unconfirmed { since: from - 1 }),
+        (None, _) => Ok(Verdict::Confirmed),
+    }
 }
 
 /// Whether the rewound table is the one that the log goes on from. Without a checkpoint that is known only of a log from

@@ -56,6 +56,9 @@ pub struct Batch {
     /// A confirmation of the table digest at an earlier index.
     #[prost(message, optional, tag = "7")]
     pub checkpoint: Option<Checkpoint>,
+    /// Ends the epoch that the batch was made in.
+    #[prost(message, optional, tag = "8")]
+    pub new_epoch: Option<NewEpoch>,
 }
 
 /// A key or directory, and the revision it must still have.
@@ -92,6 +95,19 @@ pub struct Checkpoint {
     /// BLAKE3 of the table's LtHash state after that index was applied, 32 bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub digest: Bytes,
+}
+
+/// Begins an epoch: batches made in an earlier one are refused from then on. Only a holder of keys can make one that
+/// verifies.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct NewEpoch {
+    /// Higher than that of the batch.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// What cluster time is from then on, milliseconds since the Unix epoch; absent leaves it as it is. The one thing that
+    /// can set cluster time back.
+    #[prost(uint64, optional, tag = "2")]
+    pub time_millis: Option<u64>,
 }
 
 /// What apply answered.

@@ -6,6 +6,7 @@ pub mod key;
 mod view;
 
 pub use batch::{
-    Batch, Checkpoint, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Op, Outcome, SignedBatch, WINDOW,
+    Batch, Checkpoint, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, NewEpoch, Op, Outcome,
+    SignedBatch, WINDOW,
 };
 pub use view::{Directory, Name, Record, View, ViewError};

@@ -114,7 +114,12 @@ impl<'a, V: RowView> Application<'a, V> {
             for op in batch.ops {
                 self.op(index, op.key, op.value)?;
             }
-            self.state.applied.time_millis = self.state.applied.time_millis.max(batch.time_millis);
+            let applied = &mut self.state.applied;
+            applied.time_millis = applied.time_millis.max(batch.time_millis);
+            if let Some(new) = batch.new_epoch {
+                applied.epoch = new.epoch;
+                applied.time_millis = new.time_millis.unwrap_or(applied.time_millis);
+            }
             checkpoint = batch.checkpoint;
         }
         let identity = Identity { index, id, outcome };

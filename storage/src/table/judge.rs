@@ -76,6 +76,7 @@ fn is_well_formed(batch: &Batch) -> bool {
             small && segments(&op.key).is_some() && seen.insert(&op.key)
         })
         && batch.checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.digest.len() == 32)
+        && batch.new_epoch.is_none_or(|new| new.epoch > batch.epoch)
 }
 
 fn is_guardable(key: &Bytes, is_directory: bool) -> bool {

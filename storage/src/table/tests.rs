@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use conclave_batch::key::push_segment;
 use conclave_batch::{
-    Batch, Checkpoint, Directory, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Name, Op, SignedBatch,
-    WINDOW,
+    Batch, Checkpoint, Directory, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, Name, NewEpoch, Op,
+    SignedBatch, WINDOW,
 };
 use prost::Message;
 
@@ -144,6 +144,7 @@ for_both_tables!(
     a_directory_can_be_guarded,
     a_repeated_id_does_nothing_and_answers_the_same,
     a_batch_of_another_epoch_does_nothing,
+    a_new_epoch_refuses_batches_of_the_old_one_and_may_set_time_back,
     a_batch_that_breaks_a_limit_does_nothing,
     a_batch_at_a_limit_is_done,
     bytes_that_are_no_batch_do_nothing,
@@ -233,6 +234,23 @@ fn a_batch_of_another_epoch_does_nothing(table: &impl Table) {
     let other = Batch { epoch: 1, ..batch(1, vec![put("a", "1")]) };
     assert_eq!(apply_from(table, 1, &[other]), [Outcome::WrongEpoch]);
     assert_eq!(value(table, "a"), None);
+}
+
+fn a_new_epoch_refuses_batches_of_the_old_one_and_may_set_time_back(table: &impl Table) {
+    let ahead = Batch { time_millis: 90_000, ..batch(1, vec![put("a", "1")]) };
+    let new = NewEpoch { epoch: 7, time_millis: Some(5_000) };
+    let begin = Batch { new_epoch: Some(new), ..batch(2, vec![]) };
+    let old = batch(3, vec![put("a", "2")]);
+    let current = Batch { epoch: 7, time_millis: 6_000, ..batch(4, vec![put("a", "3")]) };
+    let kept = NewEpoch { epoch: 8, time_millis: None };
+    let again = Batch { epoch: 7, new_epoch: Some(kept), ..batch(5, vec![]) };
+    let backwards = Batch { epoch: 8, new_epoch: Some(NewEpoch { epoch: 8, ..kept }), ..batch(6, vec![]) };
+    let outcomes = apply_from(table, 1, &[ahead, begin, old, current, again, backwards]);
+    let applied = |index| Outcome::Applied { index };
+    let expected = [applied(1), applied(2), Outcome::WrongEpoch, applied(4), applied(5), Outcome::Malformed];
+    assert_eq!(outcomes, expected);
+    assert_eq!(value(table, "a"), Some((4, "3".to_owned())));
+    assert_eq!((table.applied().epoch, table.applied().time_millis), (8, 6_000));
 }
 
 fn a_batch_that_breaks_a_limit_does_nothing(table: &impl Table) {

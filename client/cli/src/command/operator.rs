@@ -4,6 +4,7 @@ mod init;
 mod key_status;
 mod members;
 mod raft;
+mod reset_time;
 mod rotate;
 mod seal;
 mod step_down;
@@ -27,6 +28,7 @@ pub(crate) enum Operator {
     Raft(raft::Raft),
     KeyStatus(key_status::KeyStatus),
     Rotate(rotate::Rotate),
+    ResetTime(reset_time::ResetTime),
 }
 
 impl Operator {
@@ -40,6 +42,7 @@ impl Operator {
             Self::Raft(command) => command.run(session).await,
             Self::KeyStatus(command) => command.run(session).await,
             Self::Rotate(command) => command.run(session).await,
+            Self::ResetTime(command) => command.run(session).await,
         }
     }
 }

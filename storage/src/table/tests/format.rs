@@ -19,6 +19,7 @@ fn sample() -> Batch {
         guards: vec![guard("a", 5), directory_guard("", 6)],
         ops: vec![put("a/b", "v"), delete("c")],
         checkpoint: Some(Checkpoint { index: 4, digest: Bytes::from_static(&[7; 32]) }),
+        new_epoch: None,
     }
 }
 

@@ -57,6 +57,11 @@ pub(super) const PATHS: &[Path] = &[
             field("key", Kind::Text, "One share"),
             field("reset", Kind::Bool, "Whether to forget the shares that were entered"),
             field("cluster", Kind::Bool, "Whether the ceremony opens the other nodes too"),
+            field(
+                "reset_time",
+                Kind::Bool,
+                "Whether the ceremony sets cluster time to this node's clock, and unseals nothing",
+            ),
         ]],
         operations: &[(Operation::Update, answered_by_the_node)],
         access: Access::Open,
