@@ -9,7 +9,7 @@ use bytes::Bytes;
 use conclave_batch::Outcome;
 use conclave_batch::View;
 use conclave_storage::log::{DurableLog, Entry, Log, LogError, LogId, LogState, MemoryLog, Payload, Synced};
-use conclave_storage::table::{Applied, DurableTable, Export, Import, MemoryTable, Table, TableError};
+use conclave_storage::table::{Applied, DurableTable, Export, Import, MemoryTable, Table, TableError, Trial};
 use futures::future::BoxFuture;
 use openraft::testing::log::{StoreBuilder, Suite};
 
@@ -81,6 +81,10 @@ impl Table for WithoutGaps {
 
     fn path(&self) -> Option<&Path> {
         self.0.path()
+    }
+
+    fn trial(&self) -> Result<Box<dyn Trial>, TableError> {
+        self.0.trial()
     }
 
     fn rewind(&self) -> Result<Applied, TableError> {

@@ -14,6 +14,7 @@ mod snapshot;
 mod touched;
 mod transaction;
 mod treap;
+mod trial;
 mod window;
 
 #[cfg(test)]
@@ -111,6 +112,15 @@ pub trait Import: Send {
     fn install(self: Box<Self>) -> Result<Applied, TableError>;
 }
 
+/// A copy of a table at one point in time, to try on what must not disturb the table. What is changed stays in memory and is gone
+/// with the copy; it takes no snapshot.
+pub trait Trial: Send {
+    /// The copy.
+    fn table(&self) -> &dyn Table;
+    /// Whether the copy, after whatever was done to it, holds row by row what it held when it was taken.
+    fn is_as_taken(&self) -> Result<bool, TableError>;
+}
+
 /// The revisioned table.
 pub trait Table: Send + Sync + 'static {
     /// Where it stands.
@@ -134,6 +144,8 @@ pub trait Table: Send + Sync + 'static {
     /// rows kept since, and recomputes the digest from every row. The caller compares it with the checkpoint's and
     /// applies the log again from there. Not callable while views of a running reader are trusted.
     fn rewind(&self) -> Result<Applied, TableError>;
+    /// A copy of the present point in time; the table goes on meanwhile.
+    fn trial(&self) -> Result<Box<dyn Trial>, TableError>;
     /// Where [`Table::rewind`] would lead: the index the newest confirmed checkpoint names; before the first, the index
     /// of the snapshot that was installed, or 0. The log must keep every entry behind it.
     fn rewind_index(&self) -> u64 {

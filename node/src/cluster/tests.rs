@@ -1,11 +1,14 @@
 //! The attacker's part: a sealed node that forges, replays, or had its table written behind its back.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use conclave_batch::{Batch, Op, Outcome, SignedBatch};
 use conclave_raft::Hooks;
-use conclave_storage::log::{Entry, Log, LogId, MemoryLog, Payload};
+use conclave_storage::log::{Entry, Log, LogError, LogId, LogState, MemoryLog, Payload, Synced};
 use conclave_storage::table::{Applied, MemoryTable, Table};
 use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{KEYRING, Parameters, initialize};
@@ -193,7 +196,7 @@ fn a_leader_appends_no_batch_of_a_clock_that_is_off_nor_any_when_its_own_is() {
     let refused = hooks.verify_for_append(&honest, now_millis() + 31_536_000_000).unwrap_err();
     assert!(refused.contains("clock"), "{refused}");
     // Also within its own bounds: whoever's clock jumped cannot know what is right.
-    state.clock().ahead_millis.store(31_536_000_000, std::sync::atomic::Ordering::SeqCst);
+    state.clock().ahead_millis.store(31_536_000_000, Ordering::SeqCst);
     assert!(hooks.verify_for_append(&honest, now_millis() + 31_536_000_000).unwrap_err().contains("clock off by"));
 }
 
@@ -348,4 +351,70 @@ fn a_snapshot_withdraws_the_node_before_it_can_be_read() {
     assert!(!state.still_serves(&scene.core));
     assert!(!state.confirm(since), "no checkpoint counts before the snapshot's index is known");
     assert!(state.withdraw(since) && state.confirm(since));
+}
+
+/// A node's log, whose first read takes so long that another entry is applied meanwhile.
+struct SlowLog {
+    scene: Arc<Scene>,
+    was_read: AtomicBool,
+}
+
+impl Log for SlowLog {
+    fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, LogError> {
+        if !self.was_read.swap(true, Ordering::SeqCst) {
+            let meanwhile = self.scene.honest("meanwhile", b"1");
+            assert!(matches!(self.scene.commit(&meanwhile.bytes), Outcome::Applied { .. }));
+        }
+        self.scene.log.read(range, max_bytes)
+    }
+
+    fn state(&self) -> LogState {
+        self.scene.log.state()
+    }
+
+    fn append(&self, entries: Vec<Entry>, synced: Synced) -> Result<(), LogError> {
+        self.scene.log.append(entries, synced)
+    }
+
+    fn save_vote(&self, vote: Bytes) -> Result<(), LogError> {
+        self.scene.log.save_vote(vote)
+    }
+
+    fn save_committed(&self, committed: Option<LogId>) -> Result<(), LogError> {
+        self.scene.log.save_committed(committed)
+    }
+
+    fn truncate_after(&self, last: Option<LogId>) -> Result<(), LogError> {
+        self.scene.log.truncate_after(last)
+    }
+
+    fn purge(&self, upto: LogId) -> Result<(), LogError> {
+        self.scene.log.purge(upto)
+    }
+
+    fn synced_index(&self) -> Option<u64> {
+        self.scene.log.synced_index()
+    }
+
+    fn stalled_for(&self) -> Duration {
+        self.scene.log.stalled_for()
+    }
+}
+
+// If the check held apply up, this would never end.
+#[test]
+fn entries_are_applied_while_the_table_is_checked() {
+    for has_checkpoint in [false, true] {
+        let scene = Arc::new(Scene::new());
+        scene.commit(&scene.honest("a", b"1").bytes);
+        if has_checkpoint {
+            scene.checkpoint();
+            scene.commit(&scene.honest("a", b"2").bytes);
+        }
+        let log = SlowLog { scene: Arc::clone(&scene), was_read: AtomicBool::new(false) };
+        let passed = scene.next_index() - 1;
+        assert_eq!(check(&scene.table, &log, &scene.core, passed).unwrap(), Verdict::Confirmed);
+        assert_eq!(scene.read("meanwhile").as_deref(), Some(b"1".as_slice()));
+        assert_eq!(scene.check().unwrap(), Verdict::Confirmed);
+    }
 }

@@ -155,6 +155,8 @@ pub const BATCH_AGE_MAX: Duration = Duration::from_secs(125);
 pub const DISK_STALL_MIN: Duration = Duration::from_secs(1);
 /// How long a disk that stalled counts as slow after it went on.
 pub const DISK_CALM: Duration = Duration::from_secs(5);
+/// Entries behind the newest checkpoint up to which a table is checked on a copy at unseal; what they change lies in memory then.
+pub const TRIAL_ENTRIES_MAX: u64 = 65_536;
 /// Longest line with a share on the standard input of `operator recover`, in bytes.
 pub const SHARE_LINE_BYTES: usize = 4 << 10;
 /// By how many bytes a change may make the records larger that it replaces while the disk is nearly full.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use conclave_batch::Outcome;
 use conclave_batch::View;
 use conclave_storage::log::Entry;
-use conclave_storage::table::{Applied, Contradiction, Export, Import, Table, TableError};
+use conclave_storage::table::{Applied, Contradiction, Export, Import, Table, TableError, Trial};
 use conclave_vault::open_key;
 use parking_lot::Mutex;
 
@@ -96,6 +96,10 @@ impl Table for GatedTable {
 
     fn rewind(&self) -> Result<Applied, TableError> {
         self.inner.rewind()
+    }
+
+    fn trial(&self) -> Result<Box<dyn Trial>, TableError> {
+        self.inner.trial()
     }
 
     fn rewind_index(&self) -> u64 {

@@ -2,7 +2,8 @@
 //!
 //! While it was sealed it had no key, so it could not check tags, and somebody may have edited its disk. So the table is
 //! put back to the newest checkpoint that carries a tag, its rows are added up and compared with that checkpoint's digest,
-//! and the log is applied again from there, every tag checked. A table that came by snapshot has no such checkpoint yet:
+//! and the log is applied again from there, every tag checked. That happens on a copy, so that a large table holds up no
+//! entry; only if the copy does not come out as the table is, the table itself is put back and led forward. A table that came by snapshot has no such checkpoint yet:
 //! it is added up too, and waits for the next one.
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use prost::Message;
 
 use super::gated::GatedTable;
 use super::state::Verdict;
+use crate::config::limits::TRIAL_ENTRIES_MAX;
 
 /// Bytes of the log that are read at once.
 const READ_BYTES: usize = 4 << 20;
@@ -38,13 +40,30 @@ pub(crate) enum CheckError {
     Storage(String),
 }
 
-/// Checks the table against the newest tagged checkpoint and the log behind it. Nothing is applied meanwhile. `passed` is
-/// the newest entry that was let through unchecked before there were keys; it may wait to be applied still.
+/// Checks the table against the newest tagged checkpoint and the log behind it, while entries go on being applied. `passed`
+/// is the newest entry that was let through unchecked before there were keys; it may wait to be applied still.
 pub(crate) fn check(table: &GatedTable, log: &dyn Log, core: &Core, passed: u64) -> Result<Verdict, CheckError> {
+    if let Some(verdict) = on_a_copy(table, log, core, passed) {
+        return Ok(verdict);
+    }
+    // Something is wrong, or too much to be tried in memory: now nothing is applied until it is found out and put right.
     table.hold(|table| {
         let Some(target) = table.applied().last.map(|last| last.index) else { return Ok(Verdict::Confirmed) };
         in_place(table, log, core, target, passed)
     })
+}
+
+/// The verdict, if a copy of the table, put back and led forward again, comes out as it was: then what was applied meanwhile
+/// was applied to the cluster's table. `None` says nothing about the table.
+fn on_a_copy(table: &GatedTable, log: &dyn Log, core: &Core, passed: u64) -> Option<Verdict> {
+    let trial = table.trial().ok()?;
+    let copy = trial.table();
+    let Some(target) = copy.applied().last.map(|last| last.index) else { return Some(Verdict::Confirmed) };
+    if target.saturating_sub(copy.rewind_index()) > TRIAL_ENTRIES_MAX {
+        return None;
+    }
+    let verdict = in_place(copy, log, core, target, passed).ok()?;
+    trial.is_as_taken().ok()?.then_some(verdict)
 }
 
 /// Puts the table back, and leads it forward by the log to `target`; see [`check`].

@@ -22,8 +22,9 @@ use super::format::{
 use super::rows::{Change, Home, Partition, RowView, Rows};
 use super::snapshot::{Reading, Receiver};
 use super::touched::Touched;
+use super::trial::trial;
 use super::window::Window;
-use super::{Applied, Contradiction, Export, Import, Table, TableError};
+use super::{Applied, Contradiction, Export, Import, Table, TableError, Trial};
 use crate::log::Entry;
 
 /// Undo rows below the rewind point that each call of apply removes at least, if there are any.
@@ -172,6 +173,10 @@ impl<H: Home> Table for RevisionedTable<H> {
 
     fn rewind(&self) -> Result<Applied, TableError> {
         self.inner.rewind()
+    }
+
+    fn trial(&self) -> Result<Box<dyn Trial>, TableError> {
+        trial(self.published())
     }
 
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError> {

@@ -5,6 +5,7 @@ mod format;
 mod model;
 mod rewind;
 mod snapshot;
+mod trial;
 
 use std::path::PathBuf;
 
