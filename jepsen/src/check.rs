@@ -113,9 +113,11 @@ fn judge(key: &str, history: &KeyHistory, budget: usize) -> (Verdict, bool) {
         witness::Judgement::Holds => (Verdict::Linearizable, false),
         witness::Judgement::Broken(flaw) => (found(flaw), false),
         witness::Judgement::Undecided => match linear::search(&operations, budget) {
-            linear::Outcome::Found => (Verdict::Linearizable, true),
-            linear::Outcome::None(flaw) => (found(flaw), true),
-            linear::Outcome::TooMany => (Verdict::Unknown(format!("the search passed {budget} configurations")), true),
+            linear::SearchEnd::Found => (Verdict::Linearizable, true),
+            linear::SearchEnd::None(flaw) => (found(flaw), true),
+            linear::SearchEnd::TooMany => {
+                (Verdict::Unknown(format!("the search passed {budget} configurations")), true)
+            }
         },
     }
 }

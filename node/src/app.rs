@@ -19,7 +19,7 @@ use crate::audit::Audit;
 use crate::audit::entry::Asked;
 use crate::cluster::{address, contact, join, membership, observer, upkeep};
 use crate::config::Config;
-use crate::endpoint::Endpoint;
+use crate::endpoint::BeforeUnseal;
 use crate::forward::Nonces;
 use crate::gateway::{Gateway, Incoming, Outgoing};
 use crate::gauges::Gauges;
@@ -45,7 +45,7 @@ pub struct App {
     pub(crate) replica: Arc<Replica>,
     pub(crate) seal: Arc<Seal>,
     pub(crate) runner: Runner,
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: BeforeUnseal,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) audit: Arc<Audit>,
@@ -73,7 +73,7 @@ impl App {
         Self {
             replica: Arc::clone(&seal.replica),
             runner: Runner::new(Arc::clone(&seal), actions, Arc::clone(&audit)),
-            endpoint: Endpoint::new(Arc::clone(&seal), Arc::clone(&audit)),
+            endpoint: BeforeUnseal::new(Arc::clone(&seal), Arc::clone(&audit)),
             seal,
             gauges,
             in_flight,

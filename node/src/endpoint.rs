@@ -19,13 +19,13 @@ use crate::gateway::{Incoming, Outgoing};
 use crate::seal::Seal;
 
 /// What these paths are answered from.
-pub(crate) struct Endpoint {
+pub(crate) struct BeforeUnseal {
     pub(crate) seal: Arc<Seal>,
     pub(crate) candidates: Candidates,
     pub(crate) audit: Arc<Audit>,
 }
 
-impl Endpoint {
+impl BeforeUnseal {
     /// Over a node's seal.
     pub(crate) fn new(seal: Arc<Seal>, audit: Arc<Audit>) -> Self {
         Self { seal, candidates: Candidates::default(), audit }

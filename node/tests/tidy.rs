@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/names.rs"]
+mod names;
 
 /// Most lines of a file, inline tests included.
 const MAX_FILE_LINES: usize = 600;

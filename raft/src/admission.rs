@@ -30,21 +30,21 @@ impl From<IpAddr> for Source {
 /// Something bounded, in units that its user chooses, of which each source holds shares.
 pub struct Pool {
     most: usize,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     /// Never above `most`.
     held: usize,
     next: u64,
-    shares: HashMap<u64, Entry>,
+    shares: HashMap<u64, Holding>,
     sources: HashMap<Source, Holdings>,
     /// The sources that have something to take, the one to take from first at the end.
     ranking: BTreeSet<Rank>,
 }
 
-struct Entry {
+struct Holding {
     source: Source,
     size: usize,
     /// Since when it is idle; what is idle longest goes first.
@@ -107,7 +107,7 @@ impl Pool {
         let (taking, taken) = watch::channel(false);
         state.held += size;
         let since = Instant::now();
-        state.shares.insert(number, Entry { source, size, since, holds: 0, taken: taking });
+        state.shares.insert(number, Holding { source, size, since, holds: 0, taken: taking });
         let holdings = state.sources.entry(source).or_default();
         holdings.is_preferred |= is_preferred;
         holdings.size += size;
@@ -122,7 +122,7 @@ impl Pool {
     }
 }
 
-impl State {
+impl PoolState {
     /// Makes room for so many more units of a source, if need be by taking shares away, but never the share `own`.
     fn make_room(&mut self, most: usize, source: Source, added: usize, own: Option<u64>) -> bool {
         while self.held + added > most {
@@ -154,7 +154,7 @@ impl State {
         self.sources.get(&source)?.idle.first().map(|(_, number)| *number)
     }
 
-    fn remove(&mut self, number: u64) -> Option<Entry> {
+    fn remove(&mut self, number: u64) -> Option<Holding> {
         let entry = self.shares.remove(&number)?;
         self.held -= entry.size;
         if let Some(holdings) = self.sources.get_mut(&entry.source) {
@@ -184,7 +184,7 @@ impl State {
     }
 
     /// Changes one share; nothing if it was taken away.
-    fn change(&mut self, number: u64, change: impl FnOnce(&mut Entry)) {
+    fn change(&mut self, number: u64, change: impl FnOnce(&mut Holding)) {
         let Some(entry) = self.shares.get_mut(&number) else { return };
         let (source, before) = (entry.source, (entry.since, number));
         change(entry);

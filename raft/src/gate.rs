@@ -145,12 +145,12 @@ impl Parsed {
 }
 
 /// Leaves the lines whatever happens.
-struct Place<'a> {
+struct Standing<'a> {
     queue: &'a Mutex<Queue>,
     ticket: Ticket,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Standing<'_> {
     fn drop(&mut self) {
         self.queue.lock().release(self.ticket);
     }
@@ -261,7 +261,7 @@ impl Gate {
             return Verdict::NotAppended("too many changes are waiting; try again later".into());
         };
         let (ticket, granted) = self.queue.lock().enter(parsed.claims());
-        let _place = Place { queue: &self.queue, ticket };
+        let _place = Standing { queue: &self.queue, ticket };
         if let Some(granted) = granted
             && timeout_at(deadline, granted).await.is_err()
         {

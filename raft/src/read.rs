@@ -26,10 +26,10 @@ type Round = Arc<dyn Fn() -> BoxFuture<'static, Answer> + Send + Sync>;
 pub(crate) struct Coalescer {
     round: Round,
     limit: usize,
-    state: Mutex<State>,
+    state: Mutex<RoundState>,
 }
 
-struct State {
+struct RoundState {
     /// Readers that no round has taken.
     waiting: Vec<oneshot::Sender<Answer>>,
     running: usize,
@@ -45,7 +45,7 @@ struct State {
 impl Coalescer {
     /// `round` finds an index that covers every write acknowledged before it was called; `limit` of them run at once.
     pub(crate) fn new(limit: usize, round: impl Fn() -> BoxFuture<'static, Answer> + Send + Sync + 'static) -> Self {
-        let state = State {
+        let state = RoundState {
             waiting: Vec::new(),
             running: 0,
             last_start: Instant::now(),

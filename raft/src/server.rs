@@ -146,7 +146,7 @@ async fn accept(
     sender: mpsc::Sender<io::Result<Accepted>>,
 ) {
     let (handshakes, strangers) = (Pool::new(limits.handshakes), Pool::new(limits.stranger_connections));
-    let gate = Arc::new(Gate { acceptor, peers, limits, handshakes, strangers, stop });
+    let gate = Arc::new(Greeter { acceptor, peers, limits, handshakes, strangers, stop });
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -168,7 +168,7 @@ async fn accept(
 }
 
 /// What stands between a connection and this node.
-struct Gate {
+struct Greeter {
     acceptor: TlsAcceptor,
     peers: Arc<Peers>,
     limits: Limits,
@@ -179,7 +179,7 @@ struct Gate {
     stop: watch::Receiver<bool>,
 }
 
-impl Gate {
+impl Greeter {
     /// The handshake, unless it takes too long or newer ones need its place.
     async fn greet(&self, stream: TcpStream, address: SocketAddr) -> io::Result<Accepted> {
         stream.set_nodelay(true)?;

@@ -56,7 +56,7 @@ impl Raft {
         {
             return Err(StartError::OtherCluster);
         }
-        let parts = Parts::new(&config, identity.id(), &log, &table, Arc::new(peers));
+        let parts = Foundation::new(&config, identity.id(), &log, &table, Arc::new(peers));
         let raft = parts.run(consensus, &hooks).await?;
         let (view, followed) = watch::channel(look(&raft));
         let inner =
@@ -78,7 +78,7 @@ impl Raft {
 }
 
 /// What is made before consensus runs.
-struct Parts {
+struct Foundation {
     store: LogStore,
     log: Arc<dyn Log>,
     table: Arc<dyn Table>,
@@ -88,7 +88,7 @@ struct Parts {
     factory: Factory,
 }
 
-impl Parts {
+impl Foundation {
     fn new(config: &Config, id: u64, log: &Arc<dyn Log>, table: &Arc<dyn Table>, peers: Arc<Peers>) -> Self {
         let counters = Arc::new(Counters::default());
         let durability = Arc::new(Durability::new(log.clone()));

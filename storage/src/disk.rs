@@ -38,11 +38,11 @@ pub enum Fault {
 /// The disk. Clones are the same disk.
 #[derive(Clone, Default)]
 pub struct Disk {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<DiskState>>,
 }
 
 #[derive(Default)]
-struct State {
+struct DiskState {
     files: BTreeMap<String, File>,
     /// How many operations of a kind still succeed before one fails.
     faults: BTreeMap<Fault, u64>,
@@ -186,7 +186,7 @@ impl Disk {
     }
 }
 
-impl State {
+impl DiskState {
     fn charge(&mut self, fault: Fault) -> io::Result<()> {
         match self.faults.get_mut(&fault) {
             Some(0) => {

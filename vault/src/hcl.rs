@@ -10,7 +10,7 @@ mod lexer;
 
 use serde_json::Number;
 
-use crate::hcl::lexer::{Lexer, Token, TokenKind};
+use crate::hcl::lexer::{Lexeme, LexemeKind, Lexer};
 
 /// Deepest nesting of objects and lists.
 pub const MAX_DEPTH: usize = 32;
@@ -95,16 +95,16 @@ impl Value {
 /// Parses a document into the entries of its outermost object. The caller bounds the size of the text.
 pub fn parse(text: &str) -> Result<Vec<Member>, SyntaxError> {
     let mut parser = Parser::new(text)?;
-    let members = if parser.token.kind == TokenKind::OpenBrace {
+    let members = if parser.token.kind == LexemeKind::OpenBrace {
         parser.advance()?;
         let members = parser.json_members()?;
-        parser.take(TokenKind::CloseBrace, "`,` or `}`")?;
+        parser.take(LexemeKind::CloseBrace, "`,` or `}`")?;
         members
     } else {
         parser.members()?
     };
     match parser.token.kind {
-        TokenKind::End => Ok(members),
+        LexemeKind::End => Ok(members),
         _ => Err(parser.expected("a key or the end of the document")),
     }
 }
@@ -112,7 +112,7 @@ pub fn parse(text: &str) -> Result<Vec<Member>, SyntaxError> {
 struct Parser<'a> {
     lexer: Lexer<'a>,
     /// The next token, not yet taken.
-    token: Token,
+    token: Lexeme,
     depth: usize,
     /// Whether values follow JSON's rules; decided by the first token.
     json: bool,
@@ -122,16 +122,16 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Result<Self, SyntaxError> {
         let mut lexer = Lexer::new(text);
         let token = lexer.next()?;
-        let json = token.kind == TokenKind::OpenBrace;
+        let json = token.kind == LexemeKind::OpenBrace;
         Ok(Self { lexer, token, depth: 0, json })
     }
 
-    fn advance(&mut self) -> Result<Token, SyntaxError> {
+    fn advance(&mut self) -> Result<Lexeme, SyntaxError> {
         let next = self.lexer.next()?;
         Ok(std::mem::replace(&mut self.token, next))
     }
 
-    fn take(&mut self, kind: TokenKind, expected: &'static str) -> Result<Token, SyntaxError> {
+    fn take(&mut self, kind: LexemeKind, expected: &'static str) -> Result<Lexeme, SyntaxError> {
         if self.token.kind == kind { self.advance() } else { Err(self.expected(expected)) }
     }
 
@@ -142,9 +142,9 @@ impl<'a> Parser<'a> {
     /// HCL entries, until something that is no key. Commas between them are allowed and mean nothing.
     fn members(&mut self) -> Result<Vec<Member>, SyntaxError> {
         let mut members = Vec::new();
-        while matches!(self.token.kind, TokenKind::Word(_) | TokenKind::Text(_)) {
+        while matches!(self.token.kind, LexemeKind::Word(_) | LexemeKind::Text(_)) {
             members.push(self.member()?);
-            if self.token.kind == TokenKind::Comma {
+            if self.token.kind == LexemeKind::Comma {
                 self.advance()?;
             }
         }
@@ -154,17 +154,17 @@ impl<'a> Parser<'a> {
     fn member(&mut self) -> Result<Member, SyntaxError> {
         let line = self.token.line;
         let mut keys = Vec::new();
-        while let TokenKind::Word(key) | TokenKind::Text(key) = &mut self.token.kind {
+        while let LexemeKind::Word(key) | LexemeKind::Text(key) = &mut self.token.kind {
             keys.push(std::mem::take(key));
             self.advance()?;
         }
         let value = match self.token.kind {
-            TokenKind::OpenBrace => self.value()?,
-            TokenKind::Assign if keys.len() == 1 => {
+            LexemeKind::OpenBrace => self.value()?,
+            LexemeKind::Assign if keys.len() == 1 => {
                 self.advance()?;
                 self.value()?
             }
-            TokenKind::Assign => return Err(self.expected("`{` after a label")),
+            LexemeKind::Assign => return Err(self.expected("`{` after a label")),
             _ if keys.len() == 1 => return Err(self.expected("`=`, `{` or a label after the key")),
             _ => return Err(self.expected("`{` after the labels")),
         };
@@ -173,12 +173,12 @@ impl<'a> Parser<'a> {
 
     fn json_members(&mut self) -> Result<Vec<Member>, SyntaxError> {
         let mut members = Vec::new();
-        while let TokenKind::Text(key) = &mut self.token.kind {
+        while let LexemeKind::Text(key) = &mut self.token.kind {
             let (keys, line) = (vec![std::mem::take(key)], self.token.line);
             self.advance()?;
-            self.take(TokenKind::Colon, "`:` after the key")?;
+            self.take(LexemeKind::Colon, "`:` after the key")?;
             members.push(Member { keys, value: self.value()?, line });
-            if self.token.kind != TokenKind::Comma {
+            if self.token.kind != LexemeKind::Comma {
                 break;
             }
             self.advance()?;
@@ -192,8 +192,8 @@ impl<'a> Parser<'a> {
         }
         self.depth += 1;
         let value = match &mut self.token.kind {
-            TokenKind::OpenBrace => self.object()?,
-            TokenKind::OpenBracket => self.list()?,
+            LexemeKind::OpenBrace => self.object()?,
+            LexemeKind::OpenBracket => self.list()?,
             _ => self.scalar()?,
         };
         self.depth -= 1;
@@ -203,29 +203,29 @@ impl<'a> Parser<'a> {
     fn object(&mut self) -> Result<Value, SyntaxError> {
         self.advance()?;
         let members = if self.json { self.json_members()? } else { self.members()? };
-        self.take(TokenKind::CloseBrace, if self.json { "`,` or `}`" } else { "a key or `}`" })?;
+        self.take(LexemeKind::CloseBrace, if self.json { "`,` or `}`" } else { "a key or `}`" })?;
         Ok(Value::Object(members))
     }
 
     fn list(&mut self) -> Result<Value, SyntaxError> {
         self.advance()?;
         let mut items = Vec::new();
-        while self.token.kind != TokenKind::CloseBracket {
+        while self.token.kind != LexemeKind::CloseBracket {
             items.push(self.value()?);
-            if self.token.kind != TokenKind::Comma {
+            if self.token.kind != LexemeKind::Comma {
                 break;
             }
             self.advance()?;
         }
-        self.take(TokenKind::CloseBracket, "`,` or `]`")?;
+        self.take(LexemeKind::CloseBracket, "`,` or `]`")?;
         Ok(Value::List(items))
     }
 
     fn scalar(&mut self) -> Result<Value, SyntaxError> {
         let value = match &mut self.token.kind {
-            TokenKind::Text(text) => Value::Text(std::mem::take(text)),
-            TokenKind::Number(number) => Value::Number(number.clone()),
-            TokenKind::Word(word) => match word.as_str() {
+            LexemeKind::Text(text) => Value::Text(std::mem::take(text)),
+            LexemeKind::Number(number) => Value::Number(number.clone()),
+            LexemeKind::Word(word) => match word.as_str() {
                 "true" => Value::Bool(true),
                 "false" => Value::Bool(false),
                 "null" if self.json => Value::Null,

@@ -86,11 +86,11 @@ impl Rules {
 }
 
 /// Where the count of a user of a mount lies.
-struct Place {
+struct CountPath {
     hash: String,
 }
 
-impl Place {
+impl CountPath {
     fn new(mount: &Mount, user: &str) -> Self {
         Self { hash: hex::encode(mount.keys.index(FOLDER, user.as_bytes())) }
     }
@@ -111,7 +111,7 @@ impl Place {
 pub(crate) fn check(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
     let mount = call.mount.clone();
     let Some(rules) = Rules::of(&mount) else { return Ok(()) };
-    let record = call.store.get::<LockoutRecord>(&mount.area, &Place::new(&mount, user).path())?;
+    let record = call.store.get::<LockoutRecord>(&mount.area, &CountPath::new(&mount, user).path())?;
     match record.is_some_and(|record| rules.is_locked(&record, call.context.now)) {
         true => Err(Error::new(ErrorKind::Denied, "permission denied")),
         false => Ok(()),
@@ -122,7 +122,7 @@ pub(crate) fn check(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
 pub(crate) fn count(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
     let (mount, now) = (call.mount.clone(), call.context.now);
     let Some(rules) = Rules::of(&mount) else { return Ok(()) };
-    let place = Place::new(&mount, user);
+    let place = CountPath::new(&mount, user);
     let before = call.store.get::<LockoutRecord>(&mount.area, &place.path())?;
     let attempts = 1 + before.as_ref().map_or(0, |record| rules.counted(record, now));
     let ends = now.plus_secs(rules.lock_secs.max(rules.reset_secs));
@@ -139,7 +139,7 @@ pub(crate) fn count(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
 
 /// Forgets a user's wrong attempts: after a right password, or because an operator says so.
 pub(crate) fn forget(store: &mut Store<'_>, mount: &Mount, user: &str) -> Result<(), Error> {
-    let place = Place::new(mount, user);
+    let place = CountPath::new(mount, user);
     if let Some(record) = store.get::<LockoutRecord>(&mount.area, &place.path())? {
         store.delete(&mount.area, &place.path());
         let ends = Time::from_nanos(record.ends_nanos);

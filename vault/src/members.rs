@@ -83,7 +83,7 @@ pub struct MembersRecord {
 /// A join token that was not redeemed to its end yet. Has no `Debug`, because of its secret.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-struct TokenRecord {
+struct JoinTokenRecord {
     #[prost(bytes = "vec", tag = "1")]
     secret: Vec<u8>,
     #[prost(int64, tag = "2")]
@@ -205,7 +205,7 @@ pub fn issue_token(
     store.put(
         &system,
         &["join", &name],
-        &TokenRecord { secret: token.secret.to_vec(), expires_secs: expires.secs(), uses },
+        &JoinTokenRecord { secret: token.secret.to_vec(), expires_secs: expires.secs(), uses },
     )?;
     calendar::schedule(store, expires, &EXPIRY, &name)?;
     Ok(token)
@@ -248,7 +248,7 @@ pub fn redeem(store: &mut Store<'_>, now: Time, cluster_id: &[u8; 16], join: Joi
     };
     let name = hex::encode(join.token_id);
     let system = store.system();
-    let record: TokenRecord = store.get(&system, &["join", &name])?.ok_or_else(refused)?;
+    let record: JoinTokenRecord = store.get(&system, &["join", &name])?.ok_or_else(refused)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, &record.secret);
     hmac::verify(&key, &proof_input(cluster_id, &join.member), join.proof).map_err(|_| refused())?;
     if record.expires_secs <= now.secs() {
@@ -261,7 +261,7 @@ pub fn redeem(store: &mut Store<'_>, now: Time, cluster_id: &[u8; 16], join: Joi
     }
     match record.uses {
         0 | 1 => store.delete(&system, &["join", &name]),
-        uses => store.put(&system, &["join", &name], &TokenRecord { uses: uses - 1, ..record })?,
+        uses => store.put(&system, &["join", &name], &JoinTokenRecord { uses: uses - 1, ..record })?,
     }
     add(store, join.member)
 }

@@ -45,7 +45,7 @@ pub struct Policy {
 /// One `path` block.
 #[derive(Clone, Debug)]
 pub(in crate::policy) struct PathRule {
-    place: Place,
+    place: RulePath,
     grant: Arc<Grant>,
     /// From then on the block is as if it were not there.
     expiration: Option<Time>,
@@ -53,7 +53,7 @@ pub(in crate::policy) struct PathRule {
 
 /// Where a block applies.
 #[derive(Clone, Debug)]
-enum Place {
+enum RulePath {
     /// The same for everybody.
     Fixed(Arc<Pattern>),
     /// Filled in for each request's entity.

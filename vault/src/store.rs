@@ -59,7 +59,7 @@ pub struct Name {
 }
 
 /// A state of a request's writes.
-pub struct Mark(BTreeMap<Bytes, Write>);
+pub struct Savepoint(BTreeMap<Bytes, Write>);
 
 /// A write that waits for the request to end.
 #[derive(Clone)]
@@ -131,12 +131,12 @@ impl<'a> Store<'a> {
     }
 
     /// The writes so far, to go back to with [`Store::discard_since`].
-    pub fn mark(&mut self) -> Mark {
-        Mark(self.writes.clone())
+    pub fn mark(&mut self) -> Savepoint {
+        Savepoint(self.writes.clone())
     }
 
     /// Forgets the writes since the mark, but for lasting ones; the reads stay guards.
-    pub fn discard_since(&mut self, mark: Mark) {
+    pub fn discard_since(&mut self, mark: Savepoint) {
         let since = std::mem::replace(&mut self.writes, mark.0);
         self.writes.extend(since.into_iter().filter(|(key, _)| self.lasting.contains(key)));
     }

@@ -11,7 +11,7 @@ use super::Flaw;
 use super::operation::{Action, Operation};
 
 /// How a search ended.
-pub(super) enum Outcome {
+pub(super) enum SearchEnd {
     /// There is an order.
     Found,
     /// There is none.
@@ -22,7 +22,7 @@ pub(super) enum Outcome {
 
 /// The register: its version, and its value from version 1 on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-struct Register {
+struct RegisterModel {
     version: u64,
     value: Option<u64>,
 }
@@ -34,7 +34,7 @@ struct Configuration {
     low: usize,
     /// Operations that have come and either lie behind `low` or need not have come; sorted.
     come: Vec<usize>,
-    register: Register,
+    register: RegisterModel,
 }
 
 struct Search<'a> {
@@ -46,7 +46,7 @@ struct Search<'a> {
 }
 
 /// Searches for an order of operations, which are sorted by their invocation.
-pub(super) fn search(operations: &[Operation], budget: usize) -> Outcome {
+pub(super) fn search(operations: &[Operation], budget: usize) -> SearchEnd {
     let search = Search::new(operations);
     let mut first = Configuration::default();
     search.advance(&mut first);
@@ -54,7 +54,7 @@ pub(super) fn search(operations: &[Operation], budget: usize) -> Outcome {
     let mut furthest = first;
     while let Some(configuration) = stack.pop() {
         if configuration.low == operations.len() {
-            return Outcome::Found;
+            return SearchEnd::Found;
         }
         if search.progress(&configuration) > search.progress(&furthest) {
             furthest = configuration.clone();
@@ -65,13 +65,13 @@ pub(super) fn search(operations: &[Operation], budget: usize) -> Outcome {
                 && seen.insert(configuration.clone())
             {
                 if seen.len() > budget {
-                    return Outcome::TooMany;
+                    return SearchEnd::TooMany;
                 }
                 stack.push(configuration);
             }
         }
     }
-    Outcome::None(search.explain(&furthest))
+    SearchEnd::None(search.explain(&furthest))
 }
 
 impl<'a> Search<'a> {
@@ -132,7 +132,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn apply(&self, register: Register, action: &Action) -> Option<Register> {
+    fn apply(&self, register: RegisterModel, action: &Action) -> Option<RegisterModel> {
         match *action {
             Action::Read { version, value } => {
                 let is_same = version == register.version && (version == 0 || value == register.value);
@@ -144,7 +144,7 @@ impl<'a> Search<'a> {
                 let is_expected = expected.is_none_or(|expected| expected == register.version);
                 let is_numbered = version.is_none_or(|version| version == next);
                 let is_free = self.taken.get(&next).is_none_or(|taken| *taken == value);
-                (is_expected && is_numbered && is_free).then_some(Register { version: next, value: Some(value) })
+                (is_expected && is_numbered && is_free).then_some(RegisterModel { version: next, value: Some(value) })
             }
         }
     }

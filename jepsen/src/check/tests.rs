@@ -336,9 +336,9 @@ fn resolved(operations: Vec<Operation>) -> Option<Vec<Operation>> {
 
 fn is_found(operations: &[Operation]) -> bool {
     match linear::search(operations, 1_000_000) {
-        linear::Outcome::Found => true,
-        linear::Outcome::None(_) => false,
-        linear::Outcome::TooMany => panic!("the search passed its budget"),
+        linear::SearchEnd::Found => true,
+        linear::SearchEnd::None(_) => false,
+        linear::SearchEnd::TooMany => panic!("the search passed its budget"),
     }
 }
 

@@ -12,9 +12,9 @@ use std::thread;
 
 use rustix::process::Signal;
 
-type Order = (Command, Sender<io::Result<Child>>);
+type SpawnOrder = (Command, Sender<io::Result<Child>>);
 
-static SPAWNER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+static SPAWNER: OnceLock<Mutex<Sender<SpawnOrder>>> = OnceLock::new();
 
 /// Starts a process in a group of its own, so that an interrupt at the terminal reaches only this one.
 pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
@@ -38,8 +38,8 @@ fn die_with_parent(command: &mut Command) {
     }
 }
 
-fn start() -> Sender<Order> {
-    let (orders, inbox) = channel::<Order>();
+fn start() -> Sender<SpawnOrder> {
+    let (orders, inbox) = channel::<SpawnOrder>();
     thread::spawn(move || {
         for (mut command, answer) in inbox {
             // Whoever asked may have given up; the process then ends with the handle.

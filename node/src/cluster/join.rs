@@ -41,7 +41,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A member that a joiner can ask.
 #[derive(Clone, PartialEq, Message)]
-struct Contact {
+struct MemberAddress {
     #[prost(string, tag = "1")]
     cluster_addr: String,
     #[prost(bytes = "vec", tag = "2")]
@@ -58,7 +58,7 @@ struct TokenText {
     #[prost(bytes = "vec", tag = "3")]
     secret: Vec<u8>,
     #[prost(message, repeated, tag = "4")]
-    contacts: Vec<Contact>,
+    contacts: Vec<MemberAddress>,
 }
 
 /// What the joiner sends.
@@ -87,8 +87,10 @@ pub(crate) async fn issue(seal: &Arc<Seal>, ttl_secs: u64, uses: u64) -> Result<
         .replica
         .change(&core, deadline, |store, context| members::issue_token(store, context, ttl_secs, uses))
         .await?;
-    let contact =
-        |member: &Member| Contact { cluster_addr: member.cluster_addr.clone(), public_key: member.public_key.to_vec() };
+    let contact = |member: &Member| MemberAddress {
+        cluster_addr: member.cluster_addr.clone(),
+        public_key: member.public_key.to_vec(),
+    };
     let text = TokenText {
         cluster_id: seal.replica.cluster_id().unwrap_or_default().to_vec(),
         token_id: token.id.to_vec(),
@@ -333,7 +335,7 @@ fn is_empty(seal: &Seal, member: &MemberRecord) -> bool {
 /// A token that nobody issued, whose only member is at `address`.
 #[cfg(test)]
 pub(crate) fn made_up_token(address: &str) -> String {
-    let contact = Contact { cluster_addr: address.into(), public_key: vec![1; 32] };
+    let contact = MemberAddress { cluster_addr: address.into(), public_key: vec![1; 32] };
     let text =
         TokenText { cluster_id: vec![9; 16], token_id: vec![2; 16], secret: vec![3; 32], contacts: vec![contact] };
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(text.encode_to_vec()))

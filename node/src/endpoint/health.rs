@@ -11,7 +11,7 @@ use crate::seal::Seal;
 
 /// What this node is, in the order in which it counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum HealthState {
     Uninitialised,
     /// The cluster does not know this node any more.
     Removed,
@@ -37,19 +37,19 @@ pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
     let is_open = !seal.state.is_sealed();
     let replication = if is_open { "disabled" } else { "unknown" };
     let mut body = json!({
-        "initialized": state != State::Uninitialised,
+        "initialized": state != HealthState::Uninitialised,
         "sealed": !is_open,
-        "standby": state != State::Active,
+        "standby": state != HealthState::Active,
         "performance_standby": false,
         "replication_performance_mode": replication,
         "replication_dr_mode": replication,
         "server_time_utc": crate::view::now().secs(),
         "version": crate::version::API_VERSION,
     });
-    if state == State::Removed {
+    if state == HealthState::Removed {
         body["removed_from_cluster"] = true.into();
     }
-    if matches!(state, State::Removed | State::CutOff) {
+    if matches!(state, HealthState::Removed | HealthState::CutOff) {
         body["reason"] = seal.replica.contact().reason().into();
     }
     if is_open {
@@ -57,7 +57,7 @@ pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
         body["cluster_id"] = seal.replica.cluster_id_text().into();
     }
     let present = seal.state.state();
-    if !matches!(state, State::Uninitialised | State::Removed)
+    if !matches!(state, HealthState::Uninitialised | HealthState::Removed)
         && !matches!(present, keeper::State::Sealed | keeper::State::Serving)
     {
         body["state"] = present.name().into();
@@ -66,26 +66,26 @@ pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
     plain(status, &body)
 }
 
-fn state_of(seal: &Seal) -> State {
+fn state_of(seal: &Seal) -> HealthState {
     if !seal.is_initialized() {
-        State::Uninitialised
+        HealthState::Uninitialised
     } else if seal.replica.contact().is_out() {
-        State::Removed
+        HealthState::Removed
     } else if seal.state.is_sealed() {
-        State::Sealed
+        HealthState::Sealed
     } else if !seal.state.state().serves() {
-        State::Withdrawn
+        HealthState::Withdrawn
     } else if seal.replica.contact() == Contact::Lost {
-        State::CutOff
+        HealthState::CutOff
     } else if seal.replica.is_active() {
-        State::Active
+        HealthState::Active
     } else {
-        State::Standby
+        HealthState::Standby
     }
 }
 
 /// The status code: the default of the state, or what the query asks for it.
-fn status_of(state: State, incoming: &Incoming) -> Result<u16, ()> {
+fn status_of(state: HealthState, incoming: &Incoming) -> Result<u16, ()> {
     let find = |name: &str| incoming.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let code = |name: &str, default: u16| match find(name) {
         None => Ok(default),
@@ -104,13 +104,13 @@ fn status_of(state: State, incoming: &Incoming) -> Result<u16, ()> {
     let uninitialised = code("uninitcode", 501)?;
     let removed = code("removedcode", 530)?;
     Ok(match state {
-        State::Uninitialised => uninitialised,
-        State::Removed => removed,
-        State::Sealed | State::Withdrawn => sealed,
+        HealthState::Uninitialised => uninitialised,
+        HealthState::Removed => removed,
+        HealthState::Sealed | HealthState::Withdrawn => sealed,
         // Whatever the query asks for a standby: a load balancer must send this node nothing.
-        State::CutOff => 503,
-        State::Standby if is_standby_ok => active,
-        State::Standby => standby,
-        State::Active => active,
+        HealthState::CutOff => 503,
+        HealthState::Standby if is_standby_ok => active,
+        HealthState::Standby => standby,
+        HealthState::Active => active,
     })
 }

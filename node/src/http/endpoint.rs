@@ -17,7 +17,7 @@ use crate::config::{Limits, Listener};
 use crate::gateway::{Gateway, Outgoing};
 use crate::http::body::{self, Budget, Buffered, Terms};
 use crate::http::error::{JSON, failure};
-use crate::http::in_flight::{Entry, InFlight, Place};
+use crate::http::in_flight::{InFlight, InFlightRequest, Place};
 use crate::http::request::{self, Data, Head};
 use crate::http::response::{Echo, render};
 use crate::http::{forwarded, response};
@@ -65,7 +65,7 @@ pub struct Endpoint {
 struct Admitted {
     head: Head,
     client: SocketAddr,
-    entry: Entry,
+    entry: InFlightRequest,
 }
 
 impl Endpoint {
@@ -116,7 +116,7 @@ impl Endpoint {
         let head = request::head(parts, &self.services.limits)?;
         echo.namespace = head.said.has_namespace.then(|| head.said.namespace.clone());
         echo.idempotency_key = head.said.idempotency_key.clone().filter(|_| head.may_be_remembered());
-        let entry = Entry {
+        let entry = InFlightRequest {
             request_id: head.id.clone(),
             method: head.method.clone(),
             path: head.path.as_str().to_owned(),
@@ -128,7 +128,7 @@ impl Endpoint {
 
     /// A place among the requests being served. Taken when the body is there, so that nobody can take places by not
     /// sending one.
-    fn place(&self, head: &Head, entry: Entry) -> Result<Place, Outgoing> {
+    fn place(&self, head: &Head, entry: InFlightRequest) -> Result<Place, Outgoing> {
         let place = self.services.in_flight.enter(head.class(), entry);
         place.ok_or_else(|| failure(503, &["the server is busy with too many requests, try again"]))
     }

@@ -26,7 +26,7 @@ pub enum Class {
 }
 
 /// One request.
-pub struct Entry {
+pub struct InFlightRequest {
     /// Its id.
     pub request_id: String,
     /// Its verb.
@@ -41,7 +41,7 @@ pub struct Entry {
 
 /// The table.
 pub struct InFlight {
-    shards: [Mutex<HashMap<usize, Entry>>; SHARDS],
+    shards: [Mutex<HashMap<usize, InFlightRequest>>; SHARDS],
     next: AtomicUsize,
     places: [Places; 3],
 }
@@ -71,7 +71,7 @@ impl InFlight {
     }
 
     /// Takes a place; `None` if all are taken.
-    pub fn enter(self: &Arc<Self>, class: Class, entry: Entry) -> Option<Place> {
+    pub fn enter(self: &Arc<Self>, class: Class, entry: InFlightRequest) -> Option<Place> {
         let places = &self.places[class as usize];
         let take = |taken: usize| (taken < places.most).then_some(taken + 1);
         places.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
@@ -114,9 +114,15 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn entry(id: &str) -> Entry {
+    fn entry(id: &str) -> InFlightRequest {
         let client = "10.0.0.1:5".parse().unwrap();
-        Entry { request_id: id.into(), method: "GET".into(), path: "a/b".into(), client, started: Time::from_secs(0) }
+        InFlightRequest {
+            request_id: id.into(),
+            method: "GET".into(),
+            path: "a/b".into(),
+            client,
+            started: Time::from_secs(0),
+        }
     }
 
     fn table(requests: usize, status_requests: usize) -> Arc<InFlight> {

@@ -30,7 +30,7 @@ pub(crate) enum Verdict {
 
 /// Keys, and what is known of the table that they open.
 #[derive(Clone)]
-enum Keys {
+enum HeldKeys {
     /// No keys in memory.
     Absent,
     /// Keys, and the table is being checked. A snapshot that arrives meanwhile is named by its index.
@@ -41,7 +41,7 @@ enum Keys {
     Confirmed { core: Arc<Core> },
 }
 
-impl Keys {
+impl HeldKeys {
     fn core(&self) -> Option<&Arc<Core>> {
         match self {
             Self::Absent => None,
@@ -53,7 +53,7 @@ impl Keys {
 /// Everything that is known of the node, and the state that follows from it.
 #[derive(Clone)]
 struct Now {
-    keys: Keys,
+    keys: HeldKeys,
     /// The core that writes a new cluster's first batch; never serves.
     initialising: Option<Arc<Core>>,
     troubles: Troubles,
@@ -63,18 +63,18 @@ struct Now {
 impl Now {
     fn judged(mut self) -> Self {
         let keys = match (&self.keys, &self.initialising) {
-            (Keys::Absent, Some(_)) => keeper::Keys::Initialising,
-            (Keys::Absent, None) => keeper::Keys::Absent,
-            (Keys::Checking { .. }, _) => keeper::Keys::Checking,
-            (Keys::Unconfirmed { .. }, _) => keeper::Keys::Unconfirmed,
-            (Keys::Confirmed { .. }, _) => keeper::Keys::Confirmed,
+            (HeldKeys::Absent, Some(_)) => keeper::Keys::Initialising,
+            (HeldKeys::Absent, None) => keeper::Keys::Absent,
+            (HeldKeys::Checking { .. }, _) => keeper::Keys::Checking,
+            (HeldKeys::Unconfirmed { .. }, _) => keeper::Keys::Unconfirmed,
+            (HeldKeys::Confirmed { .. }, _) => keeper::Keys::Confirmed,
         };
         self.state = State::of(keys, &self.troubles);
         self
     }
 }
 
-type Listener = Box<dyn Fn(State) + Send + Sync>;
+type StateListener = Box<dyn Fn(State) + Send + Sync>;
 
 /// The node's state.
 pub struct SealState {
@@ -83,7 +83,7 @@ pub struct SealState {
     change: Mutex<()>,
     clock: Arc<Clock>,
     /// Told of every change, in order.
-    listener: OnceLock<Listener>,
+    listener: OnceLock<StateListener>,
     /// Free bytes on the disk below which it counts as nearly full.
     low_water_mark: AtomicU64,
     /// Log index of the entry that was applied last, or is being applied.
@@ -92,7 +92,7 @@ pub struct SealState {
 
 impl Default for SealState {
     fn default() -> Self {
-        let (keys, troubles) = (Keys::Absent, Troubles::default());
+        let (keys, troubles) = (HeldKeys::Absent, Troubles::default());
         Self {
             now: ArcSwap::from_pointee(Now { keys, initialising: None, troubles, state: State::Sealed }),
             change: Mutex::new(()),
@@ -130,12 +130,12 @@ impl SealState {
 
     /// Whether there are no keys in memory, or none of a table that is known to be the cluster's.
     pub fn is_sealed(&self) -> bool {
-        !matches!(self.now.load().keys, Keys::Confirmed { .. })
+        !matches!(self.now.load().keys, HeldKeys::Confirmed { .. })
     }
 
     /// Whether the table waits for a checkpoint that confirms it.
     pub fn is_unconfirmed(&self) -> bool {
-        matches!(self.now.load().keys, Keys::Unconfirmed { .. })
+        matches!(self.now.load().keys, HeldKeys::Unconfirmed { .. })
     }
 
     /// What this node is now.
@@ -179,7 +179,7 @@ impl SealState {
     /// Takes keys into a sealed node, whose table must be checked next. `false` if it is not sealed.
     pub fn begin_check(&self, core: &Arc<Core>) -> bool {
         self.change_keys("keys were entered; the table is checked", |keys| match keys {
-            Keys::Absent => Some(Keys::Checking { core: Arc::clone(core), snapshot: None }),
+            HeldKeys::Absent => Some(HeldKeys::Checking { core: Arc::clone(core), snapshot: None }),
             _ => None,
         })
     }
@@ -187,14 +187,14 @@ impl SealState {
     /// The table was checked. `false` if the node was sealed meanwhile.
     pub(crate) fn end_check(&self, checked: &Arc<Core>, verdict: Verdict) -> bool {
         self.change_keys("the table was checked", |keys| match (keys, &verdict) {
-            (Keys::Checking { core, .. }, _) if !Arc::ptr_eq(core, checked) => None,
+            (HeldKeys::Checking { core, .. }, _) if !Arc::ptr_eq(core, checked) => None,
             // What was checked is not what is there any more.
-            (Keys::Checking { core, snapshot: Some(since) }, _)
-            | (Keys::Checking { core, snapshot: None }, Verdict::Unconfirmed { since }) => {
-                Some(Keys::Unconfirmed { core: Arc::clone(core), since: *since })
+            (HeldKeys::Checking { core, snapshot: Some(since) }, _)
+            | (HeldKeys::Checking { core, snapshot: None }, Verdict::Unconfirmed { since }) => {
+                Some(HeldKeys::Unconfirmed { core: Arc::clone(core), since: *since })
             }
-            (Keys::Checking { core, snapshot: None }, Verdict::Confirmed) => {
-                Some(Keys::Confirmed { core: Arc::clone(core) })
+            (HeldKeys::Checking { core, snapshot: None }, Verdict::Confirmed) => {
+                Some(HeldKeys::Confirmed { core: Arc::clone(core) })
             }
             _ => None,
         })
@@ -203,7 +203,7 @@ impl SealState {
     /// A check ended without a verdict: back to sealed, if this core was being checked. Then the caller revokes it.
     pub fn abandon_check(&self, checked: &Arc<Core>) -> bool {
         self.change_keys("the table could not be confirmed", |keys| match keys {
-            Keys::Checking { core, .. } if Arc::ptr_eq(core, checked) => Some(Keys::Absent),
+            HeldKeys::Checking { core, .. } if Arc::ptr_eq(core, checked) => Some(HeldKeys::Absent),
             _ => None,
         })
     }
@@ -211,7 +211,9 @@ impl SealState {
     /// A checkpoint confirms the table at an index: serve, if that is new enough. Returns whether the keys may be used now.
     pub fn confirm(&self, index: u64) -> bool {
         self.change_keys("a checkpoint confirmed the table", |keys| match keys {
-            Keys::Unconfirmed { core, since } if index >= *since => Some(Keys::Confirmed { core: Arc::clone(core) }),
+            HeldKeys::Unconfirmed { core, since } if index >= *since => {
+                Some(HeldKeys::Confirmed { core: Arc::clone(core) })
+            }
             _ => None,
         })
     }
@@ -219,10 +221,12 @@ impl SealState {
     /// A snapshot takes the table's place: keeps the keys, and serves nothing before a checkpoint at `since` or later.
     pub fn withdraw(&self, since: u64) -> bool {
         self.change_keys("a snapshot takes the table's place", |keys| match keys {
-            Keys::Absent => None,
-            Keys::Checking { core, .. } => Some(Keys::Checking { core: Arc::clone(core), snapshot: Some(since) }),
-            Keys::Unconfirmed { core, .. } | Keys::Confirmed { core } => {
-                Some(Keys::Unconfirmed { core: Arc::clone(core), since })
+            HeldKeys::Absent => None,
+            HeldKeys::Checking { core, .. } => {
+                Some(HeldKeys::Checking { core: Arc::clone(core), snapshot: Some(since) })
+            }
+            HeldKeys::Unconfirmed { core, .. } | HeldKeys::Confirmed { core } => {
+                Some(HeldKeys::Unconfirmed { core: Arc::clone(core), since })
             }
         })
     }
@@ -232,7 +236,7 @@ impl SealState {
         let mut sealed = None;
         self.change_keys(reason, |keys| {
             sealed = keys.core().cloned();
-            sealed.is_some().then_some(Keys::Absent)
+            sealed.is_some().then_some(HeldKeys::Absent)
         });
         sealed
     }
@@ -266,7 +270,7 @@ impl SealState {
         self.now.load()
     }
 
-    fn change_keys(&self, reason: &str, next: impl FnOnce(&Keys) -> Option<Keys>) -> bool {
+    fn change_keys(&self, reason: &str, next: impl FnOnce(&HeldKeys) -> Option<HeldKeys>) -> bool {
         self.change(Some(reason), |now| Some(Now { keys: next(&now.keys)?, ..now.clone() }))
     }
 
@@ -279,7 +283,7 @@ impl SealState {
         if from != to {
             let reason = reason.map_or_else(|| to.reason(&after.troubles), str::to_owned);
             let (from, to) = (from.name(), to.name());
-            if after.state.serves() || matches!(after.keys, Keys::Absent | Keys::Checking { .. }) {
+            if after.state.serves() || matches!(after.keys, HeldKeys::Absent | HeldKeys::Checking { .. }) {
                 tracing::info!(from, to, reason, "this node's state changed");
             } else {
                 tracing::warn!(from, to, reason, "this node's state changed");

@@ -8,14 +8,14 @@ use crate::hcl::SyntaxError;
 const EXCERPT_CHARS: usize = 24;
 
 /// One token and where it begins.
-pub(super) struct Token {
-    pub(super) kind: TokenKind,
+pub(super) struct Lexeme {
+    pub(super) kind: LexemeKind,
     pub(super) line: u32,
     pub(super) column: u32,
 }
 
 #[derive(PartialEq)]
-pub(super) enum TokenKind {
+pub(super) enum LexemeKind {
     Word(String),
     Text(String),
     Number(Number),
@@ -29,7 +29,7 @@ pub(super) enum TokenKind {
     End,
 }
 
-impl TokenKind {
+impl LexemeKind {
     /// What it is, for messages.
     pub(super) fn describe(&self) -> String {
         match self {
@@ -64,34 +64,34 @@ impl<'a> Lexer<'a> {
         Self { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1, column: 1 }
     }
 
-    /// The next token; [`TokenKind::End`] at the end, as often as asked.
-    pub(super) fn next(&mut self) -> Result<Token, SyntaxError> {
+    /// The next token; [`LexemeKind::End`] at the end, as often as asked.
+    pub(super) fn next(&mut self) -> Result<Lexeme, SyntaxError> {
         self.skip_blank()?;
         let (line, column) = (self.line, self.column);
         let Some(first) = self.rest.chars().next() else {
-            return Ok(Token { kind: TokenKind::End, line, column });
+            return Ok(Lexeme { kind: LexemeKind::End, line, column });
         };
         let kind = match first {
-            '"' => TokenKind::Text(self.quoted()?),
-            '<' if self.rest.starts_with("<<") => TokenKind::Text(self.heredoc()?),
-            '-' | '0'..='9' => TokenKind::Number(self.number()?),
+            '"' => LexemeKind::Text(self.quoted()?),
+            '<' if self.rest.starts_with("<<") => LexemeKind::Text(self.heredoc()?),
+            '-' | '0'..='9' => LexemeKind::Number(self.number()?),
             c if c.is_alphabetic() || c == '_' => {
-                TokenKind::Word(self.take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).to_owned())
+                LexemeKind::Word(self.take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).to_owned())
             }
             c => self.mark(c)?,
         };
-        Ok(Token { kind, line, column })
+        Ok(Lexeme { kind, line, column })
     }
 
-    fn mark(&mut self, c: char) -> Result<TokenKind, SyntaxError> {
+    fn mark(&mut self, c: char) -> Result<LexemeKind, SyntaxError> {
         let kind = match c {
-            '{' => TokenKind::OpenBrace,
-            '}' => TokenKind::CloseBrace,
-            '[' => TokenKind::OpenBracket,
-            ']' => TokenKind::CloseBracket,
-            '=' => TokenKind::Assign,
-            ':' => TokenKind::Colon,
-            ',' => TokenKind::Comma,
+            '{' => LexemeKind::OpenBrace,
+            '}' => LexemeKind::CloseBrace,
+            '[' => LexemeKind::OpenBracket,
+            ']' => LexemeKind::CloseBracket,
+            '=' => LexemeKind::Assign,
+            ':' => LexemeKind::Colon,
+            ',' => LexemeKind::Comma,
             _ => return Err(self.error("a key, a value or one of `{}[]=,`", format!("the character {c:?}"))),
         };
         self.bump();

@@ -23,7 +23,7 @@ use crate::policy::grant::Grant;
 use crate::policy::parameters::Taken;
 use crate::policy::pattern::{self, Pattern, Shape};
 use crate::policy::template::{TemplateValues, Unfilled};
-use crate::policy::{PathRule, Place, Policy};
+use crate::policy::{PathRule, Policy, RulePath};
 use crate::request::Operation;
 use crate::time::Time;
 
@@ -183,8 +183,8 @@ impl Acl {
             self.valid_until = Some(self.valid_until.map_or(expiration, |until| until.min(expiration)));
         }
         let pattern = match &rule.place {
-            Place::Fixed(pattern) => Arc::clone(pattern),
-            Place::Templated(template) => match template.fill(values) {
+            RulePath::Fixed(pattern) => Arc::clone(pattern),
+            RulePath::Templated(template) => match template.fill(values) {
                 Ok(path) => Arc::new(Pattern::new(&path)),
                 Err(reason) => {
                     let (policy, template) = (Arc::clone(&policy.name), template.text().to_owned());

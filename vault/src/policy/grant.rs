@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::policy::acl::{AclRequest, Refusal};
 use crate::policy::capability::Capabilities;
 use crate::policy::filter::KeyFilter;
-use crate::policy::parameters::Parameters;
+use crate::policy::parameters::ParameterRules;
 use crate::request::Operation;
 
 /// The content of a block.
@@ -18,9 +18,9 @@ pub(crate) struct Grant {
     /// What may be done.
     pub capabilities: Capabilities,
     /// The only fields that may be sent; empty is no limit.
-    pub allowed: Parameters,
+    pub allowed: ParameterRules,
     /// Fields that must not be sent.
-    pub denied: Parameters,
+    pub denied: ParameterRules,
     /// Fields that must be sent, in lower case.
     pub required: BTreeSet<String>,
     /// The shortest wrapping; if it is set, the response must be wrapped.

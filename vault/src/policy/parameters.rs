@@ -14,12 +14,12 @@ use crate::field::{Field, Kind};
 
 /// Names of fields, in lower case, with the values they may (or must not) have. No values means any.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Parameters(BTreeMap<String, Vec<Value>>);
+pub(crate) struct ParameterRules(BTreeMap<String, Vec<Value>>);
 
 /// The name that stands for all fields.
 const ANY: &str = "*";
 
-impl Parameters {
+impl ParameterRules {
     /// Adds a field; `false` if it is there already, also in other letters.
     pub(crate) fn insert(&mut self, name: &str, values: Vec<Value>) -> bool {
         self.0.insert(name.to_lowercase(), values).is_none()
@@ -179,9 +179,9 @@ mod tests {
     use super::*;
     use crate::field::{Fields, field};
 
-    fn parameters(of: Value) -> Parameters {
+    fn parameters(of: Value) -> ParameterRules {
         let entries = of.as_object().unwrap().iter();
-        Parameters(entries.map(|(name, values)| (name.clone(), values.as_array().unwrap().clone())).collect())
+        ParameterRules(entries.map(|(name, values)| (name.clone(), values.as_array().unwrap().clone())).collect())
     }
 
     fn data(of: Value) -> Map<String, Value> {

@@ -40,20 +40,20 @@ pub(crate) struct PolicyRecord {
 }
 
 /// The policy of wrapping tokens, parsed once.
-static RESPONSE_WRAPPING: LazyLock<Arc<Parsed>> =
-    LazyLock::new(|| Arc::new(Parsed { policy: builtin::response_wrapping(), digest: [0; 32], text_bytes: 0 }));
+static RESPONSE_WRAPPING: LazyLock<Arc<ParsedPolicy>> =
+    LazyLock::new(|| Arc::new(ParsedPolicy { policy: builtin::response_wrapping(), digest: [0; 32], text_bytes: 0 }));
 /// The policy of root tokens.
-static ROOT: LazyLock<Arc<Parsed>> =
-    LazyLock::new(|| Arc::new(Parsed { policy: builtin::root(), digest: [0; 32], text_bytes: 0 }));
+static ROOT: LazyLock<Arc<ParsedPolicy>> =
+    LazyLock::new(|| Arc::new(ParsedPolicy { policy: builtin::root(), digest: [0; 32], text_bytes: 0 }));
 
 /// A policy that was parsed, with a digest of its text that is zero for built-in ones.
-struct Parsed {
+struct ParsedPolicy {
     policy: Policy,
     digest: [u8; 32],
     text_bytes: usize,
 }
 
-impl Parsed {
+impl ParsedPolicy {
     fn new(name: &str, text: &str) -> Result<Self, Error> {
         // What was stored was parsed before, so this is a newer version's grammar, or damage.
         let policy = parse(text)
@@ -134,16 +134,16 @@ pub(crate) fn acl_of(store: &mut Store<'_>, names: &[String], now: Time) -> Resu
 }
 
 /// A policy, parsed; `None` if there is none of this name.
-fn load(store: &mut Store<'_>, name: &str) -> Result<Option<Arc<Parsed>>, Error> {
+fn load(store: &mut Store<'_>, name: &str) -> Result<Option<Arc<ParsedPolicy>>, Error> {
     if let Some(parsed) = built_in(name) {
         return Ok(Some(Arc::clone(parsed)));
     }
     let system = store.system();
-    store.get_cached(&system, &path(name), |bytes| Parsed::new(name, &decode::<PolicyRecord>(bytes)?.text))
+    store.get_cached(&system, &path(name), |bytes| ParsedPolicy::new(name, &decode::<PolicyRecord>(bytes)?.text))
 }
 
 /// A policy without a record.
-fn built_in(name: &str) -> Option<&'static Arc<Parsed>> {
+fn built_in(name: &str) -> Option<&'static Arc<ParsedPolicy>> {
     match name {
         name::ROOT => Some(&ROOT),
         name::RESPONSE_WRAPPING => Some(&RESPONSE_WRAPPING),

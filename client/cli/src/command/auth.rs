@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::engine::{Disable, Enable, Family, List, Move, Tune};
+use super::engine::{Disable, Enable, EngineList, Family, Move, Tune};
 use crate::failure::Outcome;
 use crate::session::Session;
 
@@ -12,7 +12,7 @@ const METHODS: Family = Family { root: "sys/auth", name: "auth method", own_colu
 #[derive(Subcommand)]
 pub(crate) enum Auth {
     /// Show the auth methods.
-    List(List),
+    List(EngineList),
     /// Enable an auth method.
     Enable(Enable),
     /// Disable an auth method; tokens it gave end.

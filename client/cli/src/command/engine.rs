@@ -36,7 +36,7 @@ impl Family {
 
 /// Settings of a mount that can be given when it is made and changed later.
 #[derive(Args, Default)]
-pub(crate) struct Settings {
+pub(crate) struct EngineSettings {
     /// A note for people.
     #[arg(long)]
     description: Option<String>,
@@ -72,7 +72,7 @@ pub(crate) struct Settings {
     options: Vec<String>,
 }
 
-impl Settings {
+impl EngineSettings {
     fn config(&self) -> Map<String, Value> {
         let texts = [
             ("default_lease_ttl", &self.default_lease_ttl),
@@ -113,7 +113,7 @@ pub(crate) struct Enable {
     #[arg(long)]
     seal_wrap: bool,
     #[command(flatten)]
-    settings: Settings,
+    settings: EngineSettings,
     /// The type, such as kv, transit, pki, userpass or approle.
     kind: String,
 }
@@ -168,7 +168,7 @@ impl Disable {
 #[derive(Args)]
 pub(crate) struct Tune {
     #[command(flatten)]
-    settings: Settings,
+    settings: EngineSettings,
     /// Where it is mounted.
     path: String,
 }
@@ -198,13 +198,13 @@ pub(super) async fn tune(session: &Session, family: &Family, path: &str, body: &
 
 /// Show the mounts.
 #[derive(Args)]
-pub(crate) struct List {
+pub(crate) struct EngineList {
     /// Show also settings.
     #[arg(long)]
     detailed: bool,
 }
 
-impl List {
+impl EngineList {
     pub(super) async fn run(&self, session: &Session, family: &Family) -> Outcome {
         let reply = session.send(&format!("listing each {}", family.name), Request::get(family.root)).await?;
         let mounts: BTreeMap<String, Value> =

@@ -24,13 +24,13 @@ use crate::session::Session;
 /// What can be done with KV engines.
 #[derive(Subcommand)]
 pub(crate) enum Kv {
-    Get(get::Get),
-    Put(put::Put),
-    Patch(patch::Patch),
-    Delete(delete::Delete),
+    Get(get::KvGet),
+    Put(put::KvPut),
+    Patch(patch::KvPatch),
+    Delete(delete::KvDelete),
     Undelete(versions::Undelete),
     Destroy(versions::Destroy),
-    List(list::List),
+    List(list::KvList),
     Rollback(rollback::Rollback),
     /// Read and write what is known of a secret besides its data.
     #[command(subcommand)]

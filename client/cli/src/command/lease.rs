@@ -10,21 +10,21 @@ use crate::session::Session;
 /// What can be done with a lease.
 #[derive(Subcommand)]
 pub(crate) enum Lease {
-    Lookup(Lookup),
-    Renew(Renew),
-    Revoke(Revoke),
+    Lookup(LeaseLookup),
+    Renew(LeaseRenew),
+    Revoke(LeaseRevoke),
 }
 
 /// Show what the server knows of a lease.
 #[derive(Args)]
-pub(crate) struct Lookup {
+pub(crate) struct LeaseLookup {
     /// The lease's id.
     id: String,
 }
 
 /// Let a lease live longer.
 #[derive(Args)]
-pub(crate) struct Renew {
+pub(crate) struct LeaseRenew {
     /// By how much, such as 1h; without it, by the engine's default.
     #[arg(long, short)]
     increment: Option<String>,
@@ -34,7 +34,7 @@ pub(crate) struct Renew {
 
 /// End a lease, and what it stands for.
 #[derive(Args)]
-pub(crate) struct Revoke {
+pub(crate) struct LeaseRevoke {
     /// Take the id for a prefix, and end all leases below it.
     #[arg(long)]
     prefix: bool,
@@ -68,7 +68,7 @@ impl Lease {
     }
 }
 
-impl Revoke {
+impl LeaseRevoke {
     async fn run(&self, session: &Session) -> Outcome {
         let request = match (self.prefix, self.force) {
             (true, true) => Request::post(format!("sys/leases/revoke-force/{}", self.id), &json!({})),

@@ -20,22 +20,22 @@ use crate::session::Session;
 pub(crate) enum Policy {
     /// Show the names of all policies.
     List,
-    Read(Read),
-    Write(Write),
-    Delete(Delete),
+    Read(PolicyRead),
+    Write(PolicyWrite),
+    Delete(PolicyDelete),
     Fmt(Fmt),
 }
 
 /// Show a policy.
 #[derive(Args)]
-pub(crate) struct Read {
+pub(crate) struct PolicyRead {
     /// The policy's name.
     name: String,
 }
 
 /// Write a policy.
 #[derive(Args)]
-pub(crate) struct Write {
+pub(crate) struct PolicyWrite {
     /// The policy's name.
     name: String,
     /// The file with the policy, or - for standard input.
@@ -44,7 +44,7 @@ pub(crate) struct Write {
 
 /// Delete a policy.
 #[derive(Args)]
-pub(crate) struct Delete {
+pub(crate) struct PolicyDelete {
     /// The policy's name.
     name: String,
 }

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::engine::{Disable, Enable, Family, List, Move, Tune};
+use super::engine::{Disable, Enable, EngineList, Family, Move, Tune};
 use crate::failure::Outcome;
 use crate::session::Session;
 
@@ -13,7 +13,7 @@ pub(super) const ENGINES: Family =
 #[derive(Subcommand)]
 pub(crate) enum Secrets {
     /// Show the secret engines.
-    List(List),
+    List(EngineList),
     /// Mount a secret engine.
     Enable(Enable),
     /// Unmount a secret engine and delete all that is in it.

@@ -12,9 +12,9 @@ use crate::session::Session;
 #[derive(Subcommand)]
 pub(crate) enum Token {
     Create(Box<Create>),
-    Lookup(Lookup),
-    Renew(Renew),
-    Revoke(Revoke),
+    Lookup(TokenLookup),
+    Renew(TokenRenew),
+    Revoke(TokenRevoke),
     Capabilities(Capabilities),
 }
 
@@ -100,7 +100,7 @@ impl Create {
 
 /// Show what the server knows of a token.
 #[derive(Args)]
-pub(crate) struct Lookup {
+pub(crate) struct TokenLookup {
     /// Take the word for an accessor.
     #[arg(long)]
     accessor: bool,
@@ -108,7 +108,7 @@ pub(crate) struct Lookup {
     token: Option<String>,
 }
 
-impl Lookup {
+impl TokenLookup {
     async fn run(&self, session: &Session) -> Outcome {
         let request = match (&self.token, self.accessor) {
             (None, true) => return Err(Failure::Usage("-accessor needs the accessor behind it".to_owned())),
@@ -124,7 +124,7 @@ impl Lookup {
 
 /// Let a token live longer.
 #[derive(Args)]
-pub(crate) struct Renew {
+pub(crate) struct TokenRenew {
     /// Take the word for an accessor.
     #[arg(long)]
     accessor: bool,
@@ -135,7 +135,7 @@ pub(crate) struct Renew {
     token: Option<String>,
 }
 
-impl Renew {
+impl TokenRenew {
     async fn run(&self, session: &Session) -> Outcome {
         let (path, mut body) = match (&self.token, self.accessor) {
             (None, true) => return Err(Failure::Usage("-accessor needs the accessor behind it".to_owned())),
@@ -152,7 +152,7 @@ impl Renew {
 
 /// End a token, its children and their leases.
 #[derive(Args)]
-pub(crate) struct Revoke {
+pub(crate) struct TokenRevoke {
     /// Take the word for an accessor.
     #[arg(long)]
     accessor: bool,
@@ -166,7 +166,7 @@ pub(crate) struct Revoke {
     token: Option<String>,
 }
 
-impl Revoke {
+impl TokenRevoke {
     async fn run(&self, session: &Session) -> Outcome {
         let request = match (&self.token, self.own, self.accessor, self.mode.as_deref()) {
             (None, true, false, None) => Request::post("auth/token/revoke-self", &json!({})),

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::engine::Call;
-use crate::engines::approle::role::{self, RoleRecord};
+use crate::engines::approle::role::{self, AppRoleRecord};
 use crate::engines::approle::role_id::{self, MAX_ID_BYTES};
-use crate::engines::approle::secret::{self, Place, SecretRecord};
+use crate::engines::approle::secret::{self, SecretIdPath, SecretIdRecord};
 use crate::engines::terms;
 use crate::error::{Error, multi};
 use crate::field::{Field, Kind, field, key_values};
@@ -55,13 +55,13 @@ pub(super) fn custom(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     issue(call, &role, &secret_id)
 }
 
-fn issue(call: &mut Call<'_, '_>, role: &RoleRecord, secret_id: &str) -> Result<Reply, Error> {
+fn issue(call: &mut Call<'_, '_>, role: &AppRoleRecord, secret_id: &str) -> Result<Reply, Error> {
     if !role.bind_secret_id {
         return Err(Error::invalid("bind_secret_id is not set on the role"));
     }
     let now = call.context.now;
     let ttl_secs = ttl(call, role)?;
-    let record = SecretRecord {
+    let record = SecretIdRecord {
         accessor: call.context.uuid(),
         uses_left: uses(call, role)?,
         ttl_secs,
@@ -72,7 +72,7 @@ fn issue(call: &mut Call<'_, '_>, role: &RoleRecord, secret_id: &str) -> Result<
         cidrs: addresses(call, &CIDRS, role::SECRET_CIDRS.name, &role.secret_cidrs)?,
         token_cidrs: addresses(call, &TOKEN_CIDRS, terms::BOUND_CIDRS.name, &role.terms.bound_cidrs)?,
     };
-    let place = Place::new(&call.mount, &role.id, secret_id);
+    let place = SecretIdPath::new(&call.mount, &role.id, secret_id);
     if secret::find(call, &place)?.is_some() {
         return Err(Error::invalid(multi("failed to store secret_id: SecretID is already registered")));
     }
@@ -85,7 +85,7 @@ fn issue(call: &mut Call<'_, '_>, role: &RoleRecord, secret_id: &str) -> Result<
     })))
 }
 
-fn uses(call: &Call<'_, '_>, role: &RoleRecord) -> Result<u64, Error> {
+fn uses(call: &Call<'_, '_>, role: &AppRoleRecord) -> Result<u64, Error> {
     let mut wanted = role.secret_num_uses;
     terms::take_count(&call.fields, NUM_USES.name, &mut wanted)?;
     match is_laxer(wanted, role.secret_num_uses) {
@@ -95,7 +95,7 @@ fn uses(call: &Call<'_, '_>, role: &RoleRecord) -> Result<u64, Error> {
 }
 
 /// In seconds; one beyond the mount's longest time to live is cut, as leases are.
-fn ttl(call: &Call<'_, '_>, role: &RoleRecord) -> Result<u64, Error> {
+fn ttl(call: &Call<'_, '_>, role: &AppRoleRecord) -> Result<u64, Error> {
     let wanted = terms::whole_secs(&call.fields, TTL.name).unwrap_or(role.secret_ttl_secs);
     match is_laxer(wanted, role.secret_ttl_secs) {
         true => Err(Error::invalid("ttl cannot be longer than the role's secret_id_ttl")),

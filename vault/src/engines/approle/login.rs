@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 use crate::engine::{Call, Work};
-use crate::engines::approle::role::{self, RoleRecord};
+use crate::engines::approle::role::{self, AppRoleRecord};
 use crate::engines::approle::role_id;
-use crate::engines::approle::secret::{self, Place, SecretRecord};
+use crate::engines::approle::secret::{self, SecretIdPath, SecretIdRecord};
 use crate::engines::login::{self, Login, log_in, permits};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
@@ -43,7 +43,7 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if found.is_some() {
         lockout::check(call, &role_id)?;
     }
-    let place = Place::new(&call.mount, found.as_ref().map_or(NO_ROLE, |(_, role)| &role.id), &secret_id);
+    let place = SecretIdPath::new(&call.mount, found.as_ref().map_or(NO_ROLE, |(_, role)| &role.id), &secret_id);
     let record = secret::find(call, &place)?;
     let is_guess = !secret_id.is_empty() && is_guess(found.as_ref(), record.as_ref(), call.request.remote_address);
     let Some((name, role, record)) = admitted(found, record, call.request.remote_address) else {
@@ -72,10 +72,10 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 /// The role and the secret id, if together they open. A role that asks for no secret id opens without one, and then
 /// what was sent counts for nothing.
 fn admitted(
-    found: Option<(String, RoleRecord)>,
-    record: Option<SecretRecord>,
+    found: Option<(String, AppRoleRecord)>,
+    record: Option<SecretIdRecord>,
     remote: Option<IpAddr>,
-) -> Option<(String, RoleRecord, Option<SecretRecord>)> {
+) -> Option<(String, AppRoleRecord, Option<SecretIdRecord>)> {
     let (name, role) = found?;
     let record = if role.bind_secret_id { Some(record?) } else { None };
     let of_secret = record.iter().flat_map(|record| [&record.cidrs, &record.token_cidrs]);
@@ -86,7 +86,7 @@ fn admitted(
 
 /// Whether a refused login tried a secret id that there is not, from where its role admits somebody. From elsewhere no
 /// secret id opens, so nothing is guessed there, and nobody there can lock the role out.
-fn is_guess(found: Option<&(String, RoleRecord)>, record: Option<&SecretRecord>, remote: Option<IpAddr>) -> bool {
+fn is_guess(found: Option<&(String, AppRoleRecord)>, record: Option<&SecretIdRecord>, remote: Option<IpAddr>) -> bool {
     found.is_some_and(|(_, role)| {
         let is_from_here = [&role.secret_cidrs, &role.terms.bound_cidrs].into_iter().all(|list| permits(list, remote));
         role.bind_secret_id && record.is_none() && is_from_here

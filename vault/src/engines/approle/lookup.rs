@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Call;
 use crate::engines::approle::role;
-use crate::engines::approle::secret::{self, Place, SecretRecord};
+use crate::engines::approle::secret::{self, SecretIdPath, SecretIdRecord};
 use crate::engines::listing;
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Kind, field};
@@ -63,20 +63,20 @@ pub(super) fn destroy_by_accessor(call: &mut Call<'_, '_>) -> Result<Reply, Erro
     }
 }
 
-type Found = (Place, SecretRecord);
+type FoundSecretId = (SecretIdPath, SecretIdRecord);
 
-fn by_id(call: &mut Call<'_, '_>) -> Result<Option<Found>, Error> {
+fn by_id(call: &mut Call<'_, '_>) -> Result<Option<FoundSecretId>, Error> {
     let secret_id = call.fields.text_or_empty(SECRET_ID.name).to_owned();
     if secret_id.is_empty() {
         return Err(Error::invalid("missing secret_id"));
     }
     let role = role::named(call)?;
-    let place = Place::new(&call.mount, &role.id, &secret_id);
+    let place = SecretIdPath::new(&call.mount, &role.id, &secret_id);
     Ok(secret::find(call, &place)?.map(|record| (place, record)))
 }
 
 /// What an accessor stands for, or what to say if that is nothing. Accessors of other roles stand for nothing.
-fn by_accessor(call: &mut Call<'_, '_>) -> Result<Result<Found, String>, Error> {
+fn by_accessor(call: &mut Call<'_, '_>) -> Result<Result<FoundSecretId, String>, Error> {
     let accessor = call.fields.text_or_empty(ACCESSOR.name).to_owned();
     if accessor.is_empty() {
         return Err(Error::invalid("missing secret_id_accessor"));
@@ -90,7 +90,7 @@ fn by_accessor(call: &mut Call<'_, '_>) -> Result<Result<Found, String>, Error> 
     Ok(Err(format!("failed to find accessor entry for secret_id_accessor: {accessor:?}")))
 }
 
-fn shown(record: &SecretRecord) -> Value {
+fn shown(record: &SecretIdRecord) -> Value {
     json!({
         "secret_id_accessor": record.accessor,
         "secret_id_num_uses": record.uses_left,

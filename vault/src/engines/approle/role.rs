@@ -50,7 +50,7 @@ pub(super) const OWN_FIELDS: &[Field] = &[
 /// A role as it is stored. Has no `Debug`: a role id is half of a login.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub(super) struct RoleRecord {
+pub(super) struct AppRoleRecord {
     /// 32 hexadecimal digits, drawn at creation: names the folder of its secret ids.
     #[prost(string, tag = "1")]
     pub(super) id: String,
@@ -77,7 +77,7 @@ pub(super) struct RoleRecord {
     pub(super) terms: TermsRecord,
 }
 
-impl RoleRecord {
+impl AppRoleRecord {
     fn new(context: &mut Context<'_>) -> Self {
         Self {
             id: hex::encode(context.bytes::<16>()),
@@ -129,7 +129,7 @@ pub(super) fn or_null(list: &[String]) -> Value {
 }
 
 /// A role of a mount; `None` if there is none.
-pub(super) fn find(store: &mut Store<'_>, mount: &Mount, name: &str) -> Result<Option<RoleRecord>, Error> {
+pub(super) fn find(store: &mut Store<'_>, mount: &Mount, name: &str) -> Result<Option<AppRoleRecord>, Error> {
     store.get(&mount.area, &[FOLDER, name])
 }
 
@@ -142,14 +142,14 @@ pub(super) fn name_of(call: &Call<'_, '_>) -> String {
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`], in words.
-pub(super) fn named(call: &mut Call<'_, '_>) -> Result<RoleRecord, Error> {
+pub(super) fn named(call: &mut Call<'_, '_>) -> Result<AppRoleRecord, Error> {
     let (mount, name) = (call.mount.clone(), name_of(call));
     find(call.store, &mount, &name)?
         .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("role {name:?} does not exist")))
 }
 
 /// Checks and stores a role.
-pub(super) fn save(call: &mut Call<'_, '_>, role: &RoleRecord) -> Result<(), Error> {
+pub(super) fn save(call: &mut Call<'_, '_>, role: &AppRoleRecord) -> Result<(), Error> {
     role.check()?;
     let (area, name) = (call.mount.area.clone(), name_of(call));
     call.store.put(&area, &[FOLDER, &name], role)
@@ -176,7 +176,7 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let (mount, name) = (call.mount.clone(), name_of(call));
     let found = find(call.store, &mount, &name)?;
     let is_new = found.is_none();
-    let mut role = found.unwrap_or_else(|| RoleRecord::new(call.context));
+    let mut role = found.unwrap_or_else(|| AppRoleRecord::new(call.context));
     let mut reply = Reply::empty();
     role.take(&call.fields, &mut reply.warnings)?;
     if let Some(sent) = call.fields.bool(LOCAL_SECRET_IDS.name).filter(|sent| *sent != role.local_secret_ids) {

@@ -6,7 +6,7 @@ use prost::Message;
 use serde_json::json;
 
 use crate::engine::Call;
-use crate::engines::approle::role::{self, RoleRecord};
+use crate::engines::approle::role::{self, AppRoleRecord};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::reply::Reply;
@@ -31,7 +31,7 @@ fn hash(call: &Call<'_, '_>, role_id: &str) -> String {
 }
 
 /// The role that has a role id, and its name.
-pub(super) fn find(call: &mut Call<'_, '_>, role_id: &str) -> Result<Option<(String, RoleRecord)>, Error> {
+pub(super) fn find(call: &mut Call<'_, '_>, role_id: &str) -> Result<Option<(String, AppRoleRecord)>, Error> {
     let (mount, hash) = (call.mount.clone(), hash(call, role_id));
     let Some(record) = call.store.get::<RoleIdRecord>(&mount.area, &[FOLDER, &hash])? else { return Ok(None) };
     let role = role::find(call.store, &mount, &record.role)?;
@@ -39,7 +39,7 @@ pub(super) fn find(call: &mut Call<'_, '_>, role_id: &str) -> Result<Option<(Str
 }
 
 /// Gives a role id to the role that the request's path names, in place of the one it had. Stores all but the role.
-pub(super) fn assign(call: &mut Call<'_, '_>, role: &mut RoleRecord, role_id: String) -> Result<(), Error> {
+pub(super) fn assign(call: &mut Call<'_, '_>, role: &mut AppRoleRecord, role_id: String) -> Result<(), Error> {
     check_trimmed(FIELD.name, &role_id)?;
     if role_id.len() > MAX_ID_BYTES {
         return Err(Error::invalid(format!("the role_id is longer than {MAX_ID_BYTES} bytes")));

@@ -19,7 +19,7 @@ const FOLDER: &str = "secret";
 /// A secret id as it is stored.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub(super) struct SecretRecord {
+pub(super) struct SecretIdRecord {
     /// A UUID.
     #[prost(string, tag = "1")]
     pub(super) accessor: String,
@@ -49,7 +49,7 @@ pub(super) struct SecretRecord {
     pub(super) token_cidrs: Vec<String>,
 }
 
-impl SecretRecord {
+impl SecretIdRecord {
     fn is_expired(&self, now: Time) -> bool {
         self.expires_nanos != 0 && self.expires_nanos <= now.nanos()
     }
@@ -62,7 +62,7 @@ impl SecretRecord {
 
 /// What an accessor stands for.
 #[derive(Clone, PartialEq, Message)]
-struct AccessorRecord {
+struct SecretIdAccessorRecord {
     /// Hash of the secret id.
     #[prost(string, tag = "1")]
     hash: String,
@@ -84,14 +84,14 @@ fn accessor_path<'a>(role_id: &'a str, accessor: &'a str) -> [&'a str; 4] {
 
 /// A secret id of a role, by the hash that stands for it.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct SecretIdPath {
     /// The role's internal id.
     role: String,
     /// Hexadecimal HMAC of the secret id.
     hash: String,
 }
 
-impl Place {
+impl SecretIdPath {
     /// Where a secret id of a role lies, if it is there.
     pub(super) fn new(mount: &Mount, role: &str, secret_id: &str) -> Self {
         Self { role: role.to_owned(), hash: hex::encode(mount.keys.index("secret id", secret_id.as_bytes())) }
@@ -108,30 +108,30 @@ impl Place {
 }
 
 /// Where the secret id of an accessor lies; `None` if the role has no such accessor.
-pub(super) fn by_accessor(call: &mut Call<'_, '_>, role: &str, accessor: &str) -> Result<Option<Place>, Error> {
+pub(super) fn by_accessor(call: &mut Call<'_, '_>, role: &str, accessor: &str) -> Result<Option<SecretIdPath>, Error> {
     if accessor.len() > MAX_SEGMENT_BYTES {
         return Ok(None);
     }
     let area = call.mount.area.clone();
-    let record = call.store.get::<AccessorRecord>(&area, &accessor_path(role, accessor))?;
-    Ok(record.map(|record| Place { role: role.to_owned(), hash: record.hash }))
+    let record = call.store.get::<SecretIdAccessorRecord>(&area, &accessor_path(role, accessor))?;
+    Ok(record.map(|record| SecretIdPath { role: role.to_owned(), hash: record.hash }))
 }
 
 /// A secret id that counts.
-pub(super) fn find(call: &mut Call<'_, '_>, place: &Place) -> Result<Option<SecretRecord>, Error> {
+pub(super) fn find(call: &mut Call<'_, '_>, place: &SecretIdPath) -> Result<Option<SecretIdRecord>, Error> {
     let (area, now) = (call.mount.area.clone(), call.context.now);
-    let record = call.store.get::<SecretRecord>(&area, &place.path())?;
+    let record = call.store.get::<SecretIdRecord>(&area, &place.path())?;
     Ok(record.filter(|record| !record.is_expired(now)))
 }
 
 /// Stores a new secret id, in place of an expired one that has not gone yet. The caller saw that none counts.
-pub(super) fn create(call: &mut Call<'_, '_>, place: &Place, record: &SecretRecord) -> Result<(), Error> {
+pub(super) fn create(call: &mut Call<'_, '_>, place: &SecretIdPath, record: &SecretIdRecord) -> Result<(), Error> {
     let mount = call.mount.clone();
-    if let Some(expired) = call.store.get::<SecretRecord>(&mount.area, &place.path())? {
+    if let Some(expired) = call.store.get::<SecretIdRecord>(&mount.area, &place.path())? {
         destroy(call, place, &expired);
     }
     call.store.put(&mount.area, &place.path(), record)?;
-    let accessor = AccessorRecord { hash: place.hash.clone() };
+    let accessor = SecretIdAccessorRecord { hash: place.hash.clone() };
     call.store.put(&mount.area, &accessor_path(&place.role, &record.accessor), &accessor)?;
     match record.expires() {
         Some(expires) => call.work().remind(expires, &place.calendar_name()),
@@ -141,7 +141,7 @@ pub(super) fn create(call: &mut Call<'_, '_>, place: &Place, record: &SecretReco
 
 /// Counts one login. The last one ends the secret id. The read before was a guard, so that of two logins with one use
 /// left only one is served, wherever they run.
-pub(super) fn spend(call: &mut Call<'_, '_>, place: &Place, record: &SecretRecord) -> Result<(), Error> {
+pub(super) fn spend(call: &mut Call<'_, '_>, place: &SecretIdPath, record: &SecretIdRecord) -> Result<(), Error> {
     match record.uses_left {
         0 => Ok(()),
         1 => {
@@ -151,14 +151,14 @@ pub(super) fn spend(call: &mut Call<'_, '_>, place: &Place, record: &SecretRecor
         uses => {
             let updated_nanos = call.context.now.nanos();
             let area = call.mount.area.clone();
-            let record = SecretRecord { uses_left: uses - 1, updated_nanos, ..record.clone() };
+            let record = SecretIdRecord { uses_left: uses - 1, updated_nanos, ..record.clone() };
             call.store.put(&area, &place.path(), &record)
         }
     }
 }
 
 /// Ends a secret id.
-pub(super) fn destroy(call: &mut Call<'_, '_>, place: &Place, record: &SecretRecord) {
+pub(super) fn destroy(call: &mut Call<'_, '_>, place: &SecretIdPath, record: &SecretIdRecord) {
     let mount = call.mount.clone();
     delete(call.store, &mount.area, place, record);
     if let Some(expires) = record.expires() {
@@ -166,7 +166,7 @@ pub(super) fn destroy(call: &mut Call<'_, '_>, place: &Place, record: &SecretRec
     }
 }
 
-fn delete(store: &mut Store<'_>, area: &Area, place: &Place, record: &SecretRecord) {
+fn delete(store: &mut Store<'_>, area: &Area, place: &SecretIdPath, record: &SecretIdRecord) {
     store.delete(area, &place.path());
     store.delete(area, &accessor_path(&place.role, &record.accessor));
 }
@@ -175,8 +175,8 @@ fn delete(store: &mut Store<'_>, area: &Area, place: &Place, record: &SecretReco
 pub(super) fn expire(work: &mut Work<'_, '_>, name: &str) -> Result<(), Error> {
     let (role, hash) =
         name.split_once('.').ok_or_else(|| Error::internal("an entry of the calendar names no secret id"))?;
-    let place = Place { role: role.to_owned(), hash: hash.to_owned() };
-    let record = work.store.get::<SecretRecord>(&work.mount.area, &place.path())?;
+    let place = SecretIdPath { role: role.to_owned(), hash: hash.to_owned() };
+    let record = work.store.get::<SecretIdRecord>(&work.mount.area, &place.path())?;
     if let Some(record) = record.filter(|record| record.is_expired(work.context.now)) {
         delete(work.store, &work.mount.area, &place, &record);
     }

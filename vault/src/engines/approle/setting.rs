@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::engine::{Call, Handler, Path};
-use crate::engines::approle::role::{self, RoleRecord, or_null};
+use crate::engines::approle::role::{self, AppRoleRecord, or_null};
 use crate::engines::terms;
 use crate::error::Error;
 use crate::field::Field;
@@ -16,8 +16,8 @@ struct Setting {
     pattern: &'static str,
     fields: &'static [&'static [Field]],
     help: &'static str,
-    show: fn(&RoleRecord) -> Value,
-    reset: fn(&mut RoleRecord),
+    show: fn(&AppRoleRecord) -> Value,
+    reset: fn(&mut AppRoleRecord),
 }
 
 const SETTINGS: [Setting; 12] = [
@@ -113,7 +113,7 @@ const SETTINGS: [Setting; 12] = [
     },
 ];
 
-fn reset_addresses(role: &mut RoleRecord) {
+fn reset_addresses(role: &mut AppRoleRecord) {
     role.secret_cidrs.clear();
     role.old_secret_cidrs.clear();
 }

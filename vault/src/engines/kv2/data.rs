@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::secret::{self, Secret};
+use super::secret::{self, KvSecret};
 use crate::engine::Call;
 use crate::error::Error;
 use crate::field::int;
@@ -24,7 +24,7 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let data = sent_data(call)?;
     let secret = secret::load(call)?;
     check_and_set(call, secret.as_ref())?;
-    let mut secret = secret.unwrap_or_else(|| Secret::new(call.context.now));
+    let mut secret = secret.unwrap_or_else(|| KvSecret::new(call.context.now));
     secret.add_version(call, &data)?;
     Ok(newest(&secret))
 }
@@ -56,7 +56,7 @@ pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Ok(Reply::empty())
 }
 
-fn newest(secret: &Secret) -> Reply {
+fn newest(secret: &KvSecret) -> Reply {
     secret.version(0).map_or_else(Reply::empty, |version| Reply::data(secret.describe(version)))
 }
 
@@ -70,7 +70,7 @@ fn sent_data(call: &Call<'_, '_>) -> Result<Map<String, Value>, Error> {
 }
 
 /// Refuses a write that expected another newest version.
-fn check_and_set(call: &mut Call<'_, '_>, secret: Option<&Secret>) -> Result<(), Error> {
+fn check_and_set(call: &mut Call<'_, '_>, secret: Option<&KvSecret>) -> Result<(), Error> {
     let expected = call.fields.map("options").and_then(|options| options.get("cas")).cloned();
     let Some(expected) = expected.filter(|expected| !expected.is_null()) else {
         let is_required = secret.is_some_and(|secret| secret.record.cas_required) || secret::config(call)?.cas_required;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::PATH;
 use super::config::{format_after, nanos_of};
 use super::record::SecretRecord;
-use super::secret::{self, Secret};
+use super::secret::{self, KvSecret};
 use crate::engine::Call;
 use crate::error::{Error, multi};
 use crate::field::{Field, Kind, field, scalar_text};
@@ -41,7 +41,7 @@ pub(super) fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 }
 
 /// Everything but the data.
-pub(super) fn describe(secret: &Secret) -> Value {
+pub(super) fn describe(secret: &KvSecret) -> Value {
     let record = &secret.record;
     let versions: Map<String, Value> =
         record.versions.iter().map(|version| (version.number.to_string(), version.describe())).collect();
@@ -63,7 +63,7 @@ pub(super) fn describe(secret: &Secret) -> Value {
 /// Changes settings; custom metadata is replaced as a whole. Makes the secret if there is none.
 pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let custom = call.fields.any("custom_metadata").map(replacement).transpose()?;
-    let mut secret = secret::load(call)?.unwrap_or_else(|| Secret::new(call.context.now));
+    let mut secret = secret::load(call)?.unwrap_or_else(|| KvSecret::new(call.context.now));
     if let Some(custom) = custom {
         secret.record.custom = custom;
     }
@@ -96,7 +96,7 @@ pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Ok(Reply::empty())
 }
 
-fn save(call: &mut Call<'_, '_>, secret: &mut Secret) -> Result<(), Error> {
+fn save(call: &mut Call<'_, '_>, secret: &mut KvSecret) -> Result<(), Error> {
     secret.record.metadata_version += 1;
     secret.record.updated_nanos = call.context.now.nanos();
     secret.save(call)

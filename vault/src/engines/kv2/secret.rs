@@ -19,7 +19,7 @@ const VERSIONS: &str = "versions";
 pub(super) const CONFIG: &[&str] = &["config"];
 
 /// A secret and whether it only exists as a document of version 1.
-pub(super) struct Secret {
+pub(super) struct KvSecret {
     pub(super) record: SecretRecord,
     is_old_document: bool,
 }
@@ -56,20 +56,20 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Result<ConfigRecord, Error> {
 }
 
 /// The secret that the request names.
-pub(super) fn load(call: &mut Call<'_, '_>) -> Result<Option<Secret>, Error> {
+pub(super) fn load(call: &mut Call<'_, '_>) -> Result<Option<KvSecret>, Error> {
     load_at(call, path_of(call))
 }
 
 /// The secret at a path.
-pub(super) fn load_at(call: &mut Call<'_, '_>, path: &str) -> Result<Option<Secret>, Error> {
+pub(super) fn load_at(call: &mut Call<'_, '_>, path: &str) -> Result<Option<KvSecret>, Error> {
     if is_folder(path) {
         return Ok(None);
     }
     if let Some(record) = call.store.get(&call.mount.area, &segments(METADATA, path))? {
-        return Ok(Some(Secret { record, is_old_document: false }));
+        return Ok(Some(KvSecret { record, is_old_document: false }));
     }
     let is_old = Documents::new(call.mount.area.clone(), kv1::ROOT).contains(call.store, path)?;
-    Ok(is_old.then(|| Secret { record: upgraded(call.context.now), is_old_document: true }))
+    Ok(is_old.then(|| KvSecret { record: upgraded(call.context.now), is_old_document: true }))
 }
 
 /// The metadata of a document of version 1, whose times nobody kept.
@@ -85,7 +85,7 @@ fn upgraded(now: Time) -> SecretRecord {
     }
 }
 
-impl Secret {
+impl KvSecret {
     /// A secret that is about to get its first version or metadata.
     pub(super) fn new(now: Time) -> Self {
         let record = SecretRecord { created_nanos: now.nanos(), updated_nanos: now.nanos(), ..SecretRecord::default() };

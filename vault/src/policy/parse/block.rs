@@ -8,11 +8,11 @@ use crate::hcl::{Member, Value};
 use crate::policy::capability::Capabilities;
 use crate::policy::filter::KeyFilter;
 use crate::policy::grant::Grant;
-use crate::policy::parameters::Parameters;
+use crate::policy::parameters::ParameterRules;
 use crate::policy::parse::{Problem, excerpt};
 use crate::policy::pattern::Pattern;
 use crate::policy::template::Template;
-use crate::policy::{PathRule, Place};
+use crate::policy::{PathRule, RulePath};
 use crate::time::Time;
 
 /// The keys of a block, for messages.
@@ -39,11 +39,11 @@ pub(super) fn read(path: &str, line: u32, members: &[Member]) -> Result<PathRule
     }
 }
 
-fn read_place(path: &str) -> Result<Place, Problem> {
+fn read_place(path: &str) -> Result<RulePath, Problem> {
     let path = Pattern::validate(path)?;
     Ok(match Template::parse(path)? {
-        Some(template) => Place::Templated(template),
-        None => Place::Fixed(Arc::new(Pattern::new(path))),
+        Some(template) => RulePath::Templated(template),
+        None => RulePath::Fixed(Arc::new(Pattern::new(path))),
     })
 }
 
@@ -106,13 +106,13 @@ fn old_word(value: &Value) -> Result<Capabilities, Problem> {
     Capabilities::parse_old(word).ok_or_else(|| Problem::UnknownOldWord(excerpt(word)))
 }
 
-fn parameters(key: &'static str, value: &Value) -> Result<Parameters, Problem> {
+fn parameters(key: &'static str, value: &Value) -> Result<ParameterRules, Problem> {
     let members = match value {
         Value::Object(members) => members.as_slice(),
         Value::Null => &[],
         other => return Err(wrong(key, "an object of lists, such as { \"ttl\" = [\"1h\"], \"*\" = [] }", other)),
     };
-    let mut parameters = Parameters::default();
+    let mut parameters = ParameterRules::default();
     for member in members {
         let [name] = member.keys.as_slice() else { return Err(wrong(key, "lists only", &member.value)) };
         let Value::List(items) = &member.value else {

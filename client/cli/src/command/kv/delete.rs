@@ -10,7 +10,7 @@ use crate::session::Session;
 
 /// Delete a secret. With versions, `kv undelete` brings it back.
 #[derive(Args)]
-pub(crate) struct Delete {
+pub(crate) struct KvDelete {
     #[command(flatten)]
     location: Location,
     /// The versions to delete, such as 1,2; without it, the newest.
@@ -18,7 +18,7 @@ pub(crate) struct Delete {
     versions: Vec<u64>,
 }
 
-impl Delete {
+impl KvDelete {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         let place = if self.versions.is_empty() {
             self.location.find(session).await?

@@ -11,7 +11,7 @@ use crate::table;
 
 /// Show a secret.
 #[derive(Args)]
-pub(crate) struct Get {
+pub(crate) struct KvGet {
     #[command(flatten)]
     location: Location,
     /// An older version.
@@ -19,7 +19,7 @@ pub(crate) struct Get {
     version: Option<u64>,
 }
 
-impl Get {
+impl KvGet {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         let place = self.location.find(session).await?;
         let path = place.api_path("data");

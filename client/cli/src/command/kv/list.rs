@@ -10,7 +10,7 @@ use crate::session::Session;
 
 /// List the names below a path.
 #[derive(Args)]
-pub(crate) struct List {
+pub(crate) struct KvList {
     /// Where the engine is mounted; the path is then inside of it.
     #[arg(long)]
     mount: Option<String>,
@@ -19,7 +19,7 @@ pub(crate) struct List {
     path: Option<String>,
 }
 
-impl List {
+impl KvList {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         let location = Location { mount: self.mount.clone(), path: self.path.clone().unwrap_or_default() };
         let path = location.find(session).await?.api_path("metadata");

@@ -12,22 +12,22 @@ use crate::{assignment, output, table};
 /// What can be done with metadata.
 #[derive(Subcommand)]
 pub(crate) enum Metadata {
-    Get(Get),
-    Put(Put),
-    Patch(Patch),
-    Delete(Delete),
+    Get(MetadataGet),
+    Put(MetadataPut),
+    Patch(MetadataPatch),
+    Delete(MetadataDelete),
 }
 
 /// Show a secret's metadata and versions.
 #[derive(Args)]
-pub(crate) struct Get {
+pub(crate) struct MetadataGet {
     #[command(flatten)]
     location: Location,
 }
 
 /// Settings of a secret.
 #[derive(Args)]
-pub(crate) struct Settings {
+pub(crate) struct MetadataSettings {
     /// Whether every write must name the newest version.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     cas_required: Option<bool>,
@@ -44,20 +44,20 @@ pub(crate) struct Settings {
 
 /// Write a secret's settings; all notes are replaced.
 #[derive(Args)]
-pub(crate) struct Put {
+pub(crate) struct MetadataPut {
     #[command(flatten)]
     location: Location,
     #[command(flatten)]
-    settings: Settings,
+    settings: MetadataSettings,
 }
 
 /// Change some of a secret's settings and notes.
 #[derive(Args)]
-pub(crate) struct Patch {
+pub(crate) struct MetadataPatch {
     #[command(flatten)]
     location: Location,
     #[command(flatten)]
-    settings: Settings,
+    settings: MetadataSettings,
     /// A note to remove; may be repeated.
     #[arg(long, value_name = "NAME")]
     remove_custom_metadata: Vec<String>,
@@ -65,12 +65,12 @@ pub(crate) struct Patch {
 
 /// Delete a secret with all its versions, for good.
 #[derive(Args)]
-pub(crate) struct Delete {
+pub(crate) struct MetadataDelete {
     #[command(flatten)]
     location: Location,
 }
 
-impl Settings {
+impl MetadataSettings {
     fn body(&self) -> Result<Map<String, Value>, Failure> {
         let mut body = Map::new();
         let mut set = |name: &str, value: Option<Value>| {
@@ -113,7 +113,7 @@ async fn change(session: &Session, location: &Location, method: Method, body: Ma
     session.output.done(&format!("Success! Data written to: {path}"))
 }
 
-impl Patch {
+impl MetadataPatch {
     fn body(&self) -> Result<Map<String, Value>, Failure> {
         let mut body = self.settings.body()?;
         if !self.remove_custom_metadata.is_empty() {
@@ -126,7 +126,7 @@ impl Patch {
     }
 }
 
-impl Get {
+impl MetadataGet {
     async fn run(&self, session: &Session) -> Outcome {
         let path = self.location.find_versioned(session, "metadata get").await?.api_path("metadata");
         let reply = session.fetch(&format!("reading {path}"), &path, Request::get(&path)).await?;

@@ -15,7 +15,7 @@ use crate::session::Session;
 
 /// Change some fields of a secret and keep the others.
 #[derive(Args)]
-pub(crate) struct Patch {
+pub(crate) struct KvPatch {
     #[command(flatten)]
     location: Location,
     /// Change only if the newest version is this one.
@@ -31,7 +31,7 @@ pub(crate) struct Patch {
     data: Vec<String>,
 }
 
-impl Patch {
+impl KvPatch {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         let mut data = assignment::from_process(&self.data)?;
         data.extend(self.remove_data.iter().map(|name| (name.clone(), Value::Null)));

@@ -12,7 +12,7 @@ use crate::{assignment, output, table};
 
 /// Write a secret, in place of what was there.
 #[derive(Args)]
-pub(crate) struct Put {
+pub(crate) struct KvPut {
     #[command(flatten)]
     location: Location,
     /// Write only if the newest version is this one; 0 only if there is none.
@@ -23,7 +23,7 @@ pub(crate) struct Put {
     data: Vec<String>,
 }
 
-impl Put {
+impl KvPut {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         let data = assignment::from_process(&self.data)?;
         let place = self.location.find(session).await?;

@@ -5,7 +5,7 @@
 
 mod tokens;
 
-use tokens::{Kind, Token, tokens};
+use tokens::{Kind, Lexeme, tokens};
 
 /// One line of the result, with how deep it stands.
 enum Line {
@@ -23,7 +23,7 @@ pub(super) fn laid_out(text: &str) -> Result<String, String> {
 }
 
 struct Writer<'a> {
-    tokens: Vec<Token<'a>>,
+    tokens: Vec<Lexeme<'a>>,
     at: usize,
     lines: Vec<Line>,
 }
@@ -54,7 +54,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A comment on a line of its own, or behind what stands before it.
-    fn comment(&mut self, depth: usize, comment: Token<'a>, is_behind: bool) {
+    fn comment(&mut self, depth: usize, comment: Lexeme<'a>, is_behind: bool) {
         self.at += 1;
         match self.lines.last_mut().filter(|_| is_behind) {
             Some(Line::Plain(_, text) | Line::Setting(_, _, text)) => {
@@ -142,11 +142,11 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn peek(&self) -> Option<Token<'a>> {
+    fn peek(&self) -> Option<Lexeme<'a>> {
         self.tokens.get(self.at).copied()
     }
 
-    fn next(&mut self, expected: &str) -> Result<Token<'a>, String> {
+    fn next(&mut self, expected: &str) -> Result<Lexeme<'a>, String> {
         let last = self.tokens.last().map_or(1, |token| token.line);
         let token = self.peek().ok_or_else(|| format!("line {last}: {expected} is missing at the end"))?;
         self.at += 1;

@@ -18,14 +18,14 @@ pub(super) enum Kind {
 
 /// A piece of the file.
 #[derive(Clone, Copy)]
-pub(super) struct Token<'a> {
+pub(super) struct Lexeme<'a> {
     pub(super) kind: Kind,
     pub(super) text: &'a str,
     /// Where it begins, from 1.
     pub(super) line: usize,
 }
 
-impl Token<'_> {
+impl Lexeme<'_> {
     /// The error for this token at this place.
     pub(super) fn unexpected(&self, expected: &str) -> String {
         let shown = if self.kind == Kind::LineBreak { "the end of the line" } else { self.text };
@@ -34,7 +34,7 @@ impl Token<'_> {
 }
 
 /// Cuts a file into its tokens, or says in which line it has none.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, String> {
+pub(super) fn tokens(text: &str) -> Result<Vec<Lexeme<'_>>, String> {
     let (mut found, mut rest, mut line) = (Vec::new(), text, 1);
     while let Some(first) = rest.chars().next() {
         if first != '\n' && first.is_whitespace() {
@@ -43,7 +43,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, String> {
         }
         let (kind, length) = first_token(rest, first).map_err(|reason| format!("line {line}: {reason}"))?;
         let text = &rest[..length];
-        found.push(Token { kind, text: text.trim_end(), line });
+        found.push(Lexeme { kind, text: text.trim_end(), line });
         line += text.matches('\n').count();
         rest = &rest[length..];
     }
