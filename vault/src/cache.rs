@@ -104,6 +104,16 @@ impl Cache {
         entry.object.clone().downcast().ok()
     }
 
+    /// What was kept for a key, and the highest index at which it is known to have been so, if a view is not older.
+    pub fn earlier<T: Send + Sync + 'static>(&self, key: &Bytes, view: &dyn View) -> Option<(u64, Arc<T>)> {
+        let entry = self.entry::<T>(key)?;
+        let seen_at = entry.seen_at.load(Ordering::Acquire);
+        if entry.lineage != view.lineage() || seen_at > view.index() {
+            return None;
+        }
+        Some((seen_at, entry.object.clone().downcast().ok()?))
+    }
+
     /// Keeps an object of about `bytes` of a key that has a revision in a view, in place of an older one. One older than
     /// what is kept is not.
     pub fn put<T: Send + Sync + 'static>(

@@ -72,7 +72,7 @@ pub(crate) fn list(store: &mut Store<'_>, mounts: &MountTable, prefix: &str) -> 
             let names = store.list(&system, &borrowed(&Origin::new(mount, prefix).directory()))?;
             for name in names.iter() {
                 keys.extend(name.has_children.then(|| format!("{}/", name.name)));
-                keys.extend(name.has_value.then(|| name.name.clone()));
+                keys.extend(name.has_value.then(|| name.name.to_string()));
             }
         } else if let Some(rest) = mount.path.strip_prefix(prefix)
             && is_any(store, &Origin::whole(mount.id.clone()))?

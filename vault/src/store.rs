@@ -5,6 +5,7 @@
 //! the directory as it was, because no request lists what it just wrote.
 
 mod area;
+mod names;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +19,8 @@ use parking_lot::RwLockReadGuard;
 use prost::Message;
 use zeroize::Zeroizing;
 
-pub(crate) use self::area::Area;
-pub(crate) use self::area::{MountId, NamespaceId, ROOT_NAMESPACE, SYSTEM};
+pub(crate) use self::area::{Area, MountId, NamespaceId, ROOT_NAMESPACE, SYSTEM};
+pub(crate) use self::names::Name;
 use crate::barrier::Barrier;
 use crate::barrier::cipher::VALUE_OVERHEAD_BYTES;
 use crate::batch::{self, Proposal};
@@ -32,8 +33,6 @@ use crate::seal::record::KEYRING;
 const OPEN: &[u8] = b"open";
 /// How much larger than its record a decoded object is at most, roughly.
 const DECODED_FACTOR: usize = 4;
-/// Names read from a directory at once.
-const NAMES_PAGE: usize = 1024;
 /// Longest plaintext of a record, in bytes: what encryption adds counts as well.
 pub(crate) const MAX_PLAINTEXT_BYTES: usize = MAX_VALUE_BYTES - VALUE_OVERHEAD_BYTES;
 /// Longest segment of a path, in bytes, before encryption.
@@ -45,17 +44,6 @@ pub fn open_key(name: &str) -> Bytes {
     push_segment(&mut key, OPEN);
     push_segment(&mut key, name.as_bytes());
     key.into()
-}
-
-/// One name of a listing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
-    /// The segment, decrypted.
-    pub name: String,
-    /// Whether a record lies under it.
-    pub has_value: bool,
-    /// Whether names lie below it.
-    pub has_children: bool,
 }
 
 /// A state of a request's writes.
@@ -296,74 +284,9 @@ impl<'a> Store<'a> {
         self.get_open(name).map(|_| ())
     }
 
-    /// How many names a directory holds.
-    pub fn count(&mut self, area: &Area, path: &[&str]) -> Result<u64, Error> {
-        let key = self.key(area, path);
-        let directory = self.view.directory(&key)?;
-        self.reads.push((key, true, directory.revision));
-        Ok(directory.count)
-    }
-
-    /// All names of a directory, sorted. The sorted list is kept under the directory's revision.
-    pub fn list(&mut self, area: &Area, path: &[&str]) -> Result<Arc<Vec<Name>>, Error> {
-        let key = self.key(area, path);
-        let directory = self.view.directory(&key)?;
-        self.reads.push((key.clone(), true, directory.revision));
-        if directory.count == 0 {
-            return Ok(Arc::default());
-        }
-        if let Some(names) = self.cache.get::<Vec<Name>>(&key, directory.revision, self.view) {
-            return Ok(names);
-        }
-        let mut names = Vec::with_capacity(usize::try_from(directory.count).unwrap_or(0).min(1 << 20));
-        let mut after: Option<Bytes> = None;
-        loop {
-            let page = self.view.names(&key, after.as_deref(), NAMES_PAGE)?;
-            for name in &page {
-                names.push(self.open_name(area, &key, name)?);
-            }
-            after = page.last().map(|name| name.segment.clone());
-            if page.len() < NAMES_PAGE {
-                break;
-            }
-        }
-        names.sort_unstable();
-        let bytes = names.iter().map(|name| size_of::<Name>() + name.name.capacity()).sum();
-        let names = Arc::new(names);
-        self.cache.put(&key, directory.revision, self.view, Arc::clone(&names), bytes);
-        Ok(names)
-    }
-
-    /// Up to `limit` names of a directory in no particular order, not a guard: for work in the background.
-    pub fn sample(&self, area: &Area, path: &[&str], limit: usize) -> Result<Vec<Name>, Error> {
-        self.sample_after(area, path, None, limit)
-    }
-
-    /// The names that [`Store::sample`] gives behind one of them, which need not be there any more.
-    pub fn sample_after(
-        &self,
-        area: &Area,
-        path: &[&str],
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Name>, Error> {
-        let key = self.key(area, path);
-        let after = after.map(|name| area.names.encrypt(name, &key));
-        let page = self.view.names(&key, after.as_deref(), limit)?;
-        page.iter().map(|name| self.open_name(area, &key, name)).collect()
-    }
-
     /// Whether the view holds a record, not a guard: for work in the background.
     pub fn holds(&self, area: &Area, path: &[&str]) -> Result<bool, Error> {
         Ok(self.view.get(&self.key(area, path))?.is_some())
-    }
-
-    fn open_name(&self, area: &Area, parent: &[u8], name: &conclave_batch::Name) -> Result<Name, Error> {
-        let text = area
-            .names
-            .decrypt(&name.segment, parent)
-            .map_err(|error| Error::internal(format!("a name does not open: {error}")))?;
-        Ok(Name { name: text, has_value: name.has_value, has_children: name.has_children })
     }
 
     /// Ends the request: `None` if it wrote nothing, else a tagged batch with all reads as guards.

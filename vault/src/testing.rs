@@ -121,6 +121,10 @@ impl View for TestTable {
         self.view.may_have_changed(key, since)
     }
 
+    fn written_below(&self, directory: &[u8], since: u64) -> Option<Vec<Bytes>> {
+        self.view.written_below(directory, since)
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {
         self.view.get(key)
     }

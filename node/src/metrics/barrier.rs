@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use conclave_batch::{Directory, Name, Record, View, ViewError};
 
 use super::summary::Summary;
@@ -27,6 +28,10 @@ impl View for Timed {
 
     fn may_have_changed(&self, key: &[u8], since: u64) -> bool {
         self.0.may_have_changed(key, since)
+    }
+
+    fn written_below(&self, directory: &[u8], since: u64) -> Option<Vec<Bytes>> {
+        self.0.written_below(directory, since)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {

@@ -46,6 +46,9 @@ pub trait View: Send + Sync {
     /// Whether the value under a key may have been written or deleted behind an index of this table. If it says no, then
     /// nothing happened to the key from there up to this view; it may say yes for no reason.
     fn may_have_changed(&self, key: &[u8], since: u64) -> bool;
+    /// The segments below a directory through which keys were written or deleted behind an index of this table, each once;
+    /// `None` if that is not remembered any more. Some may have been written behind this view.
+    fn written_below(&self, directory: &[u8], since: u64) -> Option<Vec<Bytes>>;
     /// The value under a key.
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError>;
     /// A directory's revision and count; the root directory is empty bytes.
@@ -65,6 +68,10 @@ impl<V: View + ?Sized> View for Box<V> {
 
     fn may_have_changed(&self, key: &[u8], since: u64) -> bool {
         (**self).may_have_changed(key, since)
+    }
+
+    fn written_below(&self, directory: &[u8], since: u64) -> Option<Vec<Bytes>> {
+        (**self).written_below(directory, since)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {

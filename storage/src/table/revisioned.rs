@@ -134,7 +134,7 @@ impl<H: Home> Table for RevisionedTable<H> {
         drop(window);
         writer.write(changes)?;
         writer.state = state;
-        written.iter().for_each(|key| writer.touched.mark(key, writer.last_index()));
+        writer.touched.note(&written, writer.last_index());
         writer.garbage_after = searched;
         self.inner.window.write().extend(added, writer.last_index());
         self.inner.publish(&writer);
@@ -267,6 +267,10 @@ impl<V: RowView> View for TableView<V> {
 
     fn may_have_changed(&self, key: &[u8], since: u64) -> bool {
         self.published.touched.is_behind(key, since)
+    }
+
+    fn written_below(&self, directory: &[u8], since: u64) -> Option<Vec<Bytes>> {
+        self.published.touched.written_below(directory, since)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {

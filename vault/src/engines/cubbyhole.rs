@@ -89,7 +89,7 @@ fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let root = root(call)?;
     let names = Documents::new(call.mount.area.clone(), &root).list(call.store, call.rest)?;
-    listing::page(listing::keys(&names), &call.fields)
+    listing::page_of(&names, &call.fields)
 }
 
 fn scan(call: &mut Call<'_, '_>) -> Result<Reply, Error> {

@@ -97,7 +97,7 @@ fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 
 fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let names = documents(call).list(call.store, call.rest)?;
-    listing::page(listing::keys(&names), &call.fields)
+    listing::page_of(&names, &call.fields)
 }
 
 fn scan(call: &mut Call<'_, '_>) -> Result<Reply, Error> {

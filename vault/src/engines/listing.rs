@@ -1,7 +1,9 @@
 //! Lists of names as the API shows them: folders end with a slash, and long lists come in pages.
 
+use std::cmp::Ordering;
+
 use crate::error::Error;
-use crate::field::{Field, Kind, field};
+use crate::field::{Field, Fields, Kind, field};
 use crate::reply::Reply;
 use crate::store::{Area, Name, Store};
 
@@ -19,7 +21,7 @@ pub(crate) fn keys(names: &[Name]) -> Vec<String> {
     let mut keys = Vec::with_capacity(names.len());
     for name in names {
         if name.has_value {
-            keys.push(name.name.clone());
+            keys.push(name.name.to_string());
         }
         if name.has_children {
             keys.push(format!("{}/", name.name));
@@ -56,21 +58,68 @@ pub(crate) fn below(store: &mut Store<'_>, area: &Area, path: &[&str]) -> Result
     Ok(keys)
 }
 
-/// One page of a sorted list as a reply; "not found" if the page is empty.
-pub(crate) fn page(mut keys: Vec<String>, fields: &crate::field::Fields) -> Result<Reply, Error> {
-    if let Some(after) = fields.text("after").filter(|after| !after.is_empty()) {
-        let begin = keys.partition_point(|key| key.as_str() <= after);
-        keys.drain(..begin);
+/// A name as a list shows it: a record, or a folder with a slash at its end.
+#[derive(Clone, Copy)]
+struct Shown<'n> {
+    name: &'n str,
+    is_folder: bool,
+}
+
+impl<'n> Shown<'n> {
+    fn bytes(self) -> impl Iterator<Item = u8> + 'n {
+        self.name.bytes().chain(self.is_folder.then_some(b'/'))
     }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+
+    fn text(self) -> String {
+        if self.is_folder { format!("{}/", self.name) } else { self.name.to_owned() }
+    }
+}
+
+/// One page of the names of a directory as a reply; "not found" if the page is empty. Only what the page shows is copied.
+pub(crate) fn page_of(names: &[Name], fields: &Fields) -> Result<Reply, Error> {
+    let (after, limit) = (after(fields), limit(fields)?);
+    let both = |name: &'_ Name| [(false, name.has_value), (true, name.has_children)];
+    let all = names.iter().flat_map(|name| {
+        let shown = both(name).into_iter().filter(|(_, is_there)| *is_there);
+        shown.map(|(is_folder, _)| Shown { name: &name.name, is_folder })
+    });
+    let mut shown: Vec<Shown<'_>> = all.filter(|shown| shown.bytes().cmp(after.bytes()) == Ordering::Greater).collect();
+    if limit < shown.len() {
+        shown.select_nth_unstable_by(limit, Shown::cmp);
+        shown.truncate(limit);
+    }
+    shown.sort_unstable_by(Shown::cmp);
+    Reply::keys(shown.into_iter().map(Shown::text).collect())
+}
+
+/// One page of a sorted list as a reply; "not found" if the page is empty.
+pub(crate) fn page(mut keys: Vec<String>, fields: &Fields) -> Result<Reply, Error> {
+    let after = after(fields);
+    let begin = keys.partition_point(|key| key.as_str() <= after);
+    keys.drain(..begin);
+    keys.truncate(limit(fields)?);
+    Reply::keys(keys)
+}
+
+/// The last name of the page before; empty if this is the first.
+fn after(fields: &Fields) -> &str {
+    fields.text_or_empty("after")
+}
+
+/// How many names to return.
+fn limit(fields: &Fields) -> Result<usize, Error> {
     match fields.text("limit") {
-        None | Some("" | "max") => {}
+        None | Some("" | "max") => Ok(usize::MAX),
         Some(text) => match text.parse::<usize>() {
-            Ok(0) => {}
-            Ok(limit) => keys.truncate(limit),
-            Err(_) => return Err(Error::invalid("limit must be a whole number, 0 or \"max\" for all names")),
+            Ok(0) => Ok(usize::MAX),
+            Ok(limit) => Ok(limit),
+            Err(_) => Err(Error::invalid("limit must be a whole number, 0 or \"max\" for all names")),
         },
     }
-    Reply::keys(keys)
 }
 
 #[cfg(test)]
@@ -78,7 +127,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::field::Fields;
 
     fn paged(query: serde_json::Value) -> Result<Vec<String>, Error> {
         let keys = ["a", "a/", "b", "c"].map(str::to_owned).to_vec();
@@ -108,5 +156,20 @@ mod tests {
     fn a_leaf_that_is_also_a_folder_stands_twice() {
         let name = |name: &str, has_value, has_children| Name { name: name.into(), has_value, has_children };
         assert_eq!(keys(&[name("b", true, true), name("a", false, true)]), ["a/", "b", "b/"]);
+    }
+
+    #[test]
+    fn a_page_of_names_is_the_same_part_of_the_whole_list() {
+        let name = |name: &str, has_value, has_children| Name { name: name.into(), has_value, has_children };
+        let names = [name("a", true, true), name("a-b", true, true), name("a.", true, false), name("b", false, true)];
+        let whole = keys(&names);
+        for after in ["", "a", "a-b/", "a/", "b/", "zz"] {
+            for limit in 0..=7 {
+                let query = json!({ "after": after, "limit": limit });
+                let fields = Fields::decode(&[FIELDS], query.as_object().unwrap(), &[]).unwrap();
+                let shown = |reply: Result<Reply, Error>| reply.ok().map(|reply| reply.data);
+                assert_eq!(shown(page_of(&names, &fields)), shown(page(whole.clone(), &fields)), "{query}");
+            }
+        }
     }
 }

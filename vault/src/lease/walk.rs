@@ -60,7 +60,7 @@ impl Walk<'_, '_> {
             let path = borrowed(&self.path);
             let page = self.store.sample_after(&self.store.system(), &path, last.as_deref(), wanted)?;
             for name in &page {
-                self.path.push(name.name.clone());
+                self.path.push(name.name.to_string());
                 if name.has_children && !self.is_full() {
                     self.go(&[])?;
                 }
@@ -70,7 +70,7 @@ impl Walk<'_, '_> {
             if page.len() < wanted {
                 break;
             }
-            last = page.last().map(|name| name.name.clone());
+            last = page.last().map(|name| name.name.to_string());
         }
         Ok(())
     }

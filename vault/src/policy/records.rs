@@ -99,7 +99,7 @@ pub(crate) fn delete(store: &mut Store<'_>, name: &str) {
 /// All names in the API's order: plain names, then names with a slash, then `root`.
 pub(crate) fn list(store: &mut Store<'_>) -> Result<Vec<String>, Error> {
     let system = store.system();
-    let mut names: Vec<String> = store.list(&system, &FOLDER)?.iter().map(|name| name.name.clone()).collect();
+    let mut names: Vec<String> = store.list(&system, &FOLDER)?.iter().map(|name| name.name.to_string()).collect();
     names.sort_by(|a, b| (a.contains('/'), a).cmp(&(b.contains('/'), b)));
     names.push(name::ROOT.to_owned());
     Ok(names)

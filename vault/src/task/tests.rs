@@ -186,6 +186,6 @@ fn a_tree_is_deleted_up_to_a_limit() {
             .sample(&harness.core.store(&harness.table).system(), &[], 100)
             .unwrap()
             .iter()
-            .any(|name| name.name == "other")
+            .any(|name| &*name.name == "other")
     );
 }

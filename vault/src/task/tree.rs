@@ -9,7 +9,7 @@ use crate::store::{Area, Store};
 pub fn delete_below(store: &mut Store<'_>, area: &Area, path: &[&str], limit: usize) -> Result<usize, Error> {
     let mut deleted = 0;
     for name in store.sample(area, path, limit)? {
-        let inner = [path, &[name.name.as_str()]].concat();
+        let inner = [path, &[&*name.name]].concat();
         if name.has_children {
             deleted += delete_below(store, area, &inner, limit - deleted)?;
         }

@@ -77,7 +77,7 @@ fn the_store_holds_no_token() {
     let names = store.sample(&store.system(), &["token", "id"], 100).unwrap();
     assert_eq!(names.len(), 2, "root and the service token");
     for name in names {
-        assert!(![ROOT, &service, &batch].contains(&name.name.as_str()));
+        assert!(![ROOT, &service, &batch].contains(&&*name.name));
         assert_eq!(name.name.len(), 64);
     }
 }
@@ -314,7 +314,7 @@ fn a_tombstone_is_no_token() {
     revoke(&mut harness, &parent, "revoke-orphan");
     let store = harness.core.store(&harness.table);
     let names = store.sample(&store.system(), record::ACCESSORS, 10).unwrap();
-    assert!(names.iter().all(|name| name.name != accessor));
+    assert!(names.iter().all(|name| *name.name != *accessor));
     drop(store);
     assert_eq!(harness.request("POST", "auth/token/revoke-orphan", json!({ "token": parent })).0, 400);
 }

@@ -9,21 +9,27 @@ use crate::engine::Call;
 use crate::engines::{kv1, listing};
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::store::Store;
 
 /// Most secrets that one list tells about.
 const MAX_DETAILED: usize = 1_000;
 
 /// The names in a folder.
 pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let keys = names(call, |store, area, path| Ok(listing::keys(&store.list(area, path)?)))?;
-    listing::page(keys, &call.fields)
+    let path = secret::path_of(call);
+    let new = call.store.list(&call.mount.area, &secret::segments(secret::METADATA, path))?;
+    let old = call.store.list(&call.mount.area, &secret::segments(kv1::ROOT, path))?;
+    if old.is_empty() {
+        return listing::page_of(&new, &call.fields);
+    }
+    listing::page(merged(listing::keys(&new), listing::keys(&old)), &call.fields)
 }
 
 /// The secrets below a folder, at any depth.
 pub(super) fn scan(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let keys = names(call, listing::below)?;
-    listing::page(keys, &call.fields)
+    let path = secret::path_of(call);
+    let new = listing::below(call.store, &call.mount.area, &secret::segments(secret::METADATA, path))?;
+    let old = listing::below(call.store, &call.mount.area, &secret::segments(kv1::ROOT, path))?;
+    listing::page(merged(new, old), &call.fields)
 }
 
 /// The names in a folder, with the metadata of those that are secrets.
@@ -38,20 +44,14 @@ pub(super) fn scan_detailed(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     with_details(call, reply)
 }
 
-/// Names from both trees, as a function finds them in each.
-fn names<'s>(
-    call: &mut Call<'_, 's>,
-    find: impl Fn(&mut Store<'s>, &crate::store::Area, &[&str]) -> Result<Vec<String>, Error>,
-) -> Result<Vec<String>, Error> {
-    let path = secret::path_of(call);
-    let mut keys = find(call.store, &call.mount.area, &secret::segments(secret::METADATA, path))?;
-    let mut old = find(call.store, &call.mount.area, &secret::segments(kv1::ROOT, path))?;
+/// Names from both trees.
+fn merged(mut keys: Vec<String>, mut old: Vec<String>) -> Vec<String> {
     if !old.is_empty() {
         keys.append(&mut old);
         keys.sort_unstable();
         keys.dedup();
     }
-    Ok(keys)
+    keys
 }
 
 fn with_details(call: &mut Call<'_, '_>, mut reply: Reply) -> Result<Reply, Error> {
