@@ -27,11 +27,11 @@ struct Queue {
     waiting: usize,
     /// The sources that wait, in the order of their turns.
     turns: VecDeque<Source>,
-    lines: HashMap<Source, VecDeque<oneshot::Sender<Place>>>,
+    lines: HashMap<Source, VecDeque<oneshot::Sender<HeldPlace>>>,
 }
 
 /// A place, which goes to the next who waits when it is dropped.
-struct Place {
+struct HeldPlace {
     queue: Arc<Mutex<Queue>>,
     /// `None` only while being dropped.
     memory: Option<DigestMemory>,
@@ -78,13 +78,13 @@ impl Heavy {
     }
 
     /// A place, now or later; the other end is dropped if there is no room to wait.
-    fn enter(&self, source: Source) -> oneshot::Receiver<Place> {
+    fn enter(&self, source: Source) -> oneshot::Receiver<HeldPlace> {
         let (sender, receiver) = oneshot::channel();
         let mut queue = self.0.lock();
         if let Some(memory) = queue.free.pop() {
             // Dropping what cannot be sent takes the lock.
             drop(queue);
-            let _ = sender.send(Place { queue: Arc::clone(&self.0), memory: Some(memory) });
+            let _ = sender.send(HeldPlace { queue: Arc::clone(&self.0), memory: Some(memory) });
             return receiver;
         }
         if queue.make_room(source) {
@@ -115,7 +115,7 @@ impl Queue {
         true
     }
 
-    fn join(&mut self, source: Source, sender: oneshot::Sender<Place>) {
+    fn join(&mut self, source: Source, sender: oneshot::Sender<HeldPlace>) {
         let line = self.lines.entry(source).or_default();
         if line.is_empty() {
             self.turns.push_back(source);
@@ -125,7 +125,7 @@ impl Queue {
     }
 
     /// The next who waits: the first of the source whose turn it is.
-    fn next(&mut self) -> Option<oneshot::Sender<Place>> {
+    fn next(&mut self) -> Option<oneshot::Sender<HeldPlace>> {
         let source = self.turns.pop_front()?;
         let line = self.lines.get_mut(&source)?;
         let next = line.pop_front();
@@ -139,7 +139,7 @@ impl Queue {
     }
 }
 
-impl Drop for Place {
+impl Drop for HeldPlace {
     fn drop(&mut self) {
         let Some(mut memory) = self.memory.take() else { return };
         loop {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     /// Whether it has a place; `None` if it was turned away.
-    fn has_place(waiting: &mut oneshot::Receiver<Place>) -> Option<bool> {
+    fn has_place(waiting: &mut oneshot::Receiver<HeldPlace>) -> Option<bool> {
         match waiting.now_or_never() {
             None => Some(false),
             Some(Ok(place)) => {

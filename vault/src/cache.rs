@@ -31,14 +31,14 @@ const USUAL_KEY_BYTES: usize = 512;
 
 /// The cache of one unsealed node; dropped when it seals.
 pub struct Cache {
-    entries: Entries<Key, Arc<Entry>, ByBytes>,
+    entries: Entries<Key, Arc<CacheEntry>, ByBytes>,
     keys: Entries<Box<[u8]>, Bytes, ByBytes>,
 }
 
 /// A key of the store, and what was made of it: a record and a directory may lie under one key.
 type Key = (Bytes, TypeId);
 
-struct Entry {
+struct CacheEntry {
     revision: u64,
     /// The table that the revision is one of.
     lineage: u64,
@@ -48,7 +48,7 @@ struct Entry {
     object: Arc<dyn Any + Send + Sync>,
 }
 
-impl Entry {
+impl CacheEntry {
     /// Whether the key certainly has this revision in a view.
     fn is_of(&self, key: &[u8], view: &dyn View) -> bool {
         let (seen_at, index) = (self.seen_at.load(Ordering::Acquire), view.index());
@@ -60,8 +60,8 @@ impl Entry {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Arc<Entry>> for ByBytes {
-    fn weight(&self, (key, _): &Key, entry: &Arc<Entry>) -> u64 {
+impl Weighter<Key, Arc<CacheEntry>> for ByBytes {
+    fn weight(&self, (key, _): &Key, entry: &Arc<CacheEntry>) -> u64 {
         ENTRY_BYTES + key.len() as u64 + entry.bytes
     }
 }
@@ -125,9 +125,9 @@ impl Cache {
         bytes: usize,
     ) {
         let (seen_at, lineage) = (AtomicU64::new(view.index()), view.lineage());
-        let is_newer = |kept: &Arc<Entry>| kept.lineage == lineage && kept.revision > revision;
+        let is_newer = |kept: &Arc<CacheEntry>| kept.lineage == lineage && kept.revision > revision;
         if !self.entry::<T>(key).is_some_and(|kept| is_newer(&kept)) {
-            let entry = Entry { revision, lineage, seen_at, bytes: bytes as u64, object };
+            let entry = CacheEntry { revision, lineage, seen_at, bytes: bytes as u64, object };
             self.entries.insert((key.clone(), TypeId::of::<T>()), Arc::new(entry));
         }
     }
@@ -139,7 +139,7 @@ impl Cache {
 
     /// Keeps what [`Cache::derived`] finds.
     pub fn put_derived<T: Send + Sync + 'static>(&self, key: &Bytes, object: Arc<T>, bytes: usize) {
-        let entry = Entry { revision: 0, lineage: 0, seen_at: AtomicU64::new(0), bytes: bytes as u64, object };
+        let entry = CacheEntry { revision: 0, lineage: 0, seen_at: AtomicU64::new(0), bytes: bytes as u64, object };
         self.entries.insert((key.clone(), TypeId::of::<T>()), Arc::new(entry));
     }
 
@@ -162,7 +162,7 @@ impl Cache {
         self.keys.clear();
     }
 
-    fn entry<T: 'static>(&self, key: &Bytes) -> Option<Arc<Entry>> {
+    fn entry<T: 'static>(&self, key: &Bytes) -> Option<Arc<CacheEntry>> {
         self.entries.get(&(key.clone(), TypeId::of::<T>()))
     }
 

@@ -129,7 +129,7 @@ fn is_for_tests(folder: &Path, path: &Path) -> bool {
 }
 
 fn code(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
     let mut lines = Vec::new();
     let mut is_for_docs = false;
     for line in code.lines() {

@@ -22,7 +22,7 @@ fn a_type_s_name_occurs_once_in_a_crate() {
         let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let own = files.iter().filter(|(path, _)| path.starts_with(Path::new(name).join("src")) && !is_test(path));
         for (path, text) in own {
-            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
             for declared in code.lines().filter_map(declared) {
                 places.entry(declared).or_default().push(path.display().to_string());
             }

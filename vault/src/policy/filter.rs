@@ -8,11 +8,11 @@ pub(crate) const MAX_FILTER_BYTES: usize = 4096;
 /// A path with `{{ .key }}` for each name of a list, and perhaps `{{ .path }}` for the path that was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFilter {
-    parts: Vec<Part>,
+    parts: Vec<FilterPart>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum FilterPart {
     Literal(String),
     Path,
     Key,
@@ -41,24 +41,24 @@ impl KeyFilter {
         let (mut parts, mut rest) = (Vec::new(), text.strip_prefix('/').unwrap_or(text));
         while let Some((literal, behind)) = rest.split_once("{{") {
             let (name, behind) = behind.split_once("}}").ok_or(FilterError::Unknown)?;
-            parts.push(Part::Literal(literal.to_owned()));
+            parts.push(FilterPart::Literal(literal.to_owned()));
             parts.push(match name.trim() {
-                ".key" => Part::Key,
-                ".path" => Part::Path,
+                ".key" => FilterPart::Key,
+                ".path" => FilterPart::Path,
                 _ => return Err(FilterError::Unknown),
             });
             rest = behind;
         }
-        parts.push(Part::Literal(rest.to_owned()));
-        if parts.contains(&Part::Key) { Ok(Self { parts }) } else { Err(FilterError::NoKey) }
+        parts.push(FilterPart::Literal(rest.to_owned()));
+        if parts.contains(&FilterPart::Key) { Ok(Self { parts }) } else { Err(FilterError::NoKey) }
     }
 
     /// Which request must be allowed for a name to be shown: its path and operation. The listed path ends with a slash.
     pub fn probe(&self, listed: &str, key: &str) -> (String, Operation) {
         let part = |part| match part {
-            &Part::Path => listed,
-            &Part::Key => key,
-            Part::Literal(literal) => literal.as_str(),
+            &FilterPart::Path => listed,
+            &FilterPart::Key => key,
+            FilterPart::Literal(literal) => literal.as_str(),
         };
         let path: String = self.parts.iter().map(part).collect();
         let operation = if path.ends_with('/') { Operation::List } else { Operation::Read };
