@@ -41,6 +41,9 @@ struct Shared {
     /// Index through which entries are synced, plus one.
     synced: AtomicU64,
     stall: Stall,
+    /// Stands for a disk that takes its time.
+    #[cfg(test)]
+    before_tail_sync: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 /// Since when the oldest write waits for the disk. Read without the queue's lock, which is held across some writes.
@@ -106,12 +109,27 @@ impl DurableLog {
         folder.complete()?;
         let synced = AtomicU64::new(store.end());
         let queue = Mutex::new(Queue { store, waiting: Vec::new(), waiting_since: None, is_closing: false });
-        let shared = Arc::new(Shared { queue, work: Condvar::new(), synced, stall: Stall::new() });
+        let shared = Arc::new(Shared {
+            queue,
+            work: Condvar::new(),
+            synced,
+            stall: Stall::new(),
+            #[cfg(test)]
+            before_tail_sync: Mutex::default(),
+        });
         let flusher = {
             let shared = shared.clone();
             std::thread::Builder::new().name("log-sync".into()).spawn(move || shared.flush_until_closed())?
         };
         Ok(Self { shared, flusher: Some(flusher), _folder: folder })
+    }
+}
+
+#[cfg(test)]
+impl DurableLog {
+    /// Runs something in place of the next sync of the tail, which follows.
+    pub(super) fn before_tail_sync(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.shared.before_tail_sync.lock() = Some(Box::new(hook));
     }
 }
 
@@ -202,18 +220,25 @@ impl Shared {
     /// The sync thread.
     fn flush_until_closed(&self) {
         let mut queue = self.queue.lock();
+        // By when a tail that was raised must be synced, however many writes come.
+        let mut tail_due = None;
         while !queue.store.has_failed() {
-            if !queue.waiting.is_empty() {
+            tail_due = match queue.store.is_tail_synced() {
+                true => None,
+                false => tail_due.or_else(|| Some(Instant::now() + SYNC_INTERVAL)),
+            };
+            if tail_due.is_some_and(|due| Instant::now() >= due) {
+                queue = self.sync_tail(queue);
+                tail_due = None;
+            } else if !queue.waiting.is_empty() {
                 queue = self.flush(queue);
             } else if queue.is_closing {
                 break;
-            } else if queue.store.is_tail_synced() {
+            } else if let Some(due) = tail_due {
+                // Whether it was woken or is due, the next turn finds out.
+                let _ = self.work.wait_until(&mut queue, due);
+            } else {
                 self.work.wait(&mut queue);
-            } else if self.work.wait_for(&mut queue, SYNC_INTERVAL).timed_out() {
-                self.stall.begin();
-                let synced = queue.store.sync_tail();
-                queue.store.fail_on(&synced);
-                self.stall.end(None);
             }
         }
         if !queue.store.has_failed() {
@@ -225,6 +250,25 @@ impl Shared {
         let left = std::mem::take(&mut queue.waiting);
         drop(queue);
         left.into_iter().for_each(|synced| synced(Err(failed())));
+    }
+
+    /// Syncs the tail. Nobody waits for that but the next sync of the log.
+    fn sync_tail<'a>(&'a self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        let (file, sequence) = queue.store.begin_tail_sync();
+        self.stall.begin();
+        drop(queue);
+        #[cfg(test)]
+        if let Some(hook) = self.before_tail_sync.lock().take() {
+            hook();
+        }
+        let synced = file.sync_data();
+        let mut queue = self.queue.lock();
+        if synced.is_ok() {
+            queue.store.end_tail_sync(sequence);
+        }
+        queue.store.fail_on(&synced);
+        self.stall.end(queue.waiting_since);
+        queue
     }
 
     /// One sync for all that waits.

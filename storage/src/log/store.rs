@@ -236,6 +236,16 @@ impl Store {
         self.tail.is_synced()
     }
 
+    /// What it takes to sync the tail while others use the log: its file, and which write is there now.
+    pub(super) fn begin_tail_sync(&self) -> (Arc<File>, u64) {
+        (Arc::clone(&self.tail.bytes().file), self.tail.sequence())
+    }
+
+    /// The file was synced since that write.
+    pub(super) fn end_tail_sync(&mut self, sequence: u64) {
+        self.tail.note_synced(sequence);
+    }
+
     pub(super) fn sync_tail(&mut self) -> io::Result<()> {
         self.tail.sync()
     }
@@ -290,12 +300,12 @@ fn open_tail(folder: &Folder) -> Result<Tail<TailFile>, LogError> {
 }
 
 struct TailFile {
-    file: File,
+    file: Arc<File>,
 }
 
 impl TailFile {
     fn open(path: PathBuf) -> io::Result<Self> {
-        Ok(Self { file: private_file().read(true).write(true).truncate(false).open(path)? })
+        Ok(Self { file: Arc::new(private_file().read(true).write(true).truncate(false).open(path)?) })
     }
 }
 

@@ -88,6 +88,21 @@ impl<B: TailBytes> Tail<B> {
         self.is_synced
     }
 
+    /// The bytes under it.
+    pub(crate) fn bytes(&self) -> &B {
+        &self.bytes
+    }
+
+    /// Names the newest write, for [`Tail::note_synced`].
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Somebody else has synced the file since this write.
+    pub(crate) fn note_synced(&mut self, sequence: u64) {
+        self.is_synced |= self.sequence == sequence;
+    }
+
     /// Writes what the log was just synced through. The sync of this file comes later.
     pub(crate) fn raise(&mut self, reach: Reach) -> io::Result<()> {
         if reach == self.written {

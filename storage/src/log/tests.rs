@@ -374,3 +374,30 @@ fn votes_and_appends_and_truncations_interleave(place: &impl Place) {
     let expected = (0..100).map(|index| entry(index / 2 + 1, index)).collect::<Vec<_>>();
     assert!(same(&read, &expected));
 }
+
+#[test]
+fn the_tail_is_synced_while_writes_come_all_the_time_and_holds_nobody_up() {
+    let folder = Folder::new();
+    let log = folder.open().unwrap();
+    let (begun, is_begun) = channel();
+    let (go_on, may_go_on) = channel::<()>();
+    log.before_tail_sync(move || {
+        begun.send(()).unwrap();
+        may_go_on.recv().unwrap();
+    });
+    // Writes that never leave a pause as long as the tail may wait.
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
+    let mut next = 0;
+    while is_begun.try_recv().is_err() {
+        append(&log, entries(1, next..next + 1));
+        next += 1;
+        assert!(std::time::Instant::now() < patience, "the tail is never synced while writes come");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // The disk holds the sync of the tail back, and the log takes and gives all the same.
+    let later = append_later(&log, entries(1, next..next + 1));
+    assert_eq!(log.state().last, Some(id(1, next)));
+    assert_eq!(log.read(next..next + 1, 1).unwrap().len(), 1);
+    go_on.send(()).unwrap();
+    later.recv().unwrap().unwrap();
+}
