@@ -13,10 +13,13 @@ pub mod syntax;
 
 mod merge;
 mod sanitized;
+mod user_lockout;
 mod vocabulary;
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use conclave_vault::UserLockout;
 
 pub use crate::config::limits::Limits;
 pub use crate::config::listener::{ClientCertificate, Forwarded, Listener, Tls, TlsVersion};
@@ -44,6 +47,8 @@ pub struct Config {
     pub max_lease_ttl: Duration,
     /// How stale a reply may be that a client accepts stale: zero, so that no revoked token works anywhere.
     pub max_staleness: Duration,
+    /// When auth methods lock users out that say nothing themselves.
+    pub user_lockout: UserLockout,
     /// Whether the operator accepts that memory may be swapped out.
     pub disable_mlock: bool,
     /// Whether a web interface was asked for.
@@ -172,6 +177,7 @@ impl Config {
             default_lease_ttl: Duration::from_secs(LEASE_SECS),
             max_lease_ttl: Duration::from_secs(LEASE_SECS),
             max_staleness: Duration::ZERO,
+            user_lockout: UserLockout::NONE.clone(),
             disable_mlock: false,
             ui: false,
             raw_storage_endpoint: false,

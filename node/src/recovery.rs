@@ -302,6 +302,7 @@ fn batches(
         node_id: node.identity.id(),
         system_ttl: SystemTtl::default(),
         epoch: applied.epoch,
+        user_lockout: conclave_vault::UserLockout::NONE,
         api_version: version::API_VERSION,
         errands: Errands::default(),
         trail: None,

@@ -56,6 +56,7 @@ impl Replica {
             random,
             node_id: self.identity.id(),
             system_ttl: self.system_ttl(),
+            user_lockout: &self.config.user_lockout,
             epoch: applied.epoch,
             api_version: crate::version::API_VERSION,
             errands: Errands::default(),

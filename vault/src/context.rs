@@ -3,6 +3,7 @@
 use crate::action::Action;
 use crate::errand::{Answer, Errand, Errands, Password};
 use crate::error::Error;
+use crate::lockout::rule::UserLockout;
 pub use crate::random::Random;
 use crate::reply::Reply;
 use crate::time::Time;
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub node_id: u64,
     /// The server's limits of time to live.
     pub system_ttl: SystemTtl,
+    /// When users are locked out, as the configuration says.
+    pub user_lockout: &'a UserLockout,
     /// The epoch that batches must carry.
     pub epoch: u64,
     /// The version that clients are told, such as `1.17.6`.

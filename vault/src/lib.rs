@@ -91,6 +91,7 @@ pub use barrier::tag::Era;
 pub use field::{boolean, boolean_text, parse_duration};
 pub use idempotency::MAX_KEY_BYTES as MAX_IDEMPOTENCY_KEY_BYTES;
 pub use json::parse_object;
+pub use lockout::rule::{LockoutRule, MAX_THRESHOLD as MAX_LOCKOUT_THRESHOLD, UserLockout};
 pub use token::cidr::Cidr;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Lockout: an auth method stops answering for a user after wrong passwords, as the mount's `user_lockout_config` says.
+//! Lockout: an auth method stops answering for a user after wrong passwords, as the mount's `user_lockout_config` says, or
+//! else the `user_lockout` of the node's configuration.
 //!
 //! The count is a record in the mount's own area, changed under guards, so attempts on several nodes are counted as on
 //! one, and nobody gains tries by asking elsewhere. It lies under an HMAC of the user's name, and goes with the mount.
@@ -7,12 +8,15 @@
 //! exist are counted; one that is locked is not counted further; and a threshold has a limit. So a user costs at most
 //! [`MAX_THRESHOLD`] small writes in the time of one lockout, and one record, which the calendar removes.
 
+pub(crate) mod rule;
+
 use prost::Message;
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::engine::Call;
 use crate::error::{Error, ErrorKind};
+use crate::lockout::rule::{MAX_THRESHOLD, UserLockout};
 use crate::mount::Mount;
 use crate::mount::table::MountTable;
 use crate::store::Store;
@@ -28,8 +32,6 @@ const THRESHOLD: u64 = 5;
 /// How long a user is locked out, and after how long without an attempt the count starts again, if the mount says
 /// nothing; in seconds.
 const USUAL_SECS: u64 = 15 * 60;
-/// Most attempts that a mount can ask for. Each is a write.
-pub(crate) const MAX_THRESHOLD: i64 = 1000;
 /// Longest time of a lockout and of a count, in seconds.
 pub(crate) const MAX_SECS: u64 = 365 * 24 * 3600;
 
@@ -51,7 +53,7 @@ struct LockoutRecord {
     ends_nanos: i64,
 }
 
-/// What a mount says.
+/// What counts for a mount: what it says itself, or the configuration, or the defaults.
 struct Rules {
     threshold: u64,
     lock_secs: u64,
@@ -60,16 +62,25 @@ struct Rules {
 
 impl Rules {
     /// `None` if the mount locks nobody out.
-    fn of(mount: &Mount) -> Option<Self> {
-        let config = mount.config().remove("user_lockout_config").unwrap_or_default();
-        if config["user_lockout_disable"].as_bool().unwrap_or(false) {
+    fn of(mount: &Mount, configured: &UserLockout) -> Option<Self> {
+        let usual = configured.of(&mount.record.kind);
+        let own = mount.config().remove("user_lockout_config");
+        // A mount that was tuned has said whether it locks out, also if it was tuned for something else.
+        let is_disabled = match &own {
+            Some(own) => own["user_lockout_disable"].as_bool().unwrap_or(false),
+            None => usual.is_disabled.unwrap_or(false),
+        };
+        if is_disabled {
             return None;
         }
-        let says = |name: &str, usual: u64| config[name].as_u64().filter(|value| *value > 0).unwrap_or(usual);
+        let own = own.unwrap_or_default();
+        let says = |name: &str, usual: Option<u64>, default: u64| {
+            own[name].as_u64().filter(|value| *value > 0).or(usual).unwrap_or(default)
+        };
         Some(Self {
-            threshold: says("user_lockout_threshold", THRESHOLD),
-            lock_secs: says("user_lockout_duration", USUAL_SECS).min(MAX_SECS),
-            reset_secs: says("user_lockout_counter_reset_duration", USUAL_SECS).min(MAX_SECS),
+            threshold: says("user_lockout_threshold", usual.threshold, THRESHOLD),
+            lock_secs: says("user_lockout_duration", usual.lock_secs, USUAL_SECS).min(MAX_SECS),
+            reset_secs: says("user_lockout_counter_reset_duration", usual.reset_secs, USUAL_SECS).min(MAX_SECS),
         })
     }
 
@@ -110,7 +121,7 @@ impl CountPath {
 /// [`ErrorKind::Denied`] if so.
 pub(crate) fn check(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
     let mount = call.mount.clone();
-    let Some(rules) = Rules::of(&mount) else { return Ok(()) };
+    let Some(rules) = Rules::of(&mount, call.context.user_lockout) else { return Ok(()) };
     let record = call.store.get::<LockoutRecord>(&mount.area, &CountPath::new(&mount, user).path())?;
     match record.is_some_and(|record| rules.is_locked(&record, call.context.now)) {
         true => Err(Error::new(ErrorKind::Denied, "permission denied")),
@@ -121,7 +132,7 @@ pub(crate) fn check(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
 /// Counts a wrong password of a user that exists and is not locked out. The count stays although the login is refused.
 pub(crate) fn count(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
     let (mount, now) = (call.mount.clone(), call.context.now);
-    let Some(rules) = Rules::of(&mount) else { return Ok(()) };
+    let Some(rules) = Rules::of(&mount, call.context.user_lockout) else { return Ok(()) };
     let place = CountPath::new(&mount, user);
     let before = call.store.get::<LockoutRecord>(&mount.area, &place.path())?;
     let attempts = 1 + before.as_ref().map_or(0, |record| rules.counted(record, now));
@@ -149,12 +160,17 @@ pub(crate) fn forget(store: &mut Store<'_>, mount: &Mount, user: &str) -> Result
 }
 
 /// The users of a mount that are locked out, sorted; at most `limit` of them.
-pub(crate) fn locked(store: &mut Store<'_>, mount: &Mount, now: Time, limit: usize) -> Result<Vec<String>, Error> {
-    let Some(rules) = Rules::of(mount) else { return Ok(Vec::new()) };
+pub(crate) fn locked(
+    store: &mut Store<'_>,
+    context: &Context<'_>,
+    mount: &Mount,
+    limit: usize,
+) -> Result<Vec<String>, Error> {
+    let Some(rules) = Rules::of(mount, context.user_lockout) else { return Ok(Vec::new()) };
     let mut users = Vec::new();
     for name in store.list(&mount.area, &[FOLDER])?.iter() {
         let record = store.get::<LockoutRecord>(&mount.area, &[FOLDER, &name.name])?;
-        users.extend(record.filter(|record| rules.is_locked(record, now)).map(|record| record.user));
+        users.extend(record.filter(|record| rules.is_locked(record, context.now)).map(|record| record.user));
         if users.len() >= limit {
             break;
         }

@@ -18,6 +18,7 @@ use crate::context::{Context, Random, SystemTtl};
 use crate::core::{Core, Done};
 use crate::errand::{Answer as Answered, DigestMemory, Errand, Errands, MAX_ERRANDS};
 use crate::error::{Error, ErrorKind};
+use crate::lockout::rule::UserLockout;
 use crate::members::MemberRecord;
 use crate::path::CanonicalPath;
 use crate::registry::Registry;
@@ -162,6 +163,8 @@ pub(crate) struct Harness {
     pub(crate) now: Time,
     /// Address that requests come from.
     pub(crate) remote_address: Option<std::net::IpAddr>,
+    /// What the configuration says of lockout.
+    pub(crate) user_lockout: &'static UserLockout,
     requests: u64,
 }
 
@@ -189,7 +192,8 @@ impl Harness {
         let (proposal, _) = bootstrap::first_batch(&core, &mut context, &table.snapshot(), first)
             .expect("the first batch fits an empty table");
         assert_eq!(table.apply(&proposal), Outcome::Applied { index: 1 });
-        let mut harness = Self { core, table, random, now, remote_address: None, requests: 0 };
+        let mut harness =
+            Self { core, table, random, now, remote_address: None, user_lockout: UserLockout::NONE, requests: 0 };
         harness.follow_keyring();
         harness
     }
@@ -292,6 +296,7 @@ impl Harness {
         for _ in 0..=MAX_ERRANDS {
             let mut context = context(&mut self.random, self.now);
             context.errands = errands;
+            context.user_lockout = self.user_lockout;
             let done = self.core.handle(&mut context, &self.table, request);
             errands = std::mem::take(&mut context.errands);
             let Some(errand) = done.errand else { return (done, asked) };
@@ -363,6 +368,7 @@ pub(crate) fn context(random: &mut Seeded, now: Time) -> Context<'_> {
         random,
         node_id: 1,
         system_ttl: SystemTtl::default(),
+        user_lockout: UserLockout::NONE,
         epoch: EPOCH,
         api_version: API_VERSION,
         errands: Errands::default(),

@@ -43,6 +43,7 @@ fn context(random: &mut SystemRandomness) -> Context<'_> {
         node_id: 1,
         system_ttl: SystemTtl::default(),
         epoch: 0,
+        user_lockout: conclave_vault::UserLockout::NONE,
         api_version: "1.17.6",
         errands: conclave_vault::Errands::default(),
         trail: None,

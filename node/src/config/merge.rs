@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use conclave_vault::UserLockout;
+
 use crate::config::section::{Problems, Section};
 use crate::config::storage::is_url;
 use crate::config::syntax::{self, MAX_TEXT_BYTES};
+use crate::config::user_lockout;
 use crate::config::vocabulary;
 use crate::config::{
     Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address,
@@ -45,6 +48,7 @@ struct Draft {
     default_lease_ttl: Option<Duration>,
     max_lease_ttl: Option<Duration>,
     max_staleness: Option<Duration>,
+    user_lockout: Option<UserLockout>,
     disable_mlock: Option<bool>,
     ui: Option<bool>,
     raw_storage_endpoint: Option<bool>,
@@ -159,6 +163,7 @@ impl Draft {
                 block.error(block.line(), "only the shamir seal is supported; remove this block");
             }
         }
+        user_lockout::read(&section, &mut self.user_lockout);
         for block in section.blocks("telemetry") {
             self.read_telemetry(block);
         }
@@ -271,6 +276,7 @@ impl Draft {
             fail(problems, "", 0, "default_lease_ttl must not be above max_lease_ttl");
         }
         config.max_staleness = self.max_staleness.unwrap_or(Duration::ZERO);
+        config.user_lockout = self.user_lockout.unwrap_or_else(|| UserLockout::NONE.clone());
         config.disable_mlock = self.disable_mlock.unwrap_or(false);
         config.ui = self.ui.unwrap_or(false);
         config.raw_storage_endpoint = self.raw_storage_endpoint.unwrap_or(false);

@@ -236,3 +236,31 @@ fn what_is_shown_of_a_configuration_holds_no_secret() {
     assert_eq!(config.sanitized()["storage"]["type"], "raft");
     assert_eq!(config.sanitized()["listeners"][0]["type"], "tcp");
 }
+
+#[test]
+fn lockout_is_said_for_all_and_for_kinds() {
+    let text = r#"
+        storage "inmem" {}
+        listener "tcp" { tls_disable = true }
+        user_lockout "all" { lockout_threshold = "7" lockout_duration = "10m" }
+        user_lockout "userpass" { lockout_counter_reset = "1m" disable_lockout = "true" }
+    "#;
+    let (config, warnings) = from_text(text).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let lockout = config.user_lockout;
+    assert_eq!((lockout.all.threshold, lockout.all.lock_secs, lockout.all.is_disabled), (Some(7), Some(600), None));
+    let own = lockout.kinds["userpass"];
+    assert_eq!((own.threshold, own.reset_secs, own.is_disabled), (None, Some(60), Some(true)));
+    for (block, reason) in [
+        ("user_lockout \"github\" {}", "not for \"github\""),
+        ("user_lockout \"all\" { lockout_threshold = 1001 }", "at most 1000"),
+        ("user_lockout \"all\" { lockout_treshold = 7 }", "lockout_treshold"),
+    ] {
+        let text = format!("storage \"inmem\" {{}}\nlistener \"tcp\" {{ tls_disable = true }}\n{block}");
+        let said = match from_text(&text) {
+            Ok((_, warnings)) => format!("{warnings:?}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(said.contains(reason), "{block}: {said}");
+    }
+}

@@ -8,7 +8,6 @@ pub(crate) const TOP_WITHOUT_EFFECT: &[&str] = &[
     "plugin_auto_register",
     "license_path",
     "experiments",
-    "user_lockout",
     "enable_response_header_hostname",
     "enable_response_header_raft_node_id",
     "log_rotate_duration",

@@ -259,6 +259,7 @@ async fn cluster_time_that_ran_ahead_is_set_back_if_that_is_wanted() {
                 node_id: node.identity.id(),
                 system_ttl: SystemTtl::default(),
                 epoch: 0,
+                user_lockout: conclave_vault::UserLockout::NONE,
                 api_version: version::API_VERSION,
                 errands: Errands::default(),
                 trail: None,

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::lockout::MAX_THRESHOLD;
+use crate::lockout::rule::{LockoutRule, MAX_THRESHOLD, UserLockout};
 use crate::testing::{Answer, Harness};
 
 /// AppRole at `auth/approle/` with a role whose role id is `ci-id`, and a secret id of it.
@@ -54,6 +54,28 @@ fn after_five_wrong_secret_ids_the_right_one_is_refused_too() {
     assert_eq!(statuses(&mut harness, &secret, 1), [403]);
     harness.advance(61);
     assert_eq!(statuses(&mut harness, &secret, 1), [200], "it is over");
+}
+
+#[test]
+fn the_configuration_says_it_by_kind_and_a_tuned_mount_for_itself() {
+    let (mut harness, secret) = harness();
+    let rule = |threshold, is_disabled| LockoutRule { threshold, is_disabled, ..LockoutRule::default() };
+    let configured = |all, approle| {
+        let kinds = [("approle".to_owned(), approle)].into_iter().collect();
+        &*Box::leak(Box::new(UserLockout { all, kinds }))
+    };
+    harness.user_lockout =
+        configured(rule(Some(2), None), LockoutRule { lock_secs: Some(30), ..LockoutRule::default() });
+    assert_eq!(statuses(&mut harness, "wrong", 3), [400, 400, 403], "two for all");
+    harness.advance(31);
+    assert_eq!(statuses(&mut harness, &secret, 1), [200], "and half a minute for this kind");
+    harness.user_lockout = configured(rule(Some(1), Some(true)), rule(Some(3), Some(false)));
+    assert_eq!(statuses(&mut harness, "wrong", 4), [400, 400, 400, 403], "its own kind counts more");
+    harness.advance(3600);
+    harness.user_lockout = configured(rule(Some(1), None), rule(None, Some(true)));
+    assert_eq!(statuses(&mut harness, "wrong", 6), [400; 6], "off");
+    assert_eq!(tune(&mut harness, json!({ "lockout_threshold": 2 })), 204);
+    assert_eq!(statuses(&mut harness, "wrong", 3), [400, 400, 403], "the tune wins");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{Parameters, initialize};
 use conclave_vault::{
     CanonicalPath, Context, Core, Done, Errands, Error, NewCluster, Operation, Proposal, Random, Registry, Request,
-    SystemTtl, Time, first_batch,
+    SystemTtl, Time, UserLockout, first_batch,
 };
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -43,6 +43,7 @@ fn context(random: &mut Seeded) -> Context<'_> {
         node_id: 1,
         system_ttl: SystemTtl::default(),
         epoch: 0,
+        user_lockout: UserLockout::NONE,
         api_version: "1.17.6",
         errands: Errands::default(),
         trail: None,

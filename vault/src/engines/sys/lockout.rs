@@ -35,7 +35,7 @@ fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let table = MountTable::load(call.store)?;
     let (mut mounts, mut total) = (Vec::new(), 0);
     for mount in table.iter().filter(|mount| wanted.as_ref().is_none_or(|wanted| *wanted == mount.record.accessor)) {
-        let users = lockout::locked(call.store, mount, call.context.now, MAX_SHOWN - total)?;
+        let users = lockout::locked(call.store, call.context, mount, MAX_SHOWN - total)?;
         if users.is_empty() {
             continue;
         }

@@ -8,6 +8,7 @@ use crate::context::SystemTtl;
 use crate::error::Error;
 use crate::field::{self, Field, Kind, field};
 use crate::lockout;
+use crate::lockout::rule::UserLockout;
 use crate::mount::Class;
 use crate::mount::{self, MountRecord};
 
@@ -42,8 +43,6 @@ const LISTS: [&str; 6] = [
 const VISIBILITIES: [&str; 3] = ["", "hidden", "unauth"];
 /// Values of `token_type`.
 const TOKEN_TYPES: [&str; 4] = ["default-service", "default-batch", "service", "batch"];
-/// Kinds of auth methods that lock users out.
-const LOCKOUT_KINDS: [&str; 3] = ["userpass", "approle", "ldap"];
 
 /// Puts settings that were sent into a mount's record. What was not sent stays.
 ///
@@ -169,11 +168,11 @@ fn token_type(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<
 }
 
 fn set_lockout(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<String, Value>) -> Result<(), Error> {
-    if !LOCKOUT_KINDS.contains(&record.kind.as_str()) {
+    if !UserLockout::KINDS.contains(&record.kind.as_str()) {
         return Err(Error::invalid(format!(
             "tuning of user lockout configuration for auth type {:?} not allowed; only {} lock users out",
             record.kind,
-            LOCKOUT_KINDS.join(", ")
+            UserLockout::KINDS.join(", ")
         )));
     }
     let before = config.get("user_lockout_config").cloned().unwrap_or_default();
