@@ -55,8 +55,18 @@ pub(crate) fn end_mount(store: &mut Store<'_>, context: &Context<'_>, mount_id: 
     if !lease::is_any(store, &Origin::whole(mount_id.to_vec()))? {
         return Ok(());
     }
+    add_mount_chore(store, context, mount_id, Vec::new())
+}
+
+fn add_mount_chore(
+    store: &mut Store<'_>,
+    context: &Context<'_>,
+    mount_id: &[u8],
+    after: Vec<String>,
+) -> Result<(), Error> {
     let mut record = ChoreRecord::default();
     record.mount_id = Bytes::copy_from_slice(mount_id);
+    record.path = after;
     chore::add(store, context.now, &END_OF_MOUNT, &hex::encode(mount_id), record)
 }
 
@@ -117,12 +127,17 @@ fn end_of_mount<'s>(
     chore: &ChoreRecord,
     limit: usize,
 ) -> Result<usize, Error> {
-    let found = walk::leases(store, &Origin::whole(chore.mount_id.to_vec()), &[], limit)?;
+    let origin = Origin::whole(chore.mount_id.to_vec());
+    // Behind what is gone already: the table would walk over all of it again, each time.
+    let found = walk::leases(store, &origin, &chore.path, limit)?;
     for lease in &found {
         lease.remove(store);
         if let Some(token) = token::stored(store, lease.name())? {
             revoke::end(store, context.now, &token)?;
         }
+    }
+    if let Some(last) = found.last().filter(|_| found.len() >= limit) {
+        add_mount_chore(store, context, &origin.mount_id, last.cursor(&origin))?;
     }
     Ok(found.len())
 }
