@@ -1,4 +1,5 @@
-//! A leader whose disk takes nothing any more: another leads soon, and nothing that was acknowledged is lost.
+//! A node whose disk takes nothing any more. If it leads, another leads soon, and nothing that was acknowledged is lost; if
+//! it follows, nobody waits for it.
 //!
 //! The stall is a real one: each node's data lie on a file system of its own, and the leader's is frozen. That needs root and
 //! a loop device; without them the test says that it was skipped.
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use conclave_client::Request;
 use conclave_jepsen::cluster::{Cluster, Options, PATIENCE, wait_until};
 use serde_json::json;
 use tokio::time::Instant;
@@ -114,5 +116,40 @@ async fn a_leader_whose_disk_stalls_is_relieved() {
     assert_eq!(found.data["number"], 1);
     let log = std::fs::read_to_string(cluster.node(old).log_file()).unwrap();
     assert!(log.contains("disk slow"), "the log says why:\n{log}");
+    drop(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_whose_disk_stalls_serves_nobody_until_it_is_well() {
+    let root = tempfile::TempDir::with_prefix("conclave-stall-").unwrap();
+    let disks = match disks(root.path()) {
+        Ok(disks) => disks,
+        Err(reason) => return eprintln!("SKIPPED: a disk cannot be stalled here: {reason}"),
+    };
+    let cluster = Cluster::start(Options { root: Some(root.path().to_owned()), ..Options::default() }).await.unwrap();
+    let leader = cluster.wait_for_leader().await.unwrap();
+    let slow = (0..3).find(|index| *index != leader).unwrap();
+
+    let frozen = Frozen::new(&disks[slow]);
+    // The others commit what the slow one cannot apply.
+    cluster.client_of(leader).kv2("secret").put("meanwhile", &json!({ "number": 1 })).await.unwrap();
+    let health = || Request::get("sys/health?standbyok=true").about_one_node().any_status();
+    let is_behind = async || {
+        let answer = cluster.client_within(slow, Duration::from_secs(2)).send(health()).await;
+        answer.is_ok_and(|reply| reply.status() == 503 && reply.json()["state"] == "behind")
+    };
+    // Whoever asks it meanwhile is not kept until the disk is well, which it is only after this read has ended.
+    let client = cluster.client_within(slow, PATIENCE);
+    let refused = client.send(Request::get("secret/data/meanwhile").about_one_node()).await;
+    let refused = refused.expect_err("it has not what was written").to_string();
+    assert!(refused.contains("catch up") || refused.contains("lacks"), "{refused}");
+    wait_until("noticing that the follower stands still", PATIENCE, is_behind).await.unwrap();
+
+    drop(frozen);
+    let serves = async || {
+        let client = cluster.client_within(slow, Duration::from_secs(2));
+        client.kv2("secret").get("meanwhile").await.ok().flatten().is_some_and(|found| found.data["number"] == 1)
+    };
+    wait_until("the follower serving again", PATIENCE, serves).await.unwrap();
     drop(cluster);
 }

@@ -31,8 +31,12 @@ pub struct Troubles {
     pub is_removed: bool,
     /// The checkpoint by which its table is not that of the others.
     pub diverged_at: Option<u64>,
+    /// The newest entry that it had acknowledged to the leader and has lost.
+    pub lost: Option<u64>,
     /// How many milliseconds its clock is ahead of the voters' median; only if that is too much.
     pub clock_ahead_millis: Option<i64>,
+    /// How many entries it lacks of those that its leader confirmed; only if it applies nothing.
+    pub behind: Option<u64>,
     /// Its disk takes nothing.
     pub is_disk_stalled: bool,
     /// Bytes free on its disk; only if these are too few.
@@ -54,8 +58,12 @@ pub enum State {
     Removed,
     /// Its table is not that of the others.
     Diverged,
+    /// It lacks entries that it had acknowledged: its disk went back in time.
+    RolledBack,
     /// Its clock is not that of the others.
     ClockOff,
+    /// It does not come to what its leader confirms.
+    Behind,
     /// Its disk takes nothing.
     DiskSlow,
     /// Its disk is nearly full.
@@ -77,14 +85,16 @@ pub enum Proposals {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Sealed,
         Self::Initialising,
         Self::Checking,
         Self::Unconfirmed,
         Self::Removed,
         Self::Diverged,
+        Self::RolledBack,
         Self::ClockOff,
+        Self::Behind,
         Self::DiskSlow,
         Self::DiskFull,
         Self::Serving,
@@ -99,7 +109,9 @@ impl State {
             Keys::Unconfirmed => Self::Unconfirmed,
             Keys::Confirmed if troubles.is_removed => Self::Removed,
             Keys::Confirmed if troubles.diverged_at.is_some() => Self::Diverged,
+            Keys::Confirmed if troubles.lost.is_some() => Self::RolledBack,
             Keys::Confirmed if troubles.clock_ahead_millis.is_some() => Self::ClockOff,
+            Keys::Confirmed if troubles.behind.is_some() => Self::Behind,
             Keys::Confirmed if troubles.is_disk_stalled => Self::DiskSlow,
             Keys::Confirmed if troubles.disk_free_bytes.is_some() => Self::DiskFull,
             Keys::Confirmed => Self::Serving,
@@ -115,7 +127,9 @@ impl State {
             Self::Unconfirmed => "unconfirmed",
             Self::Removed => "removed",
             Self::Diverged => "diverged",
+            Self::RolledBack => "rolled back",
             Self::ClockOff => "clock off",
+            Self::Behind => "behind",
             Self::DiskSlow => "disk slow",
             Self::DiskFull => "disk full",
             Self::Serving => "serving",
@@ -142,9 +156,9 @@ impl State {
         match self {
             // A full disk is no reason to go: most often the others' disks are as full, and deletions need a leader.
             Self::Initialising | Self::DiskFull | Self::Serving => Candidacy::Free,
-            Self::Sealed | Self::Checking | Self::Unconfirmed => Candidacy::LastResort,
+            Self::Sealed | Self::Checking | Self::Unconfirmed | Self::Behind => Candidacy::LastResort,
             Self::DiskSlow => Candidacy::Reluctant,
-            Self::Removed | Self::Diverged | Self::ClockOff => Candidacy::Never,
+            Self::Removed | Self::Diverged | Self::RolledBack | Self::ClockOff => Candidacy::Never,
         }
     }
 
@@ -161,6 +175,12 @@ impl State {
                  a fresh one if sealing and unsealing it does not help",
                 troubles.diverged_at.unwrap_or_default()
             ),
+            Self::RolledBack => format!(
+                "this node lacks entries up to index {} that it had acknowledged: its disk went back in time, as by a backup \
+                 that was put back; use another node, remove this one from the cluster, empty its data folder, and let it \
+                 join as a new node",
+                troubles.lost.unwrap_or_default()
+            ),
             Self::ClockOff => {
                 let ahead = troubles.clock_ahead_millis.unwrap_or_default();
                 let side = if ahead < 0 { "behind" } else { "ahead of" };
@@ -168,6 +188,18 @@ impl State {
                     "clock off by {}.{:03} s ({side} the others); this node serves again once its clock is set right",
                     ahead.unsigned_abs() / 1_000,
                     ahead.unsigned_abs() % 1_000
+                )
+            }
+            Self::Behind => {
+                let cause = if troubles.is_disk_stalled {
+                    "its disk takes no writes"
+                } else {
+                    "look at its disk, and at whether the other nodes reach its cluster address"
+                };
+                format!(
+                    "this node lacks {} entries that the leader confirmed, and has applied none for a while: {cause}; use \
+                     another node, this one serves again once it goes on",
+                    troubles.behind.unwrap_or_default()
                 )
             }
             Self::DiskSlow => "the disk took no writes for a while; this node hands leadership over and does not lead until it is well".into(),

@@ -15,6 +15,7 @@ use crate::cluster::hooks::NodeHooks;
 use crate::config::{self, Config, Storage};
 use crate::metrics::Metrics;
 use crate::replica::Replica;
+use crate::replica::lag::Lag;
 use crate::seal::gated::GatedTable;
 use crate::seal::state::SealState;
 use crate::seal::{Ceremonies, Seal};
@@ -91,6 +92,7 @@ pub(crate) async fn open(config: Config) -> Result<Opened, StartError> {
         clock: Arc::clone(state.clock()),
         metrics: Arc::new(Metrics::new()),
         wakeups,
+        lag: Lag::default(),
         last_read_point: Mutex::default(),
         entering: tokio::sync::Mutex::default(),
         active_since: AtomicI64::new(0),

@@ -4,6 +4,7 @@
 //! [`Replica::change`] or [`Replica::propose`].
 
 pub(crate) mod contact;
+pub(crate) mod lag;
 pub(crate) mod record;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::contact::Contact;
+use self::lag::Lag;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -38,6 +40,7 @@ pub struct Replica {
     pub(crate) clock: Arc<Clock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) lag: Lag,
     pub(crate) last_read_point: Mutex<Option<Instant>>,
     /// Held by whoever makes this node the first of a cluster, or lets it join one.
     pub(crate) entering: tokio::sync::Mutex<()>,
@@ -124,7 +127,7 @@ impl Replica {
     pub(crate) async fn confirm_leader(&self, deadline: Instant) -> Result<(), Error> {
         let asked_at = Instant::now();
         let confirmed = self.while_in_contact(self.raft.read_point(deadline)).await;
-        confirmed.unwrap_or(Err(ReadError::NoLeader)).map_err(not_read)?;
+        confirmed.unwrap_or_else(|_| Err(self.given_up())).map_err(not_read)?;
         let mut last = self.last_read_point.lock();
         *last = (*last).max(Some(asked_at));
         Ok(())

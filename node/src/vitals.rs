@@ -15,6 +15,8 @@ use crate::config::Storage;
 use crate::config::limits::{DISK_CALM, DISK_STALL_MIN};
 use crate::keeper::{self, Troubles};
 use crate::replica::Replica;
+use crate::replica::contact::Contact;
+use crate::replica::lag::Look;
 use crate::seal::state::SealState;
 
 /// How often a node looks at itself. A fraction of the shortest election timeout.
@@ -46,7 +48,9 @@ pub(crate) async fn run(replica: Arc<Replica>, state: Arc<SealState>) {
         state.observe(Troubles {
             is_removed: replica.raft.exclusion().is_some(),
             diverged_at: diverged_at(&replica, &status),
+            lost: replica.raft.lost(),
             clock_ahead_millis: clock_ahead(&replica, &status).unwrap_or(before.clock_ahead_millis),
+            behind: behind(&replica, &state),
             is_disk_stalled: memory.is_disk_stalled(&replica),
             disk_free_bytes: memory.disk.low(state.low_water_mark(), before.disk_free_bytes.is_some()),
         });
@@ -84,6 +88,18 @@ fn clock_ahead(replica: &Replica, status: &Status) -> Option<Option<i64>> {
     }
     replica.clock.trust();
     Some(None)
+}
+
+/// How many entries this node lacks, if it stands still.
+fn behind(replica: &Replica, state: &SealState) -> Option<u64> {
+    let look = Look {
+        now: Instant::now(),
+        applied: replica.raft.applied_index(),
+        read_point: replica.raft.known_read_point(),
+        // Without keys it serves nothing, and the check of its table holds apply up.
+        is_expected: !state.is_sealed() && matches!(replica.contact(), Contact::Confirmed { .. }),
+    };
+    replica.lag.look(&look, replica.config.limits.consensus_time)
 }
 
 fn diverged_at(replica: &Replica, status: &Status) -> Option<u64> {

@@ -1,8 +1,9 @@
 //! What each node acknowledged to this leader, so that one that no longer has it is noticed.
 //!
 //! A follower that misses an entry which it acknowledged in the same term has a disk that went back in time: a backup
-//! was put back, or somebody did. openraft takes that for impossible; it stops the leader, or waits for ever. What
-//! surprises: a new leader knows nothing of it, and will bring such a node up to date again.
+//! was put back, or somebody did. openraft takes that for impossible; it stops the leader, or waits for ever. The node
+//! learns it from the answer to its next probe, and keeps that in its cluster file (`peers.rs`), because a new leader
+//! knows nothing of it.
 
 use std::collections::HashMap;
 
@@ -30,6 +31,12 @@ impl Acknowledged {
         } else if kept.term == term {
             kept.index = kept.index.max(index);
         }
+    }
+
+    /// The newest entry that a node had acknowledged to the leader of `term`, if it has lost what it acknowledged.
+    pub(crate) fn lost(&self, node: u64, term: u64) -> Option<u64> {
+        let nodes = self.0.lock();
+        nodes.get(&node).filter(|kept| kept.term == term && kept.is_reported).map(|kept| kept.index)
     }
 
     /// Whether a node that lacks the entry at `index` had acknowledged it in this term. Says so in the log, once.
@@ -60,7 +67,9 @@ mod tests {
         let acknowledged = Acknowledged::default();
         acknowledged.note(7, 2, 10);
         acknowledged.note(7, 2, 5);
+        assert_eq!(acknowledged.lost(7, 2), None);
         assert!(acknowledged.has_lost(7, 2, 10));
+        assert_eq!((acknowledged.lost(7, 2), acknowledged.lost(7, 3)), (Some(10), None));
         assert!(!acknowledged.has_lost(7, 2, 11));
         assert!(!acknowledged.has_lost(8, 2, 10));
     }

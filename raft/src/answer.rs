@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use openraft::ServerState;
 use openraft::raft::{TransferLeaderRequest, VoteRequest, VoteResponse};
 use prost::Message;
 use tokio::time::Instant;
@@ -53,6 +54,12 @@ impl Answers {
 
     async fn vote(&self, request: Request<proto::VoteRequest>, is_pre_vote: bool) -> Result<proto::VoteReply, Status> {
         let caller = caller(&request)?;
+        if self.0.peers.lost().is_some() {
+            // It may lack what it acknowledged, and may have forgotten for whom it voted.
+            return Err(Status::failed_precondition(
+                "this node lost entries that it had acknowledged, and does not vote",
+            ));
+        }
         let message = request.into_inner();
         let request = VoteRequest::<Types> {
             vote: vote_of(message.vote.as_ref(), caller)?,
@@ -187,14 +194,20 @@ impl proto::peers_server::Peers for Answers {
         Ok(Response::new(reply))
     }
 
-    async fn probe(&self, _: Request<proto::ProbeRequest>) -> Result<Response<proto::ProbeReply>, Status> {
+    async fn probe(&self, request: Request<proto::ProbeRequest>) -> Result<Response<proto::ProbeReply>, Status> {
+        let caller = caller(&request)?;
         let view = self.0.view.borrow().clone();
+        let lost = match view.state {
+            ServerState::Leader => self.0.factory.acknowledged.lost(caller.id, view.vote.leader_id.term),
+            _ => None,
+        };
         let contradiction = self.0.table.contradiction();
         Ok(Response::new(proto::ProbeReply {
             can_lead: self.0.may_lead(),
             clock_millis: self.0.hooks.clock_millis(),
             contradicted_index: contradiction.map_or(0, |found| found.index),
             contradicted_digest: contradiction.map_or_else(Bytes::new, |found| Bytes::copy_from_slice(&found.digest)),
+            lost_index: lost.unwrap_or(0),
             applied: self.0.progress.index(),
             membership_id: view.membership.log_id().as_ref().map(wire::log_id),
             membership: Some(wire::membership(view.membership.membership())),

@@ -146,6 +146,7 @@ pub(crate) fn rounds(
                 true => inner.confirm.index().await?,
                 false => inner.ask_leader(leader).await?,
             };
+            inner.progress.note_read_point(index);
             let mut confirmed = inner.confirmed.lock();
             if confirmed.is_none_or(|known| known.asked_at <= asked_at) {
                 *confirmed = Some(Confirmed { leader, asked_at });

@@ -77,7 +77,7 @@ impl Inner {
 
     async fn campaign_as_last_resort(&self) -> bool {
         let silence = self.heard_leader.lock().elapsed();
-        if silence < patience(&self.config.timing) {
+        if self.peers.lost().is_some() || silence < patience(&self.config.timing) {
             return false;
         }
         let others: Vec<_> = self.view.borrow().membership.voter_ids().filter(|id| *id != self.id).collect();
@@ -92,5 +92,28 @@ impl Inner {
         );
         // With a round of pre-votes, so that a leader whom only this node does not hear is not disturbed.
         self.raft.trigger().elect(true).await.is_ok()
+    }
+
+    /// The leader says that this node has lost what it had acknowledged up to an index. Whether it lacks that, it sees
+    /// itself. With such a vote or acknowledgement, what was acknowledged to clients could be lost.
+    pub(crate) fn learn_of_loss(&self, index: u64) {
+        let last = self.log.state().last.map_or(0, |last| last.index);
+        if last >= index {
+            return;
+        }
+        let is_news = self.peers.note_loss(index).unwrap_or_else(|error| {
+            tracing::error!(%error, "the cluster file cannot be written; after a restart this node must learn of its loss anew");
+            true
+        });
+        if is_news {
+            self.raft.runtime_config().elect(false);
+            tracing::error!(
+                acknowledged = index,
+                last,
+                "this node lacks entries that it had acknowledged: its disk went back in time, as by a backup that was put \
+                 back. It serves, votes and leads no more; remove it from the cluster, empty its data folder, and let it \
+                 join as a new node"
+            );
+        }
     }
 }

@@ -58,6 +58,8 @@ struct Known {
     /// Where the hints come from: a membership with this log id, or a join if `None`.
     hints_id: Option<LogId>,
     keys: HashMap<[u8; 32], u64>,
+    /// The newest entry that this node had acknowledged and has lost; 0 if it has lost none.
+    lost_index: u64,
     /// `host:port` where a member said that it is, until the membership says the same.
     places: BTreeMap<u64, String>,
     /// Members of before a recovery that made this node the only one.
@@ -76,6 +78,7 @@ impl Peers {
         let mut known = Known::default();
         if let Some(content) = file.as_deref().map(read).transpose()?.flatten() {
             known.cluster_id = content.cluster_id.as_ref().try_into().ok();
+            known.lost_index = content.lost_index;
             known.hints = content.pins.iter().map(wire::read_member).collect::<Result<_, _>>()?;
             known.left_behind = content.left_behind.iter().map(wire::read_member).collect::<Result<_, _>>()?;
         }
@@ -124,6 +127,21 @@ impl Peers {
             known.hints_id = None;
             known.index_keys(&self.own_key);
         }
+        self.save(&known).map(|()| true)
+    }
+
+    /// The newest entry that this node had acknowledged and has lost, for good.
+    pub(crate) fn lost(&self) -> Option<u64> {
+        Some(self.known.read().lost_index).filter(|index| *index > 0)
+    }
+
+    /// Keeps that this node has lost what it acknowledged up to an index. `false` if that was known.
+    pub(crate) fn note_loss(&self, index: u64) -> io::Result<bool> {
+        let mut known = self.known.write();
+        if known.lost_index > 0 {
+            return Ok(false);
+        }
+        known.lost_index = index;
         self.save(&known).map(|()| true)
     }
 
@@ -285,6 +303,7 @@ impl Peers {
             cluster_id: known.cluster_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id)),
             pins: pins.into_iter().map(|(id, endpoint)| wire::member(*id, endpoint)).collect(),
             left_behind: left.map(|(id, endpoint)| wire::member(*id, endpoint)).collect(),
+            lost_index: known.lost_index,
         };
         let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         write_durably(dir, FILE, &content.encode_to_vec())
@@ -314,6 +333,8 @@ pub(crate) fn leave_behind(identity: &Identity, members: Vec<(u64, Endpoint)>) -
     let dir = identity.dir().ok_or(io::ErrorKind::InvalidInput)?;
     let mut content = read(&dir.join(FILE))?.ok_or_else(|| io::Error::other("node.cluster is missing"))?;
     content.pins.clear();
+    // What is recovered is what this node has; nobody else is there whose trust it could break.
+    content.lost_index = 0;
     let known: BTreeSet<u64> = content.left_behind.iter().map(|member| member.id).collect();
     let new = members.iter().filter(|(id, _)| !known.contains(id));
     content.left_behind.extend(new.map(|(id, endpoint)| wire::member(*id, endpoint)));

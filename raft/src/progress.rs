@@ -22,6 +22,8 @@ pub(crate) struct Progress {
     halted: AtomicU64,
     /// Since when the table is being written, if it is.
     applying_since: Mutex<Option<Instant>>,
+    /// The newest read point that a leader confirmed to this node.
+    read_point: AtomicU64,
     /// Set once consensus has ended for whatever reason; waiting for more is then in vain.
     ended: watch::Sender<bool>,
 }
@@ -33,6 +35,7 @@ impl Progress {
             last: watch::Sender::new(last),
             halted: AtomicU64::new(RUNNING),
             applying_since: Mutex::default(),
+            read_point: AtomicU64::new(0),
             ended: watch::Sender::new(false),
         }
     }
@@ -41,6 +44,16 @@ impl Progress {
     pub(crate) fn publish(&self, last: LogId) {
         self.last.send_replace(Some(last));
         self.index.send_replace(last.index);
+    }
+
+    /// Notes an index that a leader confirmed, which this node is to reach.
+    pub(crate) fn note_read_point(&self, index: u64) {
+        self.read_point.fetch_max(index, Ordering::Relaxed);
+    }
+
+    /// The newest index that a leader confirmed to this node; 0 before the first.
+    pub(crate) fn read_point(&self) -> u64 {
+        self.read_point.load(Ordering::Relaxed)
     }
 
     /// Says that a write to the table begins, or has ended.

@@ -218,6 +218,17 @@ impl Raft {
         self.0.progress.index()
     }
 
+    /// The newest index that a leader confirmed to this node, applied here or not; 0 before the first.
+    pub fn known_read_point(&self) -> u64 {
+        self.0.progress.read_point()
+    }
+
+    /// The newest entry that this node had acknowledged and has lost, because its disk went back in time. Kept beside the
+    /// node's key: such a node never votes or leads again.
+    pub fn lost(&self) -> Option<u64> {
+        self.0.peers.lost()
+    }
+
     /// Follows [`Raft::applied_index`].
     pub fn subscribe_applied(&self) -> watch::Receiver<u64> {
         self.0.progress.subscribe()
@@ -255,7 +266,7 @@ impl Raft {
     pub fn set_candidacy(&self, candidacy: Candidacy) {
         let inner = &self.0;
         inner.candidacy.send_if_modified(|present| std::mem::replace(present, candidacy) != candidacy);
-        let is_free = candidacy == Candidacy::Free;
+        let is_free = candidacy == Candidacy::Free && inner.peers.lost().is_none();
         inner.raft.runtime_config().elect(is_free);
         let is_leaderless = inner.view.borrow().leader.is_none()
             || inner.heard_leader.lock().elapsed() > inner.config.timing.election_max;
@@ -311,7 +322,7 @@ impl Raft {
 impl Inner {
     /// Whether this node may campaign and accept leadership.
     pub(crate) fn may_lead(&self) -> bool {
-        *self.candidacy.borrow() == Candidacy::Free
+        *self.candidacy.borrow() == Candidacy::Free && self.peers.lost().is_none()
     }
 
     /// Hands a received snapshot to consensus, which would panic on one that contradicts what is committed here.

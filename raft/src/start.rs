@@ -58,6 +58,9 @@ impl Raft {
         }
         let parts = Foundation::new(&config, identity.id(), &log, &table, Arc::new(peers));
         let raft = parts.run(consensus, &hooks).await?;
+        if parts.factory.peers.lost().is_some() {
+            raft.runtime_config().elect(false);
+        }
         let (view, followed) = watch::channel(look(&raft));
         let inner =
             Arc::new_cyclic(|this| parts.into_inner(config, &identity, raft.clone(), hooks, followed, this.clone()));

@@ -133,6 +133,9 @@ impl Inner {
             read => read.saturating_add(u64::try_from(round_trip.as_millis() / 2).unwrap_or(u64::MAX)),
         };
         let probe = Probe { round_trip, can_lead: reply.can_lead, clock_millis, at: Instant::now(), contradiction };
+        if reply.lost_index > 0 && self.view.borrow().leader == Some(id) {
+            self.learn_of_loss(reply.lost_index);
+        }
         self.refusals.lock().remove(&id);
         self.left_behind_by.lock().remove(&id);
         self.probes.lock().insert(id, probe);

@@ -14,6 +14,7 @@ use prost::Message;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use crate::keeper::State;
 use crate::seal::Seal;
 use crate::{host, version, view};
 
@@ -33,6 +34,9 @@ struct NodeState {
     version: String,
     #[prost(uint64, tag = "4")]
     applied: u64,
+    /// What the keeper calls it. Empty from a node of an older version.
+    #[prost(string, tag = "5")]
+    state: String,
 }
 
 /// One node of a list.
@@ -48,11 +52,15 @@ struct Row<'a> {
 }
 
 fn own_state(seal: &Seal) -> NodeState {
+    let raft = &seal.replica.raft;
+    // An operator must see this of a sealed node too.
+    let state = if raft.lost().is_some() { State::RolledBack } else { seal.state.state() };
     NodeState {
         is_sealed: seal.state.is_sealed(),
         hostname: host::name(),
         version: version::API_VERSION.to_owned(),
-        applied: seal.replica.raft.applied_index(),
+        applied: raft.applied_index(),
+        state: state.name().to_owned(),
     }
 }
 
@@ -143,6 +151,7 @@ fn add_common(node: &mut Value, seal: &Seal, row: &Row<'_>) {
     node["id"] = node_id(row.member.id).into();
     node["alive"] = row.state.is_some().into();
     node["sealed"] = row.state.map(|state| state.is_sealed).into();
+    node["state"] = row.state.map(|state| state.state.as_str()).into();
     node["last_contact"] = row.last_heard.map(|heard| format!("{} ms", heard.elapsed().as_millis())).into();
     node["lag"] = row.lag.into();
 }

@@ -16,7 +16,9 @@ fn what_each_state_permits() {
         ("unconfirmed", false, Proposals::None, LastResort),
         ("removed", false, Proposals::None, Never),
         ("diverged", false, Proposals::None, Never),
+        ("rolled back", false, Proposals::None, Never),
         ("clock off", false, Proposals::None, Never),
+        ("behind", false, Proposals::None, LastResort),
         ("disk slow", true, Proposals::All, Reluctant),
         ("disk full", true, Proposals::Deletions, Free),
         ("serving", true, Proposals::All, Free),
@@ -33,7 +35,9 @@ fn troubles() -> Vec<(Troubles, State)> {
         (none(), State::Serving),
         (Troubles { disk_free_bytes: Some(1), ..none() }, State::DiskFull),
         (Troubles { is_disk_stalled: true, ..none() }, State::DiskSlow),
+        (Troubles { behind: Some(3), ..none() }, State::Behind),
         (Troubles { clock_ahead_millis: Some(-9_000), ..none() }, State::ClockOff),
+        (Troubles { lost: Some(9), ..none() }, State::RolledBack),
         (Troubles { diverged_at: Some(7), ..none() }, State::Diverged),
         (Troubles { is_removed: true, ..none() }, State::Removed),
     ]
@@ -63,13 +67,27 @@ fn of_two_troubles_the_graver_one_counts() {
             let both = Troubles {
                 is_removed: lesser.is_removed || graver.is_removed,
                 diverged_at: lesser.diverged_at.or(graver.diverged_at),
+                lost: lesser.lost.or(graver.lost),
                 clock_ahead_millis: lesser.clock_ahead_millis.or(graver.clock_ahead_millis),
+                behind: lesser.behind.or(graver.behind),
                 is_disk_stalled: lesser.is_disk_stalled || graver.is_disk_stalled,
                 disk_free_bytes: lesser.disk_free_bytes.or(graver.disk_free_bytes),
             };
             assert_eq!(State::of(Keys::Confirmed, &both), *state);
         }
     }
+}
+
+#[test]
+fn a_node_that_does_not_catch_up_says_what_it_lacks_and_where_to_look() {
+    let behind = Troubles { behind: Some(7), ..none() };
+    assert!(
+        State::Behind.reason(&behind).contains("lacks 7 entries")
+            && State::Behind.reason(&behind).contains("cluster address")
+    );
+    let stalled = Troubles { is_disk_stalled: true, ..behind };
+    assert!(State::Behind.reason(&stalled).contains("its disk takes no writes"));
+    assert!(State::RolledBack.reason(&Troubles { lost: Some(60), ..none() }).contains("up to index 60"));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! naming one that nobody reaches. So a node asks about once a second (`cluster/contact.rs`), unless the reads that it
 //! serves have asked already, and shows only a leader that was confirmed within [`Limits::contact_age`].
 
-use conclave_raft::{Exclusion, Role, Status};
+use conclave_raft::{Exclusion, ReadError, Role, Status};
 use conclave_vault::Error;
 use tokio::time::Instant;
 
@@ -44,7 +44,7 @@ impl Contact {
     }
 }
 
-/// Waiting was given up because no quorum confirms a leader.
+/// Waiting was given up because no quorum confirms a leader, or because this node does not come to what its leader confirms.
 pub(crate) struct Lost;
 
 impl Replica {
@@ -80,7 +80,8 @@ impl Replica {
         status
     }
 
-    /// Waits for something that needs a quorum, and gives up once the quorum is gone for too long.
+    /// Waits for something that needs a quorum, and gives up once the quorum is gone for too long, or this node has stood
+    /// still behind it for too long.
     pub(crate) async fn while_in_contact<T>(&self, work: impl Future<Output = T>) -> Result<T, Lost> {
         tokio::select! {
             biased;
@@ -89,7 +90,8 @@ impl Replica {
         }
     }
 
-    /// Resolves once no quorum has confirmed a leader for [`Limits::consensus_time`], but not at once.
+    /// Resolves once no quorum has confirmed a leader, or this node has applied nothing of what one confirmed, for
+    /// [`Limits::consensus_time`], but not at once.
     async fn contact_lost(&self) {
         let limits = &self.config.limits;
         let earliest = Instant::now() + limits.cut_off_time;
@@ -97,11 +99,23 @@ impl Replica {
             let confirmed = self.raft.confirmed().map(|known| known.asked_at + limits.consensus_time);
             let until = confirmed.map_or(earliest, |until| until.max(earliest));
             let until = if self.contact().is_out() { earliest } else { until };
+            let stuck = self.lag.since().map(|since| (since + limits.consensus_time).max(earliest));
+            let until = stuck.map_or(until, |stuck| stuck.min(until));
             if Instant::now() >= until {
                 return;
             }
             tokio::time::sleep_until(until.min(Instant::now() + limits.contact_interval)).await;
         }
+    }
+
+    /// Whether this node has applied nothing for too long of what its leader confirms.
+    fn is_stuck(&self) -> bool {
+        self.lag.since().is_some_and(|since| since.elapsed() >= self.config.limits.consensus_time)
+    }
+
+    /// Why a read point was given up.
+    pub(crate) fn given_up(&self) -> ReadError {
+        if self.is_stuck() { ReadError::Timeout } else { ReadError::NoLeader }
     }
 
     /// The refusal of a node that reaches no quorum; nothing was changed.
@@ -113,6 +127,9 @@ impl Replica {
             Contact::LeftBehind => {
                 Error::unavailable("the cluster was recovered without this node; nothing was changed, use another node")
             }
+            Contact::Confirmed { .. } if self.is_stuck() => Error::unavailable(
+                "this node does not catch up with the cluster; nothing was changed, use another node",
+            ),
             _ => Error::unavailable(
                 "no quorum of the cluster confirms a leader to this node; nothing was changed, \
                  try again or try another node",

@@ -133,13 +133,19 @@ impl Join {
     }
 }
 
+/// Whether a state needs no word beside the column that says whether the node is sealed.
+fn is_ordinary(state: &str) -> bool {
+    matches!(state, "" | "serving" | "sealed")
+}
+
 fn text(servers: &Value) -> String {
     let cells = |server: &Value| {
         let text = |name: &str| server[name].as_str().unwrap_or("").to_owned();
         let state = match (server["leader"].as_bool(), server["alive"].as_bool()) {
             (Some(true), _) => "leader",
             (_, Some(false)) => "no answer",
-            _ => "follower",
+            // What is wrong with it, which matters more than that it follows.
+            _ => server["state"].as_str().filter(|state| !is_ordinary(state)).unwrap_or("follower"),
         };
         let voter = server["voter"].as_bool().unwrap_or(false);
         let shown = |name: &str| if server[name].is_null() { String::new() } else { golang::value(&server[name]) };
@@ -189,13 +195,19 @@ mod tests {
              "last_contact": "312 ms", "lag": 7},
             {"node_id": "c", "address": "10.0.0.3:1", "leader": false, "voter": false, "alive": false, "sealed": null,
              "last_contact": "90112 ms", "lag": null},
+            {"node_id": "d", "address": "10.0.0.4:1", "leader": false, "voter": true, "alive": true, "sealed": false,
+             "state": "rolled back", "last_contact": "20 ms", "lag": 20},
+            {"node_id": "e", "address": "10.0.0.5:1", "leader": false, "voter": true, "alive": true, "sealed": false,
+             "state": "serving", "last_contact": "20 ms", "lag": 0},
         ]);
         let expected = "\
-Node    Address       State        Voter    Sealed    Last Contact    Lag
-----    -------       -----        -----    ------    ------------    ---
-a       10.0.0.1:1    leader       true     false     n/a             0
-b       10.0.0.2:1    follower     true     true      312 ms          7
-c       10.0.0.3:1    no answer    false    n/a       90112 ms        n/a
+Node    Address       State          Voter    Sealed    Last Contact    Lag
+----    -------       -----          -----    ------    ------------    ---
+a       10.0.0.1:1    leader         true     false     n/a             0
+b       10.0.0.2:1    follower       true     true      312 ms          7
+c       10.0.0.3:1    no answer      false    n/a       90112 ms        n/a
+d       10.0.0.4:1    rolled back    true     false     20 ms           20
+e       10.0.0.5:1    follower       true     false     20 ms           0
 ";
         assert_eq!(text(&servers), expected);
     }
