@@ -131,7 +131,7 @@ impl App {
         let refusal = match self.seal.state.serving() {
             _ if self.replica.contact().is_out() => error::outgoing(&self.replica.out_of_contact()),
             Some(core) => return self.runner.execute(core, &incoming).await,
-            None => error::failure(503, &[&self.seal.state.reason()]),
+            None => error::failure(503, &[&self.seal.state.refusal()]),
         };
         self.audit.note_refusal(|| Asked::without_values(&incoming.request), &refusal);
         refusal
@@ -150,7 +150,7 @@ impl Gateway for Arc<App> {
     fn vouch<'a>(&'a self, token: &'a str, client: IpAddr, deadline: Instant) -> BoxFuture<'a, Result<(), Outgoing>> {
         Box::pin(async move {
             let state = &self.seal.state;
-            let core = state.serving().ok_or_else(|| error::failure(503, &[&state.reason()]))?;
+            let core = state.serving().ok_or_else(|| error::failure(503, &[&state.refusal()]))?;
             self.runner.check_token(&core, token, client, deadline).await.map_err(|refused| error::outgoing(&refused))
         })
     }

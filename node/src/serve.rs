@@ -239,7 +239,7 @@ impl Runner {
     /// A run whose result counts only if the node still serves after it: a seal or a snapshot may have come between.
     fn run_serving(&self, core: &Arc<Core>, incoming: &Incoming, errands: &mut Errands) -> Result<Done, Error> {
         let done = self.run_core(core, incoming, errands)?;
-        if self.seal.state.still_serves(core) { Ok(done) } else { Err(Error::unavailable(self.seal.state.reason())) }
+        if self.seal.state.still_serves(core) { Ok(done) } else { Err(Error::unavailable(self.seal.state.refusal())) }
     }
 
     /// One run of a request, with what its errands brought so far.

@@ -26,7 +26,7 @@ const MAX_RERUNS: u32 = 10;
 
 /// Takes a share. Answers how far the ceremony is, and the new epoch once it is there.
 pub(super) async fn enter(seal: &Arc<Seal>, key: &str, address: IpAddr, outside: &Outside) -> Result<Value, Error> {
-    let core = seal.state.serving().ok_or_else(|| Error::unavailable(seal.state.reason()))?;
+    let core = seal.state.serving().ok_or_else(|| Error::unavailable(seal.state.refusal()))?;
     let threshold = outside.seal.threshold;
     let entered = {
         let entry = Entry { key, address, confirmed: BTreeSet::new() };

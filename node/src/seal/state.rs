@@ -149,6 +149,15 @@ impl SealState {
         now.state.reason(&now.troubles)
     }
 
+    /// Why it did not serve a moment ago, for whoever it refused then.
+    pub fn refusal(&self) -> String {
+        let now = self.now();
+        if now.state.serves() {
+            return "this node's state changed at that moment; try again".into();
+        }
+        now.state.reason(&now.troubles)
+    }
+
     /// What is wrong with it, as it was last observed.
     pub fn troubles(&self) -> Troubles {
         self.now.load().troubles.clone()
@@ -383,6 +392,7 @@ mod tests {
         assert!(shared.still_serves(&core));
         let sealed = shared.seal("test").unwrap();
         assert!(!shared.still_serves(&core));
+        assert_eq!(shared.refusal(), "Vault is sealed");
         assert!(sealed.revoke(&mut SystemRandomness::default()));
     }
 
@@ -404,6 +414,8 @@ mod tests {
         }
         shared.observe(Troubles::default());
         assert!(shared.still_serves(&core));
+        // For a request that was refused just before.
+        assert!(shared.refusal().contains("try again"));
         assert_eq!(*told.lock(), ["serving", "clock off", "diverged", "removed", "serving"]);
     }
 
