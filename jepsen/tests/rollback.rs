@@ -20,7 +20,7 @@ async fn write(client: &Client, count: u64) {
 
 /// What a node's health says, with its status.
 async fn health(cluster: &Cluster, index: usize) -> Option<(u16, Value)> {
-    let asked = Request::get("sys/health?standbyok=true").about_one_node().any_status();
+    let asked = Request::get("sys/health").about_one_node().any_status();
     let reply = cluster.client_within(index, Duration::from_secs(2)).send(asked).await.ok()?;
     Some((reply.status(), reply.json().clone()))
 }

@@ -133,7 +133,7 @@ async fn a_follower_whose_disk_stalls_serves_nobody_until_it_is_well() {
     let frozen = Frozen::new(&disks[slow]);
     // The others commit what the slow one cannot apply.
     cluster.client_of(leader).kv2("secret").put("meanwhile", &json!({ "number": 1 })).await.unwrap();
-    let health = || Request::get("sys/health?standbyok=true").about_one_node().any_status();
+    let health = || Request::get("sys/health").about_one_node().any_status();
     let is_behind = async || {
         let answer = cluster.client_within(slow, Duration::from_secs(2)).send(health()).await;
         answer.is_ok_and(|reply| reply.status() == 503 && reply.json()["state"] == "behind")
