@@ -2,18 +2,25 @@
 //!
 //! The caller is judged by this node's own table, without a read point and without a commit: whoever pulls the brake
 //! must not wait for a quorum that may be gone. A token that was revoked elsewhere a moment ago can thus still seal this
-//! node, which costs a ceremony and reveals nothing; a token that is not known here yet goes the ordinary way. One use of
-//! a token with a limit on its uses is not counted.
+//! node, which costs a ceremony and reveals nothing. Before a node that serves refuses a token, which may be newer than its
+//! table, it catches up, but for a moment only and only if a quorum is there: who waits takes a place that the next one may
+//! need. One use of a token with a limit on its uses is not counted.
 
 #[cfg(test)]
 mod dump;
 
+use std::time::Duration;
+
 use conclave_vault::{Action, Errands};
+use tokio::time::Instant;
 
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
+use crate::replica::contact::Contact;
 use crate::serve::Runner;
 
+/// How long a node that serves catches up before it refuses.
+const CATCH_UP_TIME: Duration = Duration::from_secs(1);
 /// The path of the brake.
 const PATH: &str = "sys/seal";
 
@@ -22,8 +29,14 @@ pub(crate) async fn answer(runner: &Runner, incoming: &Incoming) -> Option<Outgo
     if incoming.request.path.as_str() != PATH || !runner.seal.replica.is_initialized() {
         return None;
     }
+    let replica = &runner.seal.replica;
     let Some(core) = runner.seal.state.unsealed() else { return Some(done()) };
-    let judged = runner.run_core(&core, incoming, &mut Errands::default()).and_then(|done| done.result);
+    let judge = || runner.run_core(&core, incoming, &mut Errands::default()).and_then(|done| done.result);
+    let mut judged = judge();
+    let may_catch_up = runner.seal.state.serving().is_some() && matches!(replica.contact(), Contact::Confirmed { .. });
+    if judged.is_err() && may_catch_up && replica.confirm_leader(Instant::now() + CATCH_UP_TIME).await.is_ok() {
+        judged = judge();
+    }
     match judged {
         Ok(reply) if matches!(reply.action, Some(Action::Seal)) => {
             let sealing = async {
@@ -32,12 +45,9 @@ pub(crate) async fn answer(runner: &Runner, incoming: &Incoming) -> Option<Outgo
             };
             Some(runner.audit.noting(incoming, sealing).await)
         }
-        // Nobody but this node can refuse it.
-        Err(refused) if runner.seal.state.serving().is_none() => {
-            Some(runner.audit.noting(incoming, async { error::outgoing(&refused) }).await)
-        }
-        // A node that serves catches up with the cluster before it refuses.
-        _ => None,
+        Err(refused) => Some(runner.audit.noting(incoming, async { error::outgoing(&refused) }).await),
+        // Such as help, which the core answers.
+        Ok(_) => None,
     }
 }
 
@@ -48,11 +58,9 @@ fn done() -> Outgoing {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use conclave_vault::{CanonicalPath, Operation, Request};
     use serde_json::Map;
-    use tokio::time::Instant;
 
     use super::*;
     use crate::app::App;
@@ -112,5 +120,13 @@ mod tests {
         assert_eq!(app.serve(seal(Some("root-of-test"))).await.status, 204);
         assert_eq!(core.barrier().active_term(), 0);
         assert_eq!(app.serve(seal(None)).await.status, 204, "a sealed node has nothing left to seal");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_without_consensus_refuses_strangers_itself_and_keeps_nobody_waiting() {
+        let app = cut_off().await;
+        let whole = Duration::from_secs(90);
+        let wrong = Incoming { deadline: Instant::now() + whole, ..seal(Some("wrong")) };
+        assert_eq!(app.serve(wrong).await.status, 403, "not 503 after a wait for a quorum");
     }
 }

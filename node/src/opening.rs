@@ -15,6 +15,7 @@ use crate::cluster::hooks::NodeHooks;
 use crate::config::{self, Config, Storage};
 use crate::metrics::Metrics;
 use crate::replica::Replica;
+use crate::replica::entering::Entering;
 use crate::replica::lag::Lag;
 use crate::seal::gated::GatedTable;
 use crate::seal::state::SealState;
@@ -94,7 +95,7 @@ pub(crate) async fn open(config: Config) -> Result<Opened, StartError> {
         wakeups,
         lag: Lag::default(),
         last_read_point: Mutex::default(),
-        entering: tokio::sync::Mutex::default(),
+        entering: Entering::default(),
         active_since: AtomicI64::new(0),
         started_at: view::now(),
     });

@@ -4,6 +4,7 @@
 //! [`Replica::change`] or [`Replica::propose`].
 
 pub(crate) mod contact;
+pub(crate) mod entering;
 pub(crate) mod lag;
 pub(crate) mod record;
 
@@ -19,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::contact::Contact;
+use self::entering::Entering;
 use self::lag::Lag;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -43,7 +45,7 @@ pub struct Replica {
     pub(crate) lag: Lag,
     pub(crate) last_read_point: Mutex<Option<Instant>>,
     /// Held by whoever makes this node the first of a cluster, or lets it join one.
-    pub(crate) entering: tokio::sync::Mutex<()>,
+    pub(crate) entering: Entering,
     /// Since when it leads, in nanoseconds; 0 if it does not.
     pub(crate) active_since: AtomicI64,
     pub(crate) started_at: Time,

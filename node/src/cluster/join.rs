@@ -38,6 +38,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 const FOUND_PAUSE: Duration = Duration::from_secs(30);
 /// How long joining may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a join may take in all, and one member with its answer: the next one may be there.
+const JOIN_TIME: Duration = Duration::from_secs(60);
+const CONTACT_TIME: Duration = Duration::from_secs(10);
 
 /// A member that a joiner can ask.
 #[derive(Clone, PartialEq, Message)]
@@ -111,10 +114,27 @@ pub(crate) async fn join(seal: &Seal, text: &str, as_non_voter: bool) -> Result<
     let encoded = text.trim().strip_prefix(PREFIX).ok_or_else(malformed)?;
     let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| malformed())?);
     let token = TokenText::decode(bytes.as_slice()).map_err(|_| malformed())?;
+    if token.contacts.len() > members::MAX_MEMBERS {
+        return Err(malformed());
+    }
+    // One at a time, so that what one found free another does not take; strangers may ask, so not for long, and an operator
+    // who makes a cluster of this node comes first.
+    let deadline = Instant::now() + JOIN_TIME;
+    let joining = async {
+        let _entering = seal.replica.entering.to_join().await;
+        join_named(seal, token, as_non_voter, deadline).await
+    };
+    tokio::select! {
+        joined = joining => joined,
+        () = seal.replica.entering.founder_waits() => Err(Error::unavailable("this node is being initialised instead")),
+    }
+}
+
+/// Asks the members that a token names, one after the other.
+async fn join_named(seal: &Seal, token: TokenText, as_non_voter: bool, deadline: Instant) -> Result<(), Error> {
+    let malformed = || Error::invalid("this join token is damaged; get a new one from sys/storage/raft/join-token");
     let cluster_id: [u8; 16] = token.cluster_id.as_slice().try_into().map_err(|_| malformed())?;
     let secret = Zeroizing::new(<[u8; 32]>::try_from(token.secret.as_slice()).map_err(|_| malformed())?);
-    // One at a time, so that what one found free another does not take.
-    let _entering = seal.replica.entering.lock().await;
     if seal.replica.is_initialized() || seal.replica.raft.is_initialized() {
         return Err(already());
     }
@@ -126,8 +146,8 @@ pub(crate) async fn join(seal: &Seal, text: &str, as_non_voter: bool) -> Result<
     for contact in token.contacts {
         // A member is known by its key and by nothing else, so one without a key is none.
         let key = Some(contact.public_key.as_slice().try_into().map_err(|_| malformed())?);
-        let deadline = Instant::now() + TIMEOUT;
-        match seal.replica.raft.call_address(&contact.cluster_addr, key, METHOD, body.clone(), deadline).await {
+        let until = deadline.min(Instant::now() + CONTACT_TIME);
+        match seal.replica.raft.call_address(&contact.cluster_addr, key, METHOD, body.clone(), until).await {
             Ok(answer) => return accept(seal, cluster_id, &answer),
             Err(CallError::Failed { code, message }) if code == u32::from(ErrorKind::Invalid as u8) + 100 => {
                 return Err(Error::invalid(message));

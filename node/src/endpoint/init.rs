@@ -108,7 +108,7 @@ pub(crate) async fn create_cluster(
     root_token: Option<&str>,
     dev_kv: bool,
 ) -> Result<Made, Error> {
-    let _entering = seal.replica.entering.lock().await;
+    let _entering = seal.replica.entering.to_found().await;
     if seal.replica.is_initialized() {
         return Err(already());
     }

@@ -61,7 +61,10 @@ pub(crate) async fn nodes(seal: &Arc<Seal>, candidates: &Candidates, incoming: &
         return error::failure(405, &[]);
     }
     match seal.replica.outside() {
-        Ok(Some(_)) => plain(200, &json!({ "nodes": candidates.list(seal).await })),
+        Ok(Some(_)) => match candidates.list(seal).await {
+            Ok(nodes) => plain(200, &json!({ "nodes": nodes })),
+            Err(failed) => error::outgoing(&failed),
+        },
         Ok(None) => error::outgoing(&Error::invalid("Vault is not initialized")),
         Err(failed) => error::outgoing(&failed),
     }

@@ -185,6 +185,10 @@ pub fn data_of(body: &[u8], content_type: &str, most_fields: usize) -> Result<Da
 impl Head {
     /// Which places this request may take.
     pub fn class(&self) -> Class {
+        // Help is for people, and an unsealed node answers it as any other question.
+        if self.operation == Operation::Help {
+            return Class::Ordinary;
+        }
         match (self.path.as_str(), has_body(self.operation)) {
             ("sys/health" | "sys/seal-status" | "sys/leader" | "sys/init", false) => Class::Status,
             ("sys/unseal" | "sys/init" | "sys/seal", true) => Class::Seal,

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Path;
 use crate::request::Operation;
-use crate::testing::Harness;
+use crate::testing::{Harness, ROOT};
 
 /// A server with a mount of every kind that can be mounted, and what is mounted.
 fn everything() -> (Harness, Vec<(String, Vec<&'static Path>)>) {
@@ -115,4 +115,29 @@ fn a_stranger_learns_only_of_mounts_that_are_always_there_or_shown_to_everybody(
     let (_, document) = harness.request_as("", "GET", "sys/internal/specs/openapi", Value::Null);
     assert!(has(&document, "/auth/approle/login"));
     assert_eq!(harness.request_as("wrong", "GET", "sys/internal/specs/openapi", Value::Null).0, 403);
+}
+
+#[test]
+fn the_document_is_kept_for_those_who_see_the_same_mounts_alone() {
+    let mut harness = Harness::new();
+    let paths = |harness: &mut Harness, token: &str| {
+        let (status, document) = harness.request_as(token, "GET", "sys/internal/specs/openapi", Value::Null);
+        assert_eq!(status, 200);
+        document["paths"].as_object().unwrap().keys().any(|path| path.starts_with("/later/"))
+    };
+    for token in ["", ROOT, ""] {
+        assert!(!paths(&mut harness, token));
+    }
+    assert_eq!(
+        harness.request("POST", "sys/mounts/later", json!({ "type": "kv", "options": { "version": "1" } })).0,
+        204
+    );
+    let of_version = |harness: &mut Harness, path: &str| {
+        let (_, document) = harness.request("GET", "sys/internal/specs/openapi", Value::Null);
+        document["paths"][path].is_object()
+    };
+    assert!(paths(&mut harness, ROOT) && !paths(&mut harness, ""));
+    assert!(!of_version(&mut harness, "/later/data/{path}"));
+    assert_eq!(harness.request("POST", "sys/mounts/later/tune", json!({ "options": { "version": "2" } })).0, 200);
+    assert!(of_version(&mut harness, "/later/data/{path}"));
 }

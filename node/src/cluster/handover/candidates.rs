@@ -2,14 +2,15 @@
 //!
 //! A sealed node takes it from the Raft membership, because it cannot read the members record; nothing follows from the
 //! list but what people see. Whoever knows the address of the API may ask, as for the seal's status, since holders have no
-//! tokens. So one list is made at a time, and kept for a second.
+//! tokens. So one list is made at a time, and nobody waits for one that somebody else has made: a member that does not
+//! answer takes seconds, and strangers would take all places of this node by waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_raft::node_id;
-use conclave_vault::Random;
 use conclave_vault::seal::handover::Fingerprint;
+use conclave_vault::{Error, Random};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -21,10 +22,16 @@ use crate::view::SystemRandomness;
 
 /// How long a list is answered again.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long a list is answered while the next one is being made: a little longer than that takes.
+const KEPT: Duration = Duration::from_secs(10);
 
 /// The newest list.
 #[derive(Default)]
-pub(crate) struct Candidates(Mutex<Option<(Instant, Value)>>);
+pub(crate) struct Candidates {
+    /// Held while a list is made.
+    making: Mutex<()>,
+    newest: parking_lot::Mutex<Option<(Instant, Value)>>,
+}
 
 struct Candidate {
     id: u64,
@@ -35,16 +42,25 @@ struct Candidate {
 
 impl Candidates {
     /// The other members as a JSON list, with the fingerprint of each that is sealed.
-    pub(crate) async fn list(&self, seal: &Arc<Seal>) -> Value {
-        let mut newest = self.0.lock().await;
-        match newest.as_ref() {
-            Some((made, list)) if made.elapsed() < FRESH => list.clone(),
-            _ => {
-                let list = make(seal).await;
-                *newest = Some((Instant::now(), list.clone()));
-                list
-            }
+    ///
+    /// # Errors
+    /// [`conclave_vault::ErrorKind::Unavailable`] while the first list for a while is being made for somebody else.
+    pub(crate) async fn list(&self, seal: &Arc<Seal>) -> Result<Value, Error> {
+        if let Some(list) = self.not_older_than(FRESH) {
+            return Ok(list);
         }
+        let Ok(_making) = self.making.try_lock() else {
+            let wait =
+                || Error::unavailable("the list of nodes is being made for somebody else; ask again in a moment");
+            return self.not_older_than(KEPT).ok_or_else(wait);
+        };
+        let list = make(seal).await;
+        *self.newest.lock() = Some((Instant::now(), list.clone()));
+        Ok(list)
+    }
+
+    fn not_older_than(&self, age: Duration) -> Option<Value> {
+        self.newest.lock().as_ref().filter(|(made, _)| made.elapsed() < age).map(|(_, list)| list.clone())
     }
 }
 
@@ -99,4 +115,25 @@ fn others(seal: &Seal) -> Vec<Candidate> {
             .collect(),
     };
     all.into_iter().filter(|candidate| candidate.id != own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::App;
+    use crate::config::Config;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_waits_for_a_list_that_is_made_for_somebody_else() {
+        let (app, _) = App::start_dev(Config::memory("127.0.0.1:0"), Some("root-of-test")).await.unwrap();
+        let candidates = Candidates::default();
+        let making = candidates.making.lock().await;
+        let refused = candidates.list(&app.seal).await;
+        assert_eq!(refused.err().map(|error| error.kind), Some(conclave_vault::ErrorKind::Unavailable));
+        let old = Instant::now() - (FRESH + KEPT) / 2;
+        *candidates.newest.lock() = Some((old, json!(["old"])));
+        assert_eq!(candidates.list(&app.seal).await.ok(), Some(json!(["old"])));
+        drop(making);
+        assert_eq!(candidates.list(&app.seal).await.ok(), Some(json!([])));
+    }
 }
