@@ -27,7 +27,7 @@ use crate::http::error;
 use crate::http::in_flight::InFlight;
 use crate::opening::{self, Opened};
 use crate::replica::Replica;
-use crate::seal::Seal;
+use crate::seal::{Seal, forgetting};
 use crate::serve::Runner;
 use crate::{brake, vitals};
 
@@ -86,6 +86,7 @@ impl App {
         let (replica, seal) = (|| Arc::clone(&self.replica), || Arc::clone(&self.seal));
         tokio::spawn(upkeep::run(seal(), Arc::clone(&self.gauges)));
         tokio::spawn(vitals::run(replica(), Arc::clone(&self.seal.state)));
+        tokio::spawn(forgetting::run(seal()));
         tokio::spawn(observer::run(replica()));
         tokio::spawn(contact::run(seal()));
         tokio::spawn(membership::run(seal()));

@@ -3,9 +3,13 @@
 //! `state.rs` holds the keys and says who may use them, `unsealing.rs` is the way from an open barrier to a node that
 //! serves, `table_check.rs` what lies between. What it is all about is [`crate::replica`].
 
+pub(crate) mod forgetting;
 pub(crate) mod gated;
+#[cfg(test)]
+mod holders;
 pub(crate) mod joining;
 pub(crate) mod keyring;
+pub(crate) mod shares;
 pub mod state;
 pub(crate) mod table_check;
 mod unsealing;
@@ -15,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_raft::Role;
-use conclave_vault::seal::Ceremony;
 use conclave_vault::seal::handover::{BootKey, Fingerprint};
 use conclave_vault::seal::proof::{Answered, JoinKey};
 use parking_lot::Mutex;
@@ -36,10 +39,6 @@ const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a node keeps for ceremonies, in memory only.
 pub(crate) struct Ceremonies {
-    /// Unseals this node.
-    pub(crate) unseal: Ceremony,
-    /// Sets cluster time.
-    pub(crate) time: Ceremony,
     /// Receives the root key from another node's ceremony.
     pub(crate) boot_key: BootKey,
     /// When refused shares are worth a line in the log.
@@ -49,8 +48,7 @@ pub(crate) struct Ceremonies {
 impl Default for Ceremonies {
     fn default() -> Self {
         let boot_key = BootKey::generate(&mut SystemRandomness::default());
-        let (unseal, time) = (Ceremony::default(), Ceremony::default());
-        Self { unseal, time, boot_key, refusals: Reminder::every(LOG_REFUSED_SHARE_INTERVAL) }
+        Self { boot_key, refusals: Reminder::every(LOG_REFUSED_SHARE_INTERVAL) }
     }
 }
 

@@ -21,6 +21,7 @@
 //! - What ends the matter (seal, step down, remove a node) is an action in the reply, done after the batch is committed.
 //! - Every number has a limit, a constant with its unit, and a row in the reference page.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -261,6 +262,17 @@ impl<'s> Call<'_, 's> {
 
 /// A path and what its pattern captured.
 pub(crate) type Matched<'p> = (&'static Path, Captures<'p>);
+
+/// What matched, with every name that it captured in its one spelling; `None` if it is so already.
+pub(crate) fn spelled((path, captures): &Matched<'_>, rest: &str) -> Option<String> {
+    let spell = |(name, value): &(&'static str, &'_ str)| (*name, path.kind_of(name).captured(value).into_owned());
+    let names: Vec<(&'static str, String)> = captures.iter().map(spell).collect();
+    if names.iter().zip(captures).all(|((_, one), (_, other))| one == other) {
+        return None;
+    }
+    let names: Vec<_> = names.into_iter().map(|(name, value)| (name, Cow::Owned(value))).collect();
+    Some(pattern::fill(path.pattern, &names, rest))
+}
 
 impl Engine {
     /// The path that answers.

@@ -25,7 +25,7 @@ mod gathering;
 pub mod handover;
 pub mod proof;
 
-pub use ceremony::{Ceremony, Entered, Entry, Progress, ShareError};
+pub use ceremony::{Ceremony, Entered, Entry, Progress, ResetRefused, ShareError};
 pub use error::SealError;
 pub use gathering::{Gathered, Gathering};
 pub use init::{Initialized, initialize};

@@ -163,6 +163,8 @@ pub const SHARE_LINE_BYTES: usize = 4 << 10;
 pub const FULL_DISK_GROWTH_BYTES: usize = 1 << 10;
 /// How many bytes a change that deletes something may write while the disk is nearly full.
 pub const FULL_DISK_BATCH_BYTES: usize = 64 << 10;
+/// How long unseal shares wait on a node for a further one; then they are forgotten and the ceremony begins again.
+pub const SHARES_TIME: Duration = Duration::from_secs(15 * 60);
 /// How long one call may take by which a node looks for the cluster that it joins by shares, or proves that it may.
 pub const JOIN_CALL_TIME: Duration = Duration::from_secs(10);
 /// Longest answer to such a call, in bytes.

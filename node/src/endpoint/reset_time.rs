@@ -30,7 +30,8 @@ pub(super) async fn enter(seal: &Arc<Seal>, key: &str, address: IpAddr, outside:
     let threshold = outside.seal.threshold;
     let entered = {
         let entry = Entry { key, address, confirmed: BTreeSet::new() };
-        seal.ceremonies.lock().time.enter(entry, outside, &mut SystemRandomness::default())
+        let now = Instant::now();
+        seal.state.attempts.lock().time.enter(entry, outside, &mut SystemRandomness::default(), now)
     };
     match entered {
         Ok(Entered::Progress(progress)) => {

@@ -27,7 +27,7 @@ pub(crate) fn status(seal: &Seal) -> Result<Value, conclave_vault::Error> {
     let (mut threshold, mut shares, mut progress, mut nonce) = (0, 0, 0, String::new());
     if let Some(outside) = &outside {
         (threshold, shares) = (outside.seal.threshold as usize, u64::from(outside.seal.shares));
-        let reached = seal.ceremonies.lock().unseal.progress(outside);
+        let reached = seal.state.attempts.lock().unseal.progress(outside);
         (progress, nonce) = (reached.entered, reached.nonce);
     }
     let joining = if outside.is_none() { by_shares::progress(seal) } else { None };

@@ -10,6 +10,7 @@ use conclave_vault::seal::handover::Fingerprint;
 use conclave_vault::seal::{Entered, Entry, Outside, ShareError};
 use conclave_vault::{Error, ErrorKind, boolean};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use crate::cluster::handover::candidates::Candidates;
 use crate::cluster::handover::{self, HandedOver};
@@ -116,8 +117,8 @@ async fn enter(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Error> {
     }
     let confirmed = if is_for_cluster { confirmed(data)? } else { BTreeSet::new() };
     let entered = {
-        let mut ceremonies = seal.ceremonies.lock();
-        ceremonies.unseal.enter(Entry { key, address, confirmed }, &outside, &mut SystemRandomness::default())
+        let (entry, now) = (Entry { key, address, confirmed }, Instant::now());
+        seal.state.attempts.lock().unseal.enter(entry, &outside, &mut SystemRandomness::default(), now)
     };
     match entered {
         Ok(Entered::Progress(progress)) => {
@@ -147,7 +148,7 @@ async fn enter_to_join(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Done, Er
     let address = incoming.request.remote_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     if flag("reset") {
         if let Some(joining) = seal.joining.lock().as_mut() {
-            joining.gathering.reset(address).map_err(|refused| Error::invalid(refused.to_string()))?;
+            joining.reset(address).map_err(|refused| Error::invalid(refused.to_string()))?;
         }
         return Ok(Done::default());
     }
@@ -164,8 +165,8 @@ fn no_key() -> Error {
 
 fn reset(seal: &Seal, key: Option<&str>, address: IpAddr, outside: &Outside, is_for_time: bool) -> Result<Done, Error> {
     let reset = {
-        let mut ceremonies = seal.ceremonies.lock();
-        let ceremony = if is_for_time { &mut ceremonies.time } else { &mut ceremonies.unseal };
+        let mut attempts = seal.state.attempts.lock();
+        let ceremony = if is_for_time { &mut attempts.time } else { &mut attempts.unseal };
         ceremony.reset(key, address, outside)
     };
     reset.map_err(|refused| Error::invalid(refused.to_string()))?;

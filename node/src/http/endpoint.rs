@@ -113,6 +113,7 @@ impl Endpoint {
     fn admit(&self, peer: SocketAddr, parts: &Parts, echo: &mut response::Echo) -> Result<Admitted, Outgoing> {
         let client = forwarded::client(peer, &parts.headers, &self.listener.forwarded)
             .map_err(|error| failure(400, &[&error.to_string()]))?;
+        request::check_host(parts)?;
         let head = request::head(parts, &self.services.limits)?;
         echo.namespace = head.said.has_namespace.then(|| head.said.namespace.clone());
         echo.idempotency_key = head.said.idempotency_key.clone().filter(|_| head.may_be_remembered());

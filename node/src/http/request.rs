@@ -63,6 +63,15 @@ pub fn head(parts: &Parts, limits: &Limits) -> Result<Head, Outgoing> {
     Ok(Head { id: Uuid::new_v4().to_string(), method: method.to_owned(), operation, path, said, query, data })
 }
 
+/// Exactly one `Host` in HTTP/1.1, and never two: what stands between may have gone by the other (RFC 9112, section 3.2).
+pub fn check_host(parts: &Parts) -> Result<(), Outgoing> {
+    let hosts = parts.headers.get_all(http::header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && parts.version == http::Version::HTTP_11) {
+        return Err(failure(400, &["a request has exactly one Host header"]));
+    }
+    Ok(())
+}
+
 /// The part of the path that the core sees, still escaped.
 fn below_v1(uri: &Uri) -> Result<&str, Outgoing> {
     uri.path().strip_prefix("/v1/").ok_or_else(|| failure(404, &[]))

@@ -1,7 +1,12 @@
 //! A node without a cluster that has found one: the shares that are entered on it make its proof that it may join.
 
-use conclave_vault::seal::{ClusterId, Gathering};
+use std::net::IpAddr;
 
+use conclave_vault::Random;
+use conclave_vault::seal::{ClusterId, Gathered, Gathering, Progress, ResetRefused, ShareError};
+use tokio::time::Instant;
+
+use super::shares::Pace;
 use crate::config::RetryJoin;
 
 /// A cluster that a node may join by shares.
@@ -21,17 +26,18 @@ pub(crate) struct Found {
 /// The cluster that was found, and the shares for it.
 pub(crate) struct Joining {
     pub(crate) found: Found,
-    pub(crate) gathering: Gathering,
+    gathering: Gathering,
+    pace: Pace,
 }
 
 impl Joining {
     /// Nobody has entered a share yet.
     pub(crate) fn new(found: Found) -> Self {
-        Self { found, gathering: Gathering::default() }
+        Self { found, gathering: Gathering::default(), pace: Pace::default() }
     }
 
     /// How many shares are needed.
-    pub(crate) fn threshold(&self) -> usize {
+    fn threshold(&self) -> usize {
         usize::try_from(self.found.threshold).unwrap_or(usize::MAX)
     }
 
@@ -40,9 +46,48 @@ impl Joining {
         let seal = |found: &Found| (found.cluster_id, found.generation, found.threshold);
         let is_same = seal(&self.found) == seal(&found);
         if !is_same {
-            self.gathering = Gathering::default();
+            self.forget();
         }
         self.found = found;
         is_same
+    }
+
+    /// How far the shares are.
+    pub(crate) fn progress(&self) -> Progress {
+        self.gathering.progress(self.threshold())
+    }
+
+    /// Takes a share; see [`Gathering::enter`].
+    pub(crate) fn enter(
+        &mut self,
+        key: &str,
+        address: IpAddr,
+        random: &mut dyn Random,
+        now: Instant,
+    ) -> Result<Gathered, ShareError> {
+        self.forget_old(now);
+        let gathered = self.gathering.enter(key, address, self.threshold(), random);
+        self.pace.note(self.progress().entered, now);
+        gathered
+    }
+
+    /// Starts over; see [`Gathering::reset`].
+    pub(crate) fn reset(&mut self, address: IpAddr) -> Result<(), ResetRefused> {
+        self.gathering.reset(address)?;
+        self.forget();
+        Ok(())
+    }
+
+    /// Wipes shares that waited too long for another one. Answers whether it did.
+    pub(crate) fn forget_old(&mut self, now: Instant) -> bool {
+        let is_over = self.pace.is_over(now);
+        if is_over {
+            self.forget();
+        }
+        is_over
+    }
+
+    fn forget(&mut self) {
+        (self.gathering, self.pace) = (Gathering::default(), Pace::default());
     }
 }

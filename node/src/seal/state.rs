@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::keeper::{self, State, Troubles};
+use crate::seal::shares::Attempts;
 
 /// How the check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub struct SealState {
     /// Held while one state is replaced by another that depends on it.
     change: Mutex<()>,
     clock: Arc<Clock>,
+    /// Shares entered so far. None is kept when keys come or go.
+    pub(crate) attempts: Mutex<Attempts>,
     /// Told of every change, in order.
     listener: OnceLock<StateListener>,
     /// Free bytes on the disk below which it counts as nearly full.
@@ -97,6 +100,7 @@ impl Default for SealState {
             now: ArcSwap::from_pointee(Now { keys, initialising: None, troubles, state: State::Sealed }),
             change: Mutex::new(()),
             clock: Arc::default(),
+            attempts: Mutex::default(),
             listener: OnceLock::new(),
             low_water_mark: AtomicU64::new(0),
             last_index: AtomicU64::new(0),
@@ -298,7 +302,11 @@ impl SealState {
                 tracing::warn!(from, to, reason, "this node's state changed");
             }
         }
+        let keys_came_or_went = before.keys.core().is_some() != after.keys.core().is_some();
         self.now.store(Arc::new(after));
+        if keys_came_or_went {
+            self.attempts.lock().forget();
+        }
         if from != to
             && let Some(listener) = self.listener.get()
         {
@@ -323,7 +331,10 @@ mod tests {
     use conclave_vault::seal::{Parameters, initialize};
     use conclave_vault::{Registry, Time};
 
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::seal::holders::Holders;
     use crate::view::SystemRandomness;
 
     fn core() -> Arc<Core> {
@@ -372,6 +383,31 @@ mod tests {
                 assert_eq!(shared.state().name(), end, "{name} on a node that is {start}");
                 assert_eq!(shared.serving().is_some(), end == "serving");
                 assert_eq!(shared.unsealed().is_some(), end != "sealed");
+            }
+        }
+    }
+
+    #[test]
+    fn shares_that_were_entered_are_forgotten_when_keys_come_or_go() {
+        type Event = fn(&SealState, &Arc<Core>);
+        let events: [(&str, &str, Event, usize); 5] = [
+            ("unsealed, by whatever way", "sealed", |s, c| _ = s.begin_check(c), 0),
+            ("sealed", "serving", |s, _| _ = s.seal("test"), 0),
+            ("not confirmed", "checking", |s, c| _ = s.abandon_check(c), 0),
+            ("a snapshot", "serving", |s, _| _ = s.withdraw(20), 2),
+            ("a trouble", "serving", |s, _| s.observe(Troubles { is_removed: true, ..Troubles::default() }), 2),
+        ];
+        let (holders, now) = (Holders::new(), Instant::now());
+        for (name, start, event, left) in events {
+            let (shared, core) = node(start);
+            for share in [0, 3] {
+                holders.enter(&mut shared.attempts.lock().unseal, share, now);
+                holders.enter(&mut shared.attempts.lock().time, share, now);
+            }
+            event(&shared, &core);
+            let attempts = shared.attempts.lock();
+            for shares in [&attempts.unseal, &attempts.time] {
+                assert_eq!(shares.progress(&holders.outside).entered, left, "{name}");
             }
         }
     }

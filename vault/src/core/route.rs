@@ -1,18 +1,16 @@
 //! Where a request goes: the mount and the path that answer it, who may ask there, and how its names are spelled.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::engine::{Access, Matched};
+use crate::engine::{Access, Matched, spelled};
 use crate::error::Error;
 use crate::field::scalar_text;
 use crate::mount::table::{MountTable, RouteEntry};
 use crate::path::CanonicalPath;
-use crate::pattern;
 use crate::request::Request;
 use crate::store::Store;
 
@@ -57,15 +55,10 @@ fn carries_what_it_names(request: &Request) -> bool {
 /// The request's path with every name that it captured in its one spelling; `None` if it is so already. Names become what
 /// the handler will use before any policy is asked about them, so that no second spelling passes a rule.
 pub(super) fn spelled_anew(request: &Request, route: &Route<'_>) -> Result<Option<CanonicalPath>, Error> {
-    let Route { rest, matched: Some((path, captures)), .. } = route else { return Ok(None) };
-    let spell = |(name, value): &(&'static str, &'_ str)| (*name, path.kind_of(name).captured(value).into_owned());
-    let names: Vec<(&'static str, String)> = captures.iter().map(spell).collect();
-    if names.iter().zip(captures).all(|((_, one), (_, other))| one == other) {
-        return Ok(None);
-    }
-    let names: Vec<_> = names.into_iter().map(|(name, value)| (name, Cow::Owned(value))).collect();
+    let Route { rest, matched: Some(matched), .. } = route else { return Ok(None) };
+    let Some(below) = spelled(matched, rest) else { return Ok(None) };
     let whole = request.path.as_str();
     let mount = &whole[..whole.len() - rest.len()];
-    let path = CanonicalPath::new(format!("{mount}{}", pattern::fill(path.pattern, &names, rest)));
+    let path = CanonicalPath::new(format!("{mount}{below}"));
     path.map(Some).map_err(|error| Error::invalid(error.to_string()))
 }

@@ -120,7 +120,7 @@ fn bytes<const N: usize>(said: &Map<String, Value>, name: &str) -> Result<[u8; N
 /// How far the shares for the cluster that was found are; `None` if none was found.
 pub(crate) fn progress(seal: &Seal) -> Option<(Found, Progress)> {
     let joining = seal.joining.lock();
-    joining.as_ref().map(|joining| (joining.found.clone(), joining.gathering.progress(joining.threshold())))
+    joining.as_ref().map(|joining| (joining.found.clone(), joining.progress()))
 }
 
 /// Takes a share. The last one that is needed joins and unseals this node, which is a task of the node: a caller that goes
@@ -129,8 +129,7 @@ pub(crate) async fn enter(seal: &Arc<Seal>, key: &str, address: IpAddr) -> Resul
     let gathered = {
         let mut joining = seal.joining.lock();
         let joining = joining.as_mut().ok_or_else(|| Error::invalid("Vault is not initialized"))?;
-        let threshold = joining.threshold();
-        let gathered = joining.gathering.enter(key, address, threshold, &mut SystemRandomness::default());
+        let gathered = joining.enter(key, address, &mut SystemRandomness::default(), Instant::now());
         gathered.map(|gathered| (gathered, joining.found.clone()))
     };
     match gathered {

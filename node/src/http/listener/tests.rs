@@ -505,6 +505,24 @@ async fn what_is_no_tls_does_not_stop_the_listener() {
 }
 
 #[tokio::test]
+async fn a_request_has_exactly_one_host() {
+    // check 249
+    let stage = stage(plain(), Limits::default()).await;
+    for (version, hosts, status) in [
+        ("1.1", "Host: x\r\n", 200),
+        ("1.1", "", 400),
+        ("1.1", "Host: x\r\nHost: y\r\n", 400),
+        ("1.1", "Host: x\r\nHost: x\r\n", 400),
+        ("1.0", "", 200),
+        ("1.0", "Host: x\r\nHost: y\r\n", 400),
+    ] {
+        let sent = format!("GET /v1/a HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+        let reply = ask(&stage, &sent).await;
+        assert_eq!(reply.split(' ').nth(1), Some(status.to_string().as_str()), "{sent}: {reply}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_shown_after_a_reload() {
     // check 248
     let folder = tempfile::tempdir().unwrap();

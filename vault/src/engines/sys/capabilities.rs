@@ -2,13 +2,15 @@
 //!
 //! Answered by the same list that decides requests, so it cannot differ from what happens.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use crate::engine::{Call, Effect, Path};
+use crate::engine::{Call, Effect, Path, spelled};
 use crate::error::{Error, multi};
 use crate::field::{Kind, field};
+use crate::mount::table::MountTable;
 use crate::policy::acl::Acl;
 use crate::policy::records;
 use crate::reply::Reply;
@@ -79,8 +81,8 @@ fn of(call: &mut Call<'_, '_>, token: Option<Arc<Token>>, if_absent: &str) -> Re
     answer(call, &acl)
 }
 
-fn answer(call: &Call<'_, '_>, acl: &Acl) -> Result<Reply, Error> {
-    let list = |name| call.fields.list(name).unwrap_or_default();
+fn answer(call: &mut Call<'_, '_>, acl: &Acl) -> Result<Reply, Error> {
+    let list = |name| call.fields.list(name).unwrap_or_default().to_vec();
     let paths = if list("paths").is_empty() { list("path") } else { list("paths") };
     if paths.is_empty() {
         return Err(Error::invalid("paths must be supplied"));
@@ -91,9 +93,24 @@ fn answer(call: &Call<'_, '_>, acl: &Acl) -> Result<Reply, Error> {
             paths.len()
         )));
     }
-    let mut data: Map<String, Value> = paths.iter().map(|path| (path.clone(), json!(acl.capabilities(path)))).collect();
-    if let [path] = paths {
-        data.insert("capabilities".into(), json!(acl.capabilities(path)));
+    let table = MountTable::load(call.store)?;
+    let mut data = Map::new();
+    for path in &paths {
+        data.insert(path.clone(), json!(acl.capabilities(&as_asked(&table, path))));
+    }
+    if let [path] = &paths[..] {
+        data.insert("capabilities".into(), data[path].clone());
     }
     Ok(Reply::data(data.into()).injected())
+}
+
+/// A path as policies are asked about it: with the names in it in the spelling that its handler will use.
+fn as_asked<'p>(table: &MountTable, path: &'p str) -> Cow<'p, str> {
+    let respelled = table.route(path).and_then(|entry| {
+        let mount = entry.record.path.as_str();
+        let rest = path.strip_prefix(mount)?;
+        let matched = entry.engine.find(rest)?;
+        spelled(&matched, rest).map(|below| format!("{mount}{below}"))
+    });
+    respelled.map_or(Cow::Borrowed(path), Cow::Owned)
 }

@@ -314,6 +314,10 @@ fn give_time(
         record.is_renewable = false;
         return Ok(Vec::new());
     }
+    // A period renews for ever, which is no end either.
+    if is_root && bounds.period_secs > 0 && bounds.explicit_max_secs == 0 && parent.expires().is_some() {
+        return Err(Error::invalid("expiring root tokens cannot create periodic root tokens without explicit_max_ttl"));
+    }
     let now = call.context.now;
     let life = bounds.lifetime(now, now, wanted_secs).map_err(|error| Error::invalid(error.to_string()))?;
     record.ttl_secs = life.ttl_secs;

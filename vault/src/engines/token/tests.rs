@@ -115,6 +115,13 @@ fn an_expiring_root_makes_no_endless_one() {
     let expiring = auth["client_token"].as_str().unwrap().to_owned();
     assert_eq!(create(&mut harness, &expiring, "create", json!({})).0, 400);
     assert_eq!(create(&mut harness, &expiring, "create", json!({ "ttl": "10m" })).0, 200);
+    for path in ["create", "create-orphan"] {
+        // It would be renewed for ever.
+        assert_eq!(create(&mut harness, &expiring, path, json!({ "period": "760h" })).0, 400, "{path}");
+        let bounded = json!({ "period": "10m", "explicit_max_ttl": "1h" });
+        assert_eq!(create(&mut harness, &expiring, path, bounded).0, 200, "{path}");
+    }
+    assert_eq!(create(&mut harness, "root", "create", json!({ "period": "760h" })).0, 200);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::engine::{Call, Work};
 use crate::engines::login::{Login, log_in, permits};
 use crate::engines::userpass::user::{self, UserRecord};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::lockout;
 use crate::reply::Reply;
 use crate::token::lifetime::Bounds;
@@ -29,19 +29,16 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         lockout::check(call, &name)?;
     }
     let is_password = found.as_ref().unwrap_or(&UserRecord::nobody()).is_password(call.context, &text)?;
-    let may_be_here = |user: &UserRecord| permits(&user.terms.bound_cidrs, call.request.remote_address);
-    // Who asks from where the user may not log in guesses nothing, and locks nobody out.
-    let is_guess = !is_password && found.as_ref().is_some_and(may_be_here);
-    let is_admitted = is_password && found.as_ref().is_some_and(may_be_here);
+    // From where the user may not log in, the right password is answered as a wrong one: so who asks there learns nothing,
+    // and locks nobody out.
+    let found = found.filter(|user| permits(&user.terms.bound_cidrs, call.request.remote_address));
+    let is_there = found.is_some();
     let Some(user) = found.filter(|_| is_password) else {
-        if is_guess {
+        if is_there {
             lockout::count(call, &name)?;
         }
         return Err(Error::invalid("invalid username or password"));
     };
-    if !is_admitted {
-        return Err(Error::new(ErrorKind::Denied, "permission denied"));
-    }
     let mount = call.mount.clone();
     lockout::forget(call.store, &mount, &name)?;
     log_in(
@@ -61,7 +58,7 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 /// as clients of the method know it.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] if the user's policies are others by now: a renewal would keep the old ones alive.
+/// [`crate::error::ErrorKind::Invalid`] if the user's policies are others by now: a renewal would keep the old ones alive.
 pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Bounds) -> Result<Option<Bounds>, Error> {
     let user = user::find(work.store, &work.mount, &token.method_role)?;
     let Some(user) = user.filter(|user| user.entity_id == token.entity_id) else { return Ok(None) };

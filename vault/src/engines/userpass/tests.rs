@@ -123,7 +123,11 @@ fn what_is_no_user_is_refused_in_words() {
 fn a_user_who_is_bound_to_addresses_logs_in_from_there_only() {
     let mut harness = with_user("ann", json!({ "password": "first", "token_bound_cidrs": "10.9.8.0/24" }));
     harness.remote_address = Some("127.0.0.1".parse().unwrap());
-    assert_eq!(log_in(&mut harness, "ann", "first").0, 403);
+    for password in ["first", "wrong"] {
+        let (status, body) = log_in(&mut harness, "ann", password);
+        let refused = (400, &json!(["invalid username or password"]));
+        assert_eq!((status, &body["errors"]), refused, "from elsewhere both passwords look the same");
+    }
     harness.remote_address = Some("10.9.8.7".parse().unwrap());
     assert_eq!(log_in(&mut harness, "ann", "first").0, 200);
 }

@@ -112,3 +112,21 @@ fn a_denied_value_is_denied_however_it_is_spelled() {
     assert_eq!(harness.request_as(&token, "POST", timed, json!({ "token_ttl": "1h" })).0, 204);
     assert_eq!(harness.request_as(ROOT, "GET", timed, Value::Null).1["data"]["token_ttl"], 3600);
 }
+
+#[test]
+fn capabilities_are_those_of_the_name_that_a_request_would_change() {
+    // check 64
+    let mut harness = Harness::new();
+    let token = harness.token_with(
+        r#"path "sys/policies/acl/*" { capabilities = ["create", "update", "read"] }
+           path "sys/policies/acl/prod" { capabilities = ["read"] }"#,
+    );
+    for (path, capabilities) in
+        [("sys/policies/acl/Prod", json!(["read"])), ("sys/policies/acl/Test", json!(["create", "read", "update"]))]
+    {
+        let (status, body) = harness.request_as(&token, "POST", "sys/capabilities-self", json!({ "paths": [path] }));
+        assert_eq!((status, &body["data"][path]), (200, &capabilities), "{path}: {body}");
+    }
+    let policy = json!({ "policy": "" });
+    assert_eq!(harness.request_as(&token, "POST", "sys/policies/acl/Prod", policy).0, 403);
+}
