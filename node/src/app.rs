@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::actions::Actions;
 use crate::audit::Audit;
 use crate::audit::entry::Asked;
-use crate::cluster::{address, contact, join, membership, observer, upkeep};
+use crate::cluster::{address, contact, endings, join, membership, observer, upkeep};
 use crate::config::Config;
 use crate::endpoint::BeforeUnseal;
 use crate::forward::Nonces;
@@ -85,6 +85,7 @@ impl App {
     fn spawn_tasks(&self) {
         let (replica, seal) = (|| Arc::clone(&self.replica), || Arc::clone(&self.seal));
         tokio::spawn(upkeep::run(seal(), Arc::clone(&self.gauges)));
+        tokio::spawn(endings::run(seal(), Arc::clone(&self.runner.ways)));
         tokio::spawn(vitals::run(replica(), Arc::clone(&self.seal.state)));
         tokio::spawn(forgetting::run(seal()));
         tokio::spawn(observer::run(replica()));

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod admission;
 pub(crate) mod contact;
+pub(crate) mod endings;
 pub(crate) mod handover;
 pub(crate) mod hooks;
 pub(crate) mod join;

@@ -17,6 +17,7 @@ pub mod version;
 pub mod app;
 pub mod audit;
 pub mod opening;
+pub mod outside;
 
 pub mod clock;
 pub mod fresh;

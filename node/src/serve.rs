@@ -10,7 +10,9 @@ use std::time::Duration;
 use conclave_batch::Outcome;
 use conclave_raft::Role;
 use conclave_storage::table::Table;
-use conclave_vault::{Action, Answer, Core, Done, Errand, Errands, Error, ErrorKind, Plan, Reply, authenticate};
+use conclave_vault::{
+    Action, Answer, Core, Done, Errand, Errands, Error, ErrorKind, Plan, Proposal, Reply, authenticate,
+};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -24,6 +26,7 @@ use crate::heavy::Heavy;
 use crate::http::error;
 use crate::index::Position;
 use crate::metrics::Timed;
+use crate::outside::Ways;
 use crate::replica::Replica;
 use crate::seal::Seal;
 use crate::turns::Turns;
@@ -43,6 +46,12 @@ enum Run {
     ForLeader,
 }
 
+/// What became of a batch: applied at an index, or not, because of what was applied there.
+enum Committed {
+    At(u64),
+    Lost(u64),
+}
+
 /// Runs requests.
 pub(crate) struct Runner {
     pub(crate) seal: Arc<Seal>,
@@ -50,6 +59,7 @@ pub(crate) struct Runner {
     pub(crate) audit: Arc<Audit>,
     turns: Turns,
     heavy: Heavy,
+    pub(crate) ways: Arc<Ways>,
     /// Turns for large requests, which run beside the executor.
     large_runs: Semaphore,
 }
@@ -63,7 +73,8 @@ impl Runner {
     /// Runs requests on a node's replica, with the keys that its seal has at the time.
     pub(crate) fn new(seal: Arc<Seal>, actions: Actions, audit: Arc<Audit>) -> Self {
         let heavy = Heavy::new(&seal.replica.config.limits);
-        Self { seal, actions, audit, turns: Turns::default(), heavy, large_runs: Semaphore::new(large_runs()) }
+        let ways = Arc::new(Ways::new(&seal.replica.config.limits));
+        Self { seal, actions, audit, turns: Turns::default(), heavy, ways, large_runs: Semaphore::new(large_runs()) }
     }
 
     fn replica(&self) -> &Replica {
@@ -127,7 +138,9 @@ impl Runner {
             }
             races += 1;
             if may_queue && races == RACES_BEFORE_LEADER {
-                if self.replica().raft.status().role != Role::Leader
+                // What was begun here must be ended here.
+                if !errands.has_kept()
+                    && self.replica().raft.status().role != Role::Leader
                     && let Some(outgoing) = forward::to_leader(self.replica(), core, incoming).await?
                 {
                     return Ok(outgoing);
@@ -149,6 +162,7 @@ impl Runner {
                 let source = incoming.request.remote_address;
                 self.heavy.run(password.clone(), source, incoming.deadline).await
             }
+            Errand::Outside(outside) => Ok(Answer::Outside(self.ways.reach(outside, incoming.deadline).await)),
             Errand::Node(action) => {
                 let reply = self.actions.perform(core, action.clone(), Reply::empty()).await?;
                 Ok(Answer::Node(Box::new(reply)))
@@ -196,6 +210,12 @@ impl Runner {
             recording.ask(&self.audit, incoming, &mut done).await?;
         }
         if let Some(errand) = done.errand {
+            if let Some(intent) = done.batch {
+                if let Committed::Lost(index) = self.commit(&intent, incoming.deadline).await? {
+                    return Ok(Run::Conflict(index));
+                }
+                errands.keep_intents();
+            }
             return Ok(Run::Asked(errand));
         }
         let action = done.result.as_ref().ok().and_then(|reply| reply.action.as_ref());
@@ -203,16 +223,24 @@ impl Runner {
             return Ok(Run::ForLeader);
         }
         let Some(proposal) = done.batch else { return Ok(Run::Finished(Box::new(done.result), None)) };
-        match self.replica().propose(&proposal, incoming.deadline).await? {
-            Outcome::Applied { index } => {
+        match self.commit(&proposal, incoming.deadline).await? {
+            Committed::At(index) => {
                 if let Ok(Some(announcement)) = done.result.as_ref().map(|reply| &reply.announcement) {
                     tracing::info!("{announcement}");
                 }
                 Ok(Run::Finished(Box::new(done.result), Some(index)))
             }
-            Outcome::Conflict { index } => Ok(Run::Conflict(index)),
+            Committed::Lost(index) => Ok(Run::Conflict(index)),
+        }
+    }
+
+    /// Commits a batch of a request, or finds out that it lost a race.
+    async fn commit(&self, proposal: &Proposal, deadline: Instant) -> Result<Committed, Error> {
+        match self.replica().propose(proposal, deadline).await? {
+            Outcome::Applied { index } => Ok(Committed::At(index)),
+            Outcome::Conflict { index } => Ok(Committed::Lost(index)),
             // A new id on a newer view: the old one was certainly not applied, or the proposal would have said so.
-            Outcome::TooOld => Ok(Run::Conflict(self.replica().raft.applied_index())),
+            Outcome::TooOld => Ok(Committed::Lost(self.replica().raft.applied_index())),
             Outcome::WrongEpoch => Err(Error::unavailable("the cluster was recovered meanwhile; try again")),
             Outcome::Malformed => Err(Error::internal("apply refused a batch as malformed")),
         }

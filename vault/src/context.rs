@@ -1,7 +1,7 @@
 //! What the outside gives each call: time, randomness, and facts about the node.
 
 use crate::action::Action;
-use crate::errand::{Answer, Errand, Errands, Password};
+use crate::errand::{Answer, Errand, Errands, OutsideCall, Password};
 use crate::error::Error;
 use crate::lockout::rule::UserLockout;
 pub use crate::random::Random;
@@ -56,7 +56,7 @@ impl Context<'_> {
     pub fn ask_node(&mut self, action: Action) -> Result<Reply, Error> {
         match self.errands.ask(Errand::Node(action))? {
             Answer::Node(reply) => Ok(*reply),
-            Answer::Digest(_) => Err(Error::internal("the answer is to another question")),
+            Answer::Digest(_) | Answer::Outside(_) => Err(Error::internal("the answer is to another question")),
         }
     }
 
@@ -64,7 +64,21 @@ impl Context<'_> {
     pub fn ask_digest(&mut self, password: Password) -> Result<Zeroizing<[u8; 32]>, Error> {
         match self.errands.ask(Errand::Digest(password))? {
             Answer::Digest(digest) => Ok(digest),
-            Answer::Node(_) => Err(Error::internal("the answer is to another question")),
+            Answer::Node(_) | Answer::Outside(_) => Err(Error::internal("the answer is to another question")),
+        }
+    }
+
+    /// What something outside answers; ends the run as [`Context::ask_node`] does. What changes something there needs an intent
+    /// first: [`crate::engine::Call::begin_lease`].
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unavailable`] if nothing was answered; it may have been done all the same.
+    pub fn ask_outside(&mut self, outside: OutsideCall) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let target = outside.target.clone();
+        match self.errands.ask(Errand::Outside(outside))? {
+            Answer::Outside(Ok(answer)) => Ok(answer),
+            Answer::Outside(Err(reason)) => Err(Error::unavailable(format!("{target} did not do its part: {reason}"))),
+            Answer::Node(_) | Answer::Digest(_) => Err(Error::internal("the answer is to another question")),
         }
     }
 

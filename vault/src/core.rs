@@ -47,7 +47,7 @@ pub struct Done {
     pub result: Result<Reply, Error>,
     /// What must be committed first.
     pub batch: Option<Proposal>,
-    /// What must be done before the request runs again; then there is neither a result that counts nor a batch.
+    /// What must be done before the request runs again; then there is no result that counts, and the batch is the intent.
     pub errand: Option<Errand>,
     /// For the audit record, if the context asked for it.
     pub trail: Option<Box<Trail>>,
@@ -118,13 +118,15 @@ impl Core {
     /// Runs a request on a view. Pure: the same request, view, time and randomness give the same end.
     pub fn handle<'a>(&'a self, context: &mut Context<'a>, view: &'a dyn View, request: &Request) -> Done {
         let mut store = self.store(view);
+        context.errands.begin_run();
         let result = self.respond(context, &mut store, request);
         let trail = context.trail.take();
-        if let Some(errand) = context.errands.take_asked() {
-            return Done { result, batch: None, errand: Some(errand), trail };
+        let (has_intent, errand) = (context.errands.awaits_intent(), context.errands.take_asked());
+        if errand.is_some() && !has_intent {
+            return Done { result, batch: None, errand, trail };
         }
         match store.finish(context) {
-            Ok(batch) => Done { result, batch, errand: None, trail },
+            Ok(batch) => Done { result, batch, errand, trail },
             Err(error) => Done { result: Err(error), batch: None, errand: None, trail },
         }
     }
@@ -372,7 +374,10 @@ fn run_whole<'a>(
 ) -> Result<Reply, Error> {
     let mark = store.mark();
     let result = run(context, store, request, caller, route, wrap);
-    if result.is_err() {
+    if context.errands.awaits_intent() {
+        // Nothing but the intent: the use of the token is counted by the run that ends the request.
+        store.keep_since(&mark);
+    } else if result.is_err() {
         store.discard_since(mark);
     }
     result

@@ -18,6 +18,9 @@
 //! - What takes long or only the node knows is asked for ([`crate::errand`]): the run ends there with an error that is
 //!   handed up at once, and the request runs again with the answer, which is found by its question. So both runs must ask
 //!   the same; random bytes that go into a question come from [`Context::lasting_bytes`].
+//! - What is outside is asked for too ([`Context::ask_outside`]), by a way that the node knows. What changes something there
+//!   is a lease first: [`Call::begin_lease`] before the errand, [`Call::give`] after it, and [`Life::lease`] to take it back,
+//!   which must do no harm to what was never made.
 //! - What ends the matter (seal, step down, remove a node) is an action in the reply, done after the batch is committed.
 //! - Every number has a limit, a constant with its unit, and a row in the reference page.
 
@@ -30,6 +33,7 @@ use zeroize::Zeroizing;
 use crate::context::Context;
 use crate::error::Error;
 use crate::field::{Field, Fields, Kind};
+use crate::lease::record::Lease;
 use crate::mount::{Class, Mount, MountRecord};
 use crate::pattern::{self, Captures};
 use crate::policy::acl::Acl;
@@ -37,6 +41,7 @@ use crate::policy::parameters::Taken;
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::store::Store;
+use crate::time::Time;
 use crate::token::Token;
 use crate::token::lifetime::Bounds;
 use crate::token::record::TokenRecord;
@@ -174,8 +179,23 @@ pub struct Life {
     /// Whether anything is kept for a token of this hash. It is asked by the batch that ends the token, and what it read must
     /// be a guard.
     pub keeps_for_token: Option<fn(&mut Store<'_>, &Mount, &str) -> Result<bool, Error>>,
+    /// How the leases that the mount gives are renewed and taken back.
+    pub lease: Option<Leasing>,
     /// A token of this hash is gone: deletes up to a number of records that belonged to it; fewer mean that none is left.
     pub token_ended: Option<fn(&mut Work<'_, '_>, &str, usize) -> Result<usize, Error>>,
+}
+
+/// What an engine does with a lease that it gave ([`Call::give`]). The first two may ask the outside; all may come late or
+/// twice, and must do no harm if what they are about is not there.
+#[derive(Clone, Copy)]
+#[expect(clippy::type_complexity, reason = "as for `Life`")]
+pub struct Leasing {
+    /// Prolongs what was given until a time; `None` if there is nothing to do for it.
+    pub renew: Option<fn(&mut Work<'_, '_>, &Lease, Time) -> Result<(), Error>>,
+    /// Takes back what was given, or what was only begun to be made. An error is why it could not; it is tried again.
+    pub revoke: fn(&mut Work<'_, '_>, &Lease) -> Result<(), Error>,
+    /// Removes what is kept inside for a lease, by the batch that ends it: it is taken back, or forgotten by force.
+    pub ended: Option<fn(&mut Work<'_, '_>, &Lease) -> Result<(), Error>>,
 }
 
 impl Life {
@@ -187,6 +207,7 @@ impl Life {
         chore: None,
         renewal: None,
         keeps_for_token: None,
+        lease: None,
         token_ended: None,
     };
 }

@@ -25,6 +25,8 @@ pub(crate) mod token;
 pub(crate) mod userpass;
 
 #[cfg(test)]
+pub(crate) mod accounts;
+#[cfg(test)]
 pub(crate) mod counter;
 #[cfg(test)]
 mod reference;

@@ -5,9 +5,10 @@
 //! races make it run; an answer belongs to its errand, so a run that sees newer records and asks something else is not given
 //! the answer to an older question.
 //!
-//! What surprises: what a run wrote before it asked is not kept. An errand that changes something outside will need an intent
-//! that is committed first; those that are here compute, look, or make what is harmless if nobody ever hears of it. What ends a
-//! request, as sealing does, is no errand but an [`Action`] of its reply.
+//! What surprises: what a run wrote before it asked is not kept, unless it holds an intent. An errand that changes something
+//! outside has one: what the handler wrote is committed before the errand is done, so whatever happens then, somebody finds
+//! it and puts things right ([`crate::lease`]). All other errands compute, look, or make what is harmless if nobody ever hears
+//! of it. What ends a request, as sealing does, is no errand but an [`Action`] of its reply.
 //!
 //! [`Context::ask_node`]: crate::context::Context::ask_node
 
@@ -30,6 +31,20 @@ pub enum Errand {
     Digest(Password),
     /// Say what only the node knows, or make what only the node can.
     Node(Action),
+    /// Have something done outside the cluster.
+    Outside(OutsideCall),
+}
+
+/// A message to something outside: a database, a directory, another server. Has no `Debug`: it may hold secrets.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct OutsideCall {
+    /// The way there, such as a protocol, which the node must have.
+    #[zeroize(skip)]
+    pub way: &'static str,
+    /// Who gets it. Each target has its own places, so one that hangs holds up nobody else.
+    pub target: String,
+    /// What to do, in the words of the way.
+    pub message: Vec<u8>,
 }
 
 /// What came of it.
@@ -39,6 +54,9 @@ pub enum Answer {
     Digest(Zeroizing<[u8; 32]>),
     /// Of [`Errand::Node`]: what is to be answered.
     Node(Box<Reply>),
+    /// Of [`Errand::Outside`]: what was answered there, or why nothing was. Then it may have been done all the same. The
+    /// reason is for people and holds no value of the message.
+    Outside(Result<Zeroizing<Vec<u8>>, String>),
 }
 
 /// A password, and how its digest is computed: Argon2id, version 1.3 (RFC 9106).
@@ -91,12 +109,15 @@ impl Errand {
         match (self, other) {
             (Self::Digest(one), Self::Digest(other)) => one.is(other),
             (Self::Node(one), Self::Node(other)) => one == other,
+            (Self::Outside(one), Self::Outside(other)) => {
+                (one.way, &one.target) == (other.way, &other.target) && bool::from(one.message.ct_eq(&other.message))
+            }
             _ => false,
         }
     }
 }
 
-/// The errands of one request, over all its runs. Outside of requests, as in background work, nothing is asked: that is the
+/// The errands of one request, over all its runs. OutsideCall of requests, as in background work, nothing is asked: that is the
 /// default.
 #[derive(Default)]
 pub struct Errands {
@@ -104,17 +125,57 @@ pub struct Errands {
     seed: Option<Zeroizing<[u8; 32]>>,
     done: Vec<(Errand, Answer)>,
     asked: Option<Errand>,
+    /// Names of the intents that the present run wrote.
+    intents: Vec<String>,
+    /// Names of those that are committed.
+    kept: Vec<String>,
 }
 
 impl Errands {
     /// Of a new request; the seed is random.
     pub fn new(seed: [u8; 32]) -> Self {
-        Self { seed: Some(Zeroizing::new(seed)), done: Vec::new(), asked: None }
+        Self { seed: Some(Zeroizing::new(seed)), ..Self::default() }
     }
 
     /// The errand that the last run ended with.
     pub fn take_asked(&mut self) -> Option<Errand> {
         self.asked.take()
+    }
+
+    /// Begins a run.
+    pub(crate) fn begin_run(&mut self) {
+        self.asked = None;
+        self.intents.clear();
+    }
+
+    /// Has what the run wrote committed before its errand is done; the name tells intents of a request apart.
+    pub(crate) fn intend(&mut self, name: &str) {
+        self.intents.push(name.to_owned());
+    }
+
+    /// Whether an intent was committed by an earlier run.
+    pub(crate) fn is_kept(&self, name: &str) -> bool {
+        self.kept.iter().any(|kept| kept == name)
+    }
+
+    /// Whether the run ended with an errand.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Whether the run ended with an errand that must wait for an intent.
+    pub(crate) fn awaits_intent(&self) -> bool {
+        self.asked.is_some() && !self.intents.is_empty()
+    }
+
+    /// The last run's intents are committed.
+    pub fn keep_intents(&mut self) {
+        self.kept.append(&mut self.intents);
+    }
+
+    /// Whether an intent of the request is committed. Then no other node may run the request as a new one.
+    pub fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     /// Keeps an answer for the next runs.

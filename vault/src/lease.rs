@@ -2,54 +2,37 @@
 //!
 //! A lease lies at `lease / mount id / segments of the path / name`, so whatever lies below a path is found without
 //! looking at anything else, and a mount that moves takes its leases along. The entry says only that the lease is there;
-//! the rest is in the record that it names. Tokens are the only leases so far, named by the hash of their id.
+//! the rest is in the record that it names. A token's lease is named by the hash of its id; what an engine lent out has a
+//! record of its own ([`record`]), with what the engine needs to take it back.
+//!
+//! What an engine lends out usually has to be made outside. So its lease is begun first ([`grant`]), which is the intent, and
+//! given once it is made. One that is begun and never given ends as one that expired: it is taken back ([`ending`]).
 //!
 //! What surprises: revoking many is not deleting many. A mark in one small record ends everything older than it below a
 //! path ([`revocation`]), a mount that is gone from the mount table ends everything that it gave, and both are asked at
 //! each use of a token. The entries are removed later, some at a time ([`walk`]).
 
+pub(crate) mod ending;
+mod entry;
+pub(crate) mod grant;
+pub(crate) mod liveness;
 pub(crate) mod mark;
 mod origin;
+pub(crate) mod record;
+pub(crate) mod renewal;
 pub(crate) mod revocation;
 pub(crate) mod walk;
 
 #[cfg(test)]
 mod tests;
 
-use prost::Message;
-
+use self::entry::borrowed;
+pub(crate) use self::entry::{add, is_any, remove};
 pub(crate) use self::origin::Origin;
 use crate::error::Error;
 use crate::mount::MountRecord;
 use crate::mount::table::MountTable;
 use crate::store::Store;
-
-/// A lease's entry; says nothing but that it is there.
-#[derive(Clone, Copy, PartialEq, Message)]
-struct LeaseRecord {}
-
-/// As the store takes it.
-fn borrowed(path: &[String]) -> Vec<&str> {
-    path.iter().map(String::as_str).collect()
-}
-
-/// Lets a lease be found by its path.
-pub(crate) fn add(store: &mut Store<'_>, origin: &Origin, name: &str) -> Result<(), Error> {
-    let system = store.system();
-    store.put(&system, &borrowed(&origin.place(name)), &LeaseRecord {})
-}
-
-/// Takes back [`add`]; absent is as good.
-pub(crate) fn remove(store: &mut Store<'_>, origin: &Origin, name: &str) {
-    let system = store.system();
-    store.delete(&system, &borrowed(&origin.place(name)));
-}
-
-/// Whether anything may lie at a place or below it.
-pub(crate) fn is_any(store: &mut Store<'_>, origin: &Origin) -> Result<bool, Error> {
-    let system = store.system();
-    Ok(store.count(&system, &borrowed(&origin.directory()))? > 0)
-}
 
 /// All that lies below a full path, which ends with a slash or is empty: a part of one mount, or several whole mounts.
 pub(crate) fn below(mounts: &MountTable, prefix: &str) -> Vec<Origin> {

@@ -58,7 +58,7 @@ pub use action::Action;
 pub use batch::Proposal;
 pub use context::{Context, Random, SystemTtl};
 pub use engines::before_unseal;
-pub use errand::{Answer, DigestMemory, Errand, Errands, Password};
+pub use errand::{Answer, DigestMemory, Errand, Errands, OutsideCall, Password};
 pub use error::{Error, ErrorKind};
 pub use path::CanonicalPath;
 pub use reply::{Raw, Reply};
@@ -67,8 +67,10 @@ pub use time::Time;
 pub use trail::Trail;
 
 // What an engine or auth method is made of; see `docs/adding-an-engine.md`.
-pub use engine::{Access, Call, Effect, Engine, Exists, Handler, Life, Path, Work};
+pub use engine::{Access, Call, Effect, Engine, Exists, Handler, Leasing, Life, Path, Work};
 pub use field::{Field, Fields, Kind, field};
+pub use lease::grant::LeaseTerms;
+pub use lease::record::{Lease, LeaseRecord, LeaseState};
 pub use mount::{Class, Mount, MountRecord};
 pub use registry::Registry;
 pub use task::tree::delete_below;
@@ -78,6 +80,7 @@ pub use bootstrap::{NewCluster, first_batch};
 pub use recovery::{Recovery, begin_epoch};
 pub use rotation::{rotate_term, rotate_term_if_due};
 pub use store::{Store, open_key};
+pub use task::ending::{end_lease, leases_to_end};
 pub use task::run_tasks;
 pub use token::authenticate;
 

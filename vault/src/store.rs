@@ -129,6 +129,11 @@ impl<'a> Store<'a> {
         self.writes.extend(since.into_iter().filter(|(key, _)| self.lasting.contains(key)));
     }
 
+    /// Forgets the writes before the mark; the reads stay guards.
+    pub fn keep_since(&mut self, mark: &Savepoint) {
+        self.writes.retain(|key, _| !mark.0.contains_key(key));
+    }
+
     /// Lets the writes of some work stay although the request is refused, such as the count of refused logins.
     pub fn lasting<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         self.is_lasting = true;

@@ -11,6 +11,7 @@
 mod budget;
 pub(crate) mod calendar;
 pub(crate) mod chore;
+pub(crate) mod ending;
 pub(crate) mod tree;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ use crate::batch::Proposal;
 use crate::context::Context;
 use crate::core::Core;
 use crate::error::Error;
-use crate::lease::revocation;
+use crate::lease::{self, revocation};
 use crate::mount::upkeep;
 use crate::token::revoke;
 use crate::{idempotency, lockout, members};
@@ -34,8 +35,15 @@ use crate::{idempotency, lockout, members};
 const MAX_ITEMS: usize = 512;
 
 /// Every kind of entry that the calendar knows.
-static REMINDERS: [&Reminder; 5] =
-    [&revoke::EXPIRY, &idempotency::EXPIRY, &members::EXPIRY, &lockout::EXPIRY, &upkeep::REMINDER];
+static REMINDERS: [&Reminder; 7] = [
+    &revoke::EXPIRY,
+    &lease::ending::EXPIRY,
+    &lease::ending::FAREWELL,
+    &idempotency::EXPIRY,
+    &members::EXPIRY,
+    &lockout::EXPIRY,
+    &upkeep::REMINDER,
+];
 
 /// Every kind of chore. What engines do is behind the last one.
 static CHORES: [&Chore; 7] = [

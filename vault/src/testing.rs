@@ -1,6 +1,8 @@
 //! What tests run requests with: the storage crate's table in memory, seeded randomness, and an unsealed core between
 //! them.
 
+mod outside;
+
 use bytes::Bytes;
 use conclave_batch::key::push_segment;
 use conclave_batch::{Directory, Name, Outcome, Record, View, ViewError};
@@ -16,6 +18,7 @@ use crate::batch::Proposal;
 use crate::bootstrap;
 use crate::context::{Context, Random, SystemTtl};
 use crate::core::{Core, Done};
+use crate::engine::Engine;
 use crate::errand::{Answer as Answered, DigestMemory, Errand, Errands, MAX_ERRANDS};
 use crate::error::{Error, ErrorKind};
 use crate::lockout::rule::UserLockout;
@@ -165,6 +168,8 @@ pub(crate) struct Harness {
     pub(crate) remote_address: Option<std::net::IpAddr>,
     /// What the configuration says of lockout.
     pub(crate) user_lockout: &'static UserLockout,
+    /// What is outside; refuses everything unless a test says otherwise.
+    pub(crate) outside: outside::Reach,
     requests: u64,
 }
 
@@ -176,11 +181,20 @@ impl Harness {
 
     /// One whose randomness comes from a seed.
     pub(crate) fn with_seed(seed: u64) -> Self {
+        Self::with(seed, Registry::built_in())
+    }
+
+    /// One that can also mount an engine which no server has.
+    pub(crate) fn with_engine(engine: &'static Engine) -> Self {
+        Self::with(1, Registry::built_in().with(engine))
+    }
+
+    fn with(seed: u64, registry: Registry) -> Self {
         let mut random = Seeded::new(seed);
         let now = Time::from_secs(1_700_000_000);
         let parameters = init::Parameters { shares: 1, threshold: 1 };
         let initialized = init::initialize(parameters, &mut random, now, [7; 16]).expect("one share is a valid choice");
-        let core = Core::new(initialized.barrier, Registry::built_in());
+        let core = Core::new(initialized.barrier, registry);
         let mut table = TestTable::new();
         let mut context = context(&mut random, now);
         let first = bootstrap::NewCluster {
@@ -192,8 +206,9 @@ impl Harness {
         let (proposal, _) = bootstrap::first_batch(&core, &mut context, &table.snapshot(), first)
             .expect("the first batch fits an empty table");
         assert_eq!(table.apply(&proposal), Outcome::Applied { index: 1 });
-        let mut harness =
-            Self { core, table, random, now, remote_address: None, user_lockout: UserLockout::NONE, requests: 0 };
+        let outside: outside::Reach = Box::new(|_| Err("nothing is outside".into()));
+        let (remote_address, user_lockout) = (None, UserLockout::NONE);
+        let mut harness = Self { core, table, random, now, remote_address, user_lockout, outside, requests: 0 };
         harness.follow_keyring();
         harness
     }
@@ -290,9 +305,7 @@ impl Harness {
     /// Runs a request until it has no errand left; also what the node was asked meanwhile.
     fn run(&mut self, request: &Request) -> (Done, Option<Action>) {
         let mut asked = None;
-        let mut seed = [0; 32];
-        self.random.fill(&mut seed);
-        let mut errands = Errands::new(seed);
+        let mut errands = self.errands();
         for _ in 0..=MAX_ERRANDS {
             let mut context = context(&mut self.random, self.now);
             context.errands = errands;
@@ -300,6 +313,12 @@ impl Harness {
             let done = self.core.handle(&mut context, &self.table, request);
             errands = std::mem::take(&mut context.errands);
             let Some(errand) = done.errand else { return (done, asked) };
+            if let Some(intent) = done.batch {
+                if !self.commit(&intent) {
+                    continue;
+                }
+                errands.keep_intents();
+            }
             let answer = match &errand {
                 Errand::Digest(password) => {
                     password.digest(&mut DigestMemory::default()).expect("digests of tests can be computed")
@@ -308,6 +327,7 @@ impl Harness {
                     asked = Some(action.clone());
                     Answered::Node(Box::new(Reply::data(json!({ "asked": format!("{action:?}") }))))
                 }
+                Errand::Outside(_) => self.reach(&errand),
             };
             errands.answer(errand, answer);
         }

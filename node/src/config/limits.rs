@@ -88,6 +88,16 @@ pub struct Limits {
     pub heavy_errands: usize,
     /// Further ones that wait for a place (429).
     pub heavy_errands_waiting: usize,
+    /// Messages to one target outside, such as a database, at once. Past it they wait.
+    pub outside_at_target: usize,
+    /// Further ones that wait for their turn at one target; past it they are refused.
+    pub outside_waiting: usize,
+    /// Targets outside that have messages at once; past it a new one is refused.
+    pub outside_targets: usize,
+    /// Time that a target outside has to answer one.
+    pub outside_time: Duration,
+    /// Leases that are taken back at once.
+    pub endings: usize,
     /// Entries that wait for one audit device; past it, a request waits for a place.
     pub audit_entries: usize,
     /// Time that an audit device has to write one down; past it, it counts as lacking the entry (503 if all lack it).
@@ -138,6 +148,11 @@ impl Default for Limits {
             deadline_grace: Duration::from_secs(5),
             heavy_errands: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
             heavy_errands_waiting: 256,
+            outside_at_target: 8,
+            outside_waiting: 64,
+            outside_targets: 1_024,
+            outside_time: Duration::from_secs(30),
+            endings: 256,
             audit_entries: 256,
             audit_time: Duration::from_secs(5),
             disk_free_bytes: 256 << 20,

@@ -56,6 +56,9 @@ pub(crate) struct ChoreRecord {
     /// Generation of a mark (see [`crate::lease::revocation`]); 0 for other kinds.
     #[prost(uint64, tag = "7")]
     pub generation: u64,
+    /// Whether what cannot be taken back is forgotten.
+    #[prost(bool, tag = "8")]
+    pub is_forced: bool,
 }
 
 impl Drop for ChoreRecord {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::context::Context;
 use crate::engine::Work;
 use crate::error::Error;
-use crate::lease;
+use crate::lease::record::Lease;
+use crate::lease::{self, ending};
 use crate::mount::table::MountTable;
 use crate::store::Store;
 use crate::task::calendar::{self, Reminder};
@@ -44,7 +45,9 @@ pub(crate) fn end(store: &mut Store<'_>, now: Time, token: &Token) -> Result<(),
 /// Whether a token has children, or an engine keeps something for it. That there is none is a guard, so none comes later.
 fn leaves_something(store: &mut Store<'_>, hash: &str) -> Result<bool, Error> {
     let system = store.system();
-    if store.count(&system, &record::children_path(hash))? > 0 {
+    if store.count(&system, &record::children_path(hash))? > 0
+        || store.count(&system, &lease::record::of_token(hash))? > 0
+    {
         return Ok(true);
     }
     for mount in MountTable::load(store)?.iter() {
@@ -155,7 +158,21 @@ fn make_orphan(store: &mut Store<'_>, child: &str) -> Result<(), Error> {
     store.put(&system, &path, &record)
 }
 
-/// Goes on with what engines keep for a token once its children are dealt with; returns all pieces done so far.
+/// Ends up to `limit` leases that a token held, so that what was lent out is taken back.
+fn end_leases(store: &mut Store<'_>, hash: &str, limit: usize) -> Result<usize, Error> {
+    let (system, directory) = (store.system(), lease::record::of_token(hash));
+    let names = store.sample(&system, &directory, limit)?;
+    for name in &names {
+        match Lease::stored(store, &name.name)? {
+            Some(lease) => ending::begin(store, lease, false)?,
+            None => store.delete(&system, &[directory[0], directory[1], directory[2], &name.name]),
+        }
+    }
+    Ok(names.len())
+}
+
+/// Goes on with what was lent to a token, and with what engines keep for it, once its children are dealt with; returns all
+/// pieces done so far.
 fn forget_in_engines<'s>(
     store: &mut Store<'s>,
     context: &mut Context<'s>,
@@ -163,6 +180,9 @@ fn forget_in_engines<'s>(
     limit: usize,
     mut done: usize,
 ) -> Result<usize, Error> {
+    if done < limit {
+        done += end_leases(store, hash, limit - done)?;
+    }
     for mount in MountTable::load(store)?.iter() {
         if let Some(forget) = mount.engine.life.token_ended
             && done < limit

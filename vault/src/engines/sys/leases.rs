@@ -1,8 +1,9 @@
-//! `sys/leases`: leases by their ids. Tokens are the only ones that have leases so far.
+//! `sys/leases`: leases by their ids, of tokens and of what engines lent out.
 //!
-//! A token's lease id is the path that made it and its hash, so it says nothing about the token's id. How leases are kept
-//! and revoked by path is in [`crate::lease`].
+//! A lease's id is the path that gave it and a name: of a token its hash, so it says nothing about the token's id. How leases
+//! are kept and revoked by path is in [`crate::lease`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 use crate::engine::{Access, Call, Effect, Path};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
-use crate::lease::{self, Origin, revocation};
+use crate::lease::record::Lease;
+use crate::lease::{self, Origin, ending, liveness, renewal, revocation};
 use crate::mount::table::MountTable;
 use crate::reply::{Reply, Status};
 use crate::request::Operation;
@@ -23,6 +25,10 @@ const LEASE_FIELDS: &[Field] = &[
     field("increment", Kind::Duration, "How much longer it shall live"),
     field("sync", Kind::Bool, "Accepted, without effect: a revocation is done when it is answered"),
 ];
+
+const TYPE: Field = field("type", Kind::Text, "Which leases").required().one_of(&["irrevocable"]);
+/// Most irrevocable leases that are listed.
+const MAX_LISTED: usize = 10_000;
 
 /// The paths.
 pub(super) const PATHS: &[Path] = &[
@@ -65,9 +71,9 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "leases/revoke-force/{prefix..}",
-        operations: &[(Operation::Update, revoke_prefix)],
+        operations: &[(Operation::Update, revoke_force)],
         access: Access::Sudo,
-        help: "Revoke all leases below a path, whatever their engines say",
+        help: "Revoke all leases below a path, and forget those that cannot be taken back at once",
         ..Path::DEFAULT
     },
     Path {
@@ -78,14 +84,18 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "leases/count",
-        fields: &[&[field("type", Kind::Text, "\"irrevocable\"")]],
+        fields: &[&[TYPE]],
         operations: &[(Operation::Read, count)],
         help: "Count the leases that could not be revoked",
         ..Path::DEFAULT
     },
     Path {
         pattern: "leases",
-        fields: &[&[field("type", Kind::Text, "\"irrevocable\"")]],
+        fields: &[&[
+            TYPE,
+            field("limit", Kind::Text, "Most leases that are listed; \"none\" is as many as are listed at all")
+                .or("10000"),
+        ]],
         operations: &[(Operation::Read, irrevocable)],
         access: Access::Sudo,
         help: "List the leases that could not be revoked",
@@ -100,51 +110,88 @@ fn sent_id(call: &Call<'_, '_>) -> Result<String, Error> {
     if id.is_empty() { Err(Error::invalid("lease_id must be specified")) } else { Ok(id.to_owned()) }
 }
 
-/// The live token of a lease id. A token that lives for ever has no lease. After its mount moved, a lease is found under
-/// the path that gave it and under the one at which the mount is now.
-fn find(call: &mut Call<'_, '_>, id: &str) -> Result<Option<Arc<Token>>, Error> {
-    let Some((path, hash)) = id.rsplit_once('/') else { return Ok(None) };
-    let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let token = if is_hash { token::by_hash(call.store, call.context, hash)? } else { None };
+/// What a lease id names.
+enum NamedLease {
+    Token(Arc<Token>),
+    Lent(Box<Lease>),
+}
+
+/// What a lease id names: a token that lives, or what an engine lent out, in whatever state. A token that lives for ever has no
+/// lease. After its mount moved, a lease is found under the path that gave it and under the one at which the mount is now.
+fn find(call: &mut Call<'_, '_>, id: &str) -> Result<Option<NamedLease>, Error> {
+    let Some((path, name)) = id.rsplit_once('/') else { return Ok(None) };
     let mounts = MountTable::load(call.store)?;
-    let is_at = |token: &Token| {
-        let origin = &token.record.origin;
-        let mount = mounts.route(path).map(|mount| Origin::new(&mount.record, path));
-        token.record.path == path || mount.as_ref() == Some(origin)
-    };
-    Ok(token.filter(|token| token.expires().is_some() && is_at(token)))
+    let here = mounts.route(path).map(|mount| Origin::new(&mount.record, path));
+    let is_at = |given: &str, origin: &Origin| given == path || here.as_ref() == Some(origin);
+    let is_hash = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hash {
+        let lease = Lease::stored(call.store, name)?;
+        return Ok(lease
+            .filter(|lease| is_at(&lease.record.path, &lease.record.origin))
+            .map(|lease| NamedLease::Lent(Box::new(lease))));
+    }
+    let token = token::by_hash(call.store, call.context, name)?;
+    let is_here = |token: &Arc<Token>| token.expires().is_some() && is_at(&token.record.path, &token.record.origin);
+    Ok(token.filter(is_here).map(NamedLease::Token))
+}
+
+/// The same, if it is still given to somebody.
+fn find_live(call: &mut Call<'_, '_>, id: &str) -> Result<Option<NamedLease>, Error> {
+    match find(call, id)? {
+        Some(NamedLease::Lent(lease)) if !liveness::is_live(call.store, call.context, &lease)? => Ok(None),
+        found => Ok(found),
+    }
 }
 
 fn lookup(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let id = sent_id(call)?;
-    let token = find(call, &id)?.ok_or_else(|| Error::invalid("invalid lease"))?;
-    let record = &token.record;
+    let found = find_live(call, &id)?.ok_or_else(|| Error::invalid("invalid lease"))?;
+    let (path, issued, renewed, expires, renewable) = match &found {
+        NamedLease::Token(token) => {
+            let record = &token.record;
+            (&record.path, record.issued_nanos, record.renewed_nanos, record.expires_nanos, record.is_renewable)
+        }
+        NamedLease::Lent(lease) => {
+            let record = &lease.record;
+            (&record.path, record.issued_nanos, record.renewed_nanos, record.expires_nanos, record.is_renewable)
+        }
+    };
     let shown = |nanos: i64| if nanos == 0 { Value::Null } else { Time::from_nanos(nanos).to_string().into() };
     Ok(Reply::data(json!({
         "id": id,
-        "path": record.path,
-        "issue_time": shown(record.issued_nanos),
-        "expire_time": shown(record.expires_nanos),
-        "last_renewal": shown(record.renewed_nanos),
-        "renewable": record.is_renewable,
-        "ttl": token.expires().map_or(0, |expires| secs_until(call.context.now, expires)),
+        "path": path,
+        "issue_time": shown(issued),
+        "expire_time": shown(expires),
+        "last_renewal": shown(renewed),
+        "renewable": renewable,
+        "ttl": secs_until(call.context.now, Time::from_nanos(expires)),
     })))
 }
 
 fn renew(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let id = sent_id(call)?;
-    match find(call, &id)? {
-        Some(_) => Err(Error::invalid("tokens cannot be renewed through this endpoint")),
+    let wanted_secs = call.fields.duration("increment").unwrap_or_default().as_secs();
+    match find_live(call, &id)? {
+        Some(NamedLease::Token(_)) => Err(Error::invalid("tokens cannot be renewed through this endpoint")),
+        Some(NamedLease::Lent(lease)) => renewal::renew(call, *lease, wanted_secs),
         None => Err(Error::invalid("lease not found")),
     }
 }
 
 fn revoke_one(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let id = sent_id(call)?;
-    if let Some(token) = find(call, &id)? {
-        revoke::end(call.store, call.context.now, &token)?;
-    }
+    end_one(call, &id, false)?;
     Ok(Reply::empty())
+}
+
+/// Ends what a lease id names; whether it names anything.
+fn end_one(call: &mut Call<'_, '_>, id: &str, is_forced: bool) -> Result<bool, Error> {
+    match find(call, id)? {
+        Some(NamedLease::Token(token)) => revoke::end(call.store, call.context.now, &token)?,
+        Some(NamedLease::Lent(lease)) => ending::begin(call.store, *lease, is_forced)?,
+        None => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// The full path that a request names, with a slash at the end, or empty.
@@ -161,15 +208,22 @@ fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Reply::keys(lease::list(call.store, &mounts, &prefix)?)
 }
 
-/// One batch however many there are; a prefix may also be the whole id of one lease.
 fn revoke_prefix(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    revoke_below(call, false)
+}
+
+fn revoke_force(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    revoke_below(call, true)
+}
+
+/// One batch however many there are; a prefix may also be the whole id of one lease.
+fn revoke_below(call: &mut Call<'_, '_>, is_forced: bool) -> Result<Reply, Error> {
     let prefix = prefix_of(call);
-    if let Some(token) = find(call, prefix.trim_end_matches('/'))? {
-        revoke::end(call.store, call.context.now, &token)?;
+    if end_one(call, prefix.trim_end_matches('/'), is_forced)? {
         return Ok(Reply::empty());
     }
     let mounts = MountTable::load(call.store)?;
-    revocation::mark(call.store, call.context, lease::below(&mounts, &prefix))?;
+    revocation::mark(call.store, call.context, lease::below(&mounts, &prefix), is_forced)?;
     Ok(Reply::empty())
 }
 
@@ -178,15 +232,38 @@ fn tidy(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Ok(reply.warn("Leases are cleaned up all the time, so there is nothing to start."))
 }
 
-/// There is nothing yet whose revocation could fail.
 fn count(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     check_type(call)?;
-    Ok(Reply::data(json!({ "lease_count": 0, "counts": {} })))
+    let total = ending::count_irrevocable(call.store)?;
+    let mounts = MountTable::load(call.store)?;
+    let mut counts = BTreeMap::<String, u64>::new();
+    for lease in ending::irrevocable(call.store, MAX_LISTED)? {
+        *counts.entry(accessor(&mounts, &lease)).or_default() += 1;
+    }
+    Ok(Reply::data(json!({ "lease_count": total, "counts": counts })))
 }
 
 fn irrevocable(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     check_type(call)?;
-    Ok(Reply::data(json!({ "lease_count": 0, "leases": [] })))
+    let limit = match call.fields.text("limit") {
+        None | Some("" | "none") => MAX_LISTED,
+        Some(text) => text
+            .parse::<usize>()
+            .ok()
+            .filter(|limit| *limit > 0)
+            .map(|limit| limit.min(MAX_LISTED))
+            .ok_or_else(|| Error::invalid("limit must be a whole number from 1 on, or \"none\""))?,
+    };
+    let total = ending::count_irrevocable(call.store)?;
+    let mounts = MountTable::load(call.store)?;
+    let shown = |lease: &Lease| json!({ "lease_id": lease.id(), "mount_id": accessor(&mounts, lease), "error": lease.record.reason });
+    let leases: Vec<_> = ending::irrevocable(call.store, limit)?.iter().map(shown).collect();
+    Ok(Reply::data(json!({ "lease_count": total, "leases": leases })))
+}
+
+/// The accessor of the mount that gave a lease; empty if the mount is gone.
+fn accessor(mounts: &MountTable, lease: &Lease) -> String {
+    mounts.by_id(&lease.record.origin.mount_id).map(|mount| mount.record.accessor.clone()).unwrap_or_default()
 }
 
 fn check_type(call: &Call<'_, '_>) -> Result<(), Error> {
