@@ -38,7 +38,9 @@ fn of_path(mount: &str, path: &Path) -> String {
     let words: Vec<_> = path.operations.iter().map(|(operation, _)| operation.as_str()).collect();
     let mut text = format!("\n{mount}{}\n    {}\n    Operations: {}\n", shown(path), path.help, words.join(", "));
     for field in path.fields() {
-        text.push_str(&format!("    {} ({}): {}\n", field.name, field.kind.as_str(), field.help));
+        let remarks = field.remarks();
+        let comma = if remarks.is_empty() { "" } else { "; " };
+        text.push_str(&format!("    {} ({}{comma}{remarks}): {}\n", field.name, field.kind.as_str(), field.help));
     }
     text
 }

@@ -154,6 +154,8 @@ pub struct Engine {
     pub paths: &'static [&'static [Path]],
     /// Answers a path that none matches, instead of "unsupported path".
     pub fallback: Option<Handler>,
+    /// Whether it counts wrong logins, so that its mounts take settings of lockout.
+    pub locks_out: bool,
     /// Whether each namespace has exactly one mount of it, which users neither make nor remove.
     pub is_single: bool,
     /// What happens to its mounts without a request.
@@ -222,6 +224,7 @@ impl Engine {
         help: "",
         paths: &[],
         fallback: None,
+        locks_out: false,
         is_single: false,
         life: Life::NONE,
     };

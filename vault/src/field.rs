@@ -102,6 +102,20 @@ impl Field {
         self
     }
 
+    /// What people should know of it besides its meaning; empty if there is nothing.
+    pub(crate) fn remarks(&self) -> String {
+        let mut remarks = Vec::new();
+        if self.is_required {
+            remarks.push("required".to_owned());
+        }
+        remarks.extend(self.default.filter(|default| !default.is_empty()).map(|default| format!("default {default}")));
+        if !self.choices.is_empty() {
+            remarks.push(format!("one of {}", self.choices.join(", ")));
+        }
+        remarks.extend(self.renamed.map(|name| format!("deprecated, use {name}")));
+        remarks.join("; ")
+    }
+
     /// Whether it is kept for old clients only.
     pub fn is_deprecated(&self) -> bool {
         self.renamed.is_some()
@@ -311,6 +325,14 @@ mod tests {
         assert_eq!(fields.text("name"), Some("y"));
         assert_eq!(fields.duration("ttl"), Some(Duration::from_secs(3600)));
         assert_eq!(fields.warnings[0], "Endpoint ignored these unrecognized parameters: [aaa zzz]");
+    }
+
+    #[test]
+    fn what_people_should_know_of_a_field_is_said_in_one_place() {
+        const PLAIN: Field = field("a", Kind::Text, "");
+        assert_eq!(PLAIN.remarks(), "");
+        assert_eq!(PLAIN.required().one_of(&["x", "y"]).remarks(), "required; one of x, y");
+        assert_eq!(PLAIN.or("5").renamed_to("b").remarks(), "default 5; deprecated, use b");
     }
 
     #[test]

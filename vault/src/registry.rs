@@ -44,6 +44,11 @@ impl Registry {
         self.0.iter().any(|engine| engine.is_single && (engine.kind == kind || engine.aliases.contains(&kind)))
     }
 
+    /// The kinds that lock users out after wrong logins.
+    pub(crate) fn locking_out(&self) -> Vec<&'static str> {
+        self.0.iter().filter(|engine| engine.locks_out).map(|engine| engine.kind).collect()
+    }
+
     /// The kinds that users can mount, sorted.
     pub(crate) fn mountable(&self, class: Class) -> Vec<&'static str> {
         let listed = self.0.iter().filter(|engine| engine.class == class && !engine.is_single);

@@ -55,6 +55,14 @@ impl Drop for Unsealing {
     }
 }
 
+/// The engines of this server.
+fn registry() -> Registry {
+    let registry = Registry::built_in();
+    #[cfg(test)]
+    let registry = registry.with(&crate::outside::tests::ENGINE);
+    registry
+}
+
 fn sealed_meanwhile() -> Error {
     Error::unavailable("this node was sealed while its table was checked; enter the shares again")
 }
@@ -65,7 +73,7 @@ impl Seal {
         if let Some((revision, _)) = self.replica.open_record(KEYRING) {
             barrier.note_installed_at(barrier.active_term(), revision);
         }
-        let core = Arc::new(Core::new(barrier, Registry::built_in()));
+        let core = Arc::new(Core::new(barrier, registry()));
         if !self.state.begin_check(&core) {
             return Ok(());
         }

@@ -121,6 +121,7 @@ pub(crate) static ENGINE: Engine = Engine {
     help: "Logins of machines, by role id and secret id.",
     paths: &[PATHS, setting::PATHS],
     life: Life { due: Some(secret::expire), renewal: Some(login::renewal), ..Life::NONE },
+    locks_out: true,
     ..Engine::DEFAULT
 };
 

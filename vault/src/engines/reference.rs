@@ -22,7 +22,10 @@ pub(crate) fn render(engine: &Engine, mount: &str) -> String {
     for path in engine.paths().filter(|path| path.fields().next().is_some()) {
         let _ = write!(text, "\n#### `{mount}{}`\n\n| Field | Type | Meaning |\n|---|---|---|\n", shown(path));
         for field in path.fields() {
-            let _ = writeln!(text, "| `{}` | {} | {} |", field.name, field.kind.as_str(), sentence(field.help));
+            let remarks = field.remarks();
+            let comma = if remarks.is_empty() { "" } else { "; " };
+            let kind = format!("{}{comma}{remarks}", field.kind.as_str());
+            let _ = writeln!(text, "| `{}` | {} | {} |", field.name, sentence(&kind), sentence(field.help));
         }
         if path.takes_any_field {
             text.push_str("\nTakes other fields too.\n");

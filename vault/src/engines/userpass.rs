@@ -20,7 +20,7 @@ use crate::request::Operation;
 const PATHS: &[Path] = &[
     Path {
         pattern: "login/{username}",
-        fields: &[&[user::NAME, user::PASSWORD]],
+        fields: &[&[user::NAME, user::PASSWORD.required()]],
         operations: &[(Operation::Update, login::login)],
         access: Access::Login,
         help: "Log in.",
@@ -68,5 +68,6 @@ pub(crate) static ENGINE: Engine = Engine {
     help: "Logins of people, by name and password.",
     paths: &[PATHS],
     life: Life { renewal: Some(login::renewal), ..Life::NONE },
+    locks_out: true,
     ..Engine::DEFAULT
 };

@@ -29,7 +29,7 @@ const CIDRS: Field = field("cidr_list", Kind::CommaList, "Addresses from which a
 const TOKEN_CIDRS: Field = field("token_bound_cidrs", Kind::CommaList, "Addresses from which its tokens may be used.");
 const NUM_USES: Field = field("num_uses", Kind::Int, "Logins; the role's if not given, and never more.");
 const TTL: Field = field("ttl", Kind::Duration, "Time to live; the role's if not given, and never more.");
-const SECRET_ID: Field = field("secret_id", Kind::Text, "The secret id.");
+const SECRET_ID: Field = field("secret_id", Kind::Text, "The secret id.").required();
 
 pub(super) const FIELDS: &[Field] = &[role::NAME, METADATA, CIDRS, TOKEN_CIDRS, NUM_USES, TTL];
 pub(super) const CUSTOM_FIELDS: &[Field] = &[role::NAME, SECRET_ID, METADATA, CIDRS, TOKEN_CIDRS, NUM_USES, TTL];

@@ -22,7 +22,7 @@ use crate::token::record::TokenRecord;
 
 const SECRET_ID: Field = field("secret_id", Kind::Text, "The secret id, if the role asks for one.");
 
-pub(super) const FIELDS: &[Field] = &[role_id::FIELD, SECRET_ID];
+pub(super) const FIELDS: &[Field] = &[role_id::FIELD.required(), SECRET_ID];
 
 /// Stands for the role of a role id that does not exist: its secret id is looked for too, and not found.
 const NO_ROLE: &str = "none";

@@ -11,8 +11,8 @@ use crate::field::{Field, Kind, field};
 use crate::reply::{Reply, Status};
 use crate::time::Time;
 
-const SECRET_ID: Field = field("secret_id", Kind::Text, "The secret id.");
-const ACCESSOR: Field = field("secret_id_accessor", Kind::Text, "The secret id's accessor.");
+const SECRET_ID: Field = field("secret_id", Kind::Text, "The secret id.").required();
+const ACCESSOR: Field = field("secret_id_accessor", Kind::Text, "The secret id's accessor.").required();
 
 /// Of paths that take a secret id.
 pub(super) const BY_ID: &[Field] = &[role::NAME, SECRET_ID];

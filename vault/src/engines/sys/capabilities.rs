@@ -44,7 +44,7 @@ pub(super) const PATHS: &[Path] = &[
     },
     Path {
         pattern: "capabilities-accessor",
-        fields: &[&[field("accessor", Kind::Text, "Accessor of the token to ask about"), PATH, PATHS_FIELD]],
+        fields: &[&[field("accessor", Kind::Text, "Accessor of the token to ask about").required(), PATH, PATHS_FIELD]],
         operations: &[(Operation::Update, of_accessor)],
         effect: Effect::Reads,
         help: "Read what the token of an accessor may do at paths",

@@ -160,7 +160,7 @@ pub(super) fn enable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Err
     record.seal_wrap = call.fields.bool("seal_wrap").unwrap_or(false);
     record.external_entropy_access = call.fields.bool("external_entropy_access").unwrap_or(false);
     let config = call.fields.map("config").cloned().unwrap_or_default();
-    settings::apply(&mut record, &config, call.context.system_ttl)?;
+    settings::apply(&mut record, &config, call.context.system_ttl, Registry::of(call.store))?;
     let mut records = table.records();
     records.push(record.clone());
     save(call, records)?;
@@ -250,7 +250,7 @@ pub(super) fn tune(call: &mut Call<'_, '_>, prefix: &str) -> Result<Reply, Error
         printable::check_note("description", description)?;
         record.description = description.to_owned();
     }
-    settings::apply(record, &call.request.data, call.context.system_ttl)?;
+    settings::apply(record, &call.request.data, call.context.system_ttl, Registry::of(call.store))?;
     if let Some(sent) = call.fields.map("options") {
         let mut options: Map<String, Value> = serde_json::from_str(&record.options_json).unwrap_or_default();
         options.extend(sent.clone());

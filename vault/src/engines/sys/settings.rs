@@ -8,9 +8,9 @@ use crate::context::SystemTtl;
 use crate::error::Error;
 use crate::field::{self, Field, Kind, field};
 use crate::lockout;
-use crate::lockout::rule::UserLockout;
 use crate::mount::Class;
 use crate::mount::{self, MountRecord};
+use crate::registry::Registry;
 
 /// Settings that a tuning takes at the top level of its body, and a new mount inside `config`.
 pub(super) const FIELDS: &[Field] = &[
@@ -23,7 +23,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("allowed_managed_keys", Kind::CommaList, "Managed keys that the engine may use"),
     field("delegated_auth_accessors", Kind::CommaList, "Auth mounts to which the engine may delegate"),
     field("listing_visibility", Kind::Text, "Who sees the mount listed: \"unauth\" for everybody, or \"hidden\""),
-    field("token_type", Kind::Text, "Type of the tokens that an auth mount hands out"),
+    field("token_type", Kind::Text, "Type of the tokens that an auth mount hands out").one_of(&TOKEN_TYPES),
     field("user_lockout_config", Kind::Map, "When an auth mount locks out a user after wrong passwords"),
     field("force_no_cache", Kind::Bool, "Shown, without effect: caches here are never stale"),
     field("plugin_version", Kind::Text, "Accepted, without effect: engines are built in"),
@@ -49,7 +49,12 @@ const TOKEN_TYPES: [&str; 4] = ["default-service", "default-batch", "service", "
 /// # Errors
 /// [`crate::error::ErrorKind::Invalid`] for a value that is none, or lease times that contradict each other; the record
 /// may be half changed then.
-pub(super) fn apply(record: &mut MountRecord, sent: &Map<String, Value>, system: SystemTtl) -> Result<(), Error> {
+pub(super) fn apply(
+    record: &mut MountRecord,
+    sent: &Map<String, Value>,
+    system: SystemTtl,
+    registry: &Registry,
+) -> Result<(), Error> {
     let mut config: Map<String, Value> = serde_json::from_str(&record.config_json).unwrap_or_default();
     lease_times(record, sent, system)?;
     for name in LISTS {
@@ -70,7 +75,7 @@ pub(super) fn apply(record: &mut MountRecord, sent: &Map<String, Value>, system:
     }
     token_type(record, &mut config, sent)?;
     if let Some(sent) = sent.get("user_lockout_config").and_then(Value::as_object) {
-        set_lockout(record, &mut config, sent)?;
+        set_lockout(record, &mut config, sent, &registry.locking_out())?;
     }
     record.config_json = Value::Object(config).to_string();
     Ok(())
@@ -167,12 +172,17 @@ fn token_type(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<
     Ok(())
 }
 
-fn set_lockout(record: &MountRecord, config: &mut Map<String, Value>, sent: &Map<String, Value>) -> Result<(), Error> {
-    if !UserLockout::KINDS.contains(&record.kind.as_str()) {
+fn set_lockout(
+    record: &MountRecord,
+    config: &mut Map<String, Value>,
+    sent: &Map<String, Value>,
+    kinds: &[&str],
+) -> Result<(), Error> {
+    if !kinds.contains(&record.kind.as_str()) {
         return Err(Error::invalid(format!(
             "tuning of user lockout configuration for auth type {:?} not allowed; only {} lock users out",
             record.kind,
-            UserLockout::KINDS.join(", ")
+            kinds.join(", ")
         )));
     }
     let before = config.get("user_lockout_config").cloned().unwrap_or_default();
