@@ -37,8 +37,8 @@ pub use crate::opening::StartError;
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a node says whose log has an entry that nobody of its cluster wrote.
-const HALTED: &str = "consensus stopped at an entry that does not verify; this node stays sealed and must be replaced by a \
-     fresh one";
+const HALTED: &str = "consensus stopped at an entry that does not verify; this node stays sealed. If others serve, replace it by \
+     a fresh one; if none does, wipe nothing and read docs/operating/recovery.md";
 
 /// The application.
 pub struct App {

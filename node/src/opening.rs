@@ -153,7 +153,7 @@ fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {
         }
         Storage::Memory | Storage::File { .. } => conclave_raft::Config::single(config.api_addr.clone()),
     };
-    // A node starts sealed, and a sealed node does not campaign.
+    // A node starts sealed, and a sealed node campaigns as a last resort only.
     raft.campaign = false;
     raft.promote_after = Some(PROMOTE_AFTER);
     #[cfg(feature = "mutants")]

@@ -241,7 +241,7 @@ impl Runner {
             Outcome::Conflict { index } => Ok(Committed::Lost(index)),
             // A new id on a newer view: the old one was certainly not applied, or the proposal would have said so.
             Outcome::TooOld => Ok(Committed::Lost(self.replica().raft.applied_index())),
-            Outcome::WrongEpoch => Err(Error::unavailable("the cluster was recovered meanwhile; try again")),
+            Outcome::WrongEpoch => Err(Error::unavailable("the cluster began a new epoch meanwhile; try again")),
             Outcome::Malformed => Err(Error::internal("apply refused a batch as malformed")),
         }
     }

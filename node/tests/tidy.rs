@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/found.rs"]
+mod found;
 #[path = "tidy/names.rs"]
 mod names;
 
@@ -277,13 +279,18 @@ fn banned_words_stand_nowhere() {
 }
 
 #[test]
-fn documents_are_short() {
+fn documents_are_short_and_the_map_links_every_decision() {
     let lines = |path: &str| {
         fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{path} is missing")).lines().count()
     };
     assert!(lines("README.md") <= 120, "README.md is too long");
     assert!(lines("docs/architecture.md") <= 300, "docs/architecture.md is too long");
     assert!(lines("docs/adding-an-engine.md") <= 60, "docs/adding-an-engine.md is too long");
+    let map = fs::read_to_string(root().join("docs/architecture.md")).expect("the map is readable");
+    for decision in fs::read_dir(root().join("docs/decisions")).expect("the decisions are readable") {
+        let name = decision.expect("a folder entry is readable").file_name().into_string().expect("a plain name");
+        assert!(map.contains(&format!("(decisions/{name})")), "docs/architecture.md does not link {name}");
+    }
     for page in ["policies", "cli", "metrics"] {
         assert!(lines(&format!("docs/reference/{page}.md")) > 5, "docs/reference/{page}.md says nothing");
     }

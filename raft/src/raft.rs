@@ -151,7 +151,7 @@ impl Raft {
         if !inner.probes.lock().is_empty() || inner.peers.is_entering() {
             return None;
         }
-        // One that lies about it does no harm: where nobody else answers, this node can serve nothing anyway.
+        // One that lies costs a node that nobody else answers its keys, that is a ceremony.
         if !inner.left_behind_by.lock().is_empty() {
             return Some(Exclusion::LeftBehind);
         }

@@ -232,7 +232,7 @@ impl Barrier {
         self.active().uses().is_low()
     }
 
-    /// Lends what the first batch of a new cluster takes; the next reservation repays it.
+    /// Lends what the first batch of a new or recovered cluster takes; the next reservation repays it.
     pub(crate) fn lend_uses(&self) {
         self.active().uses().lend();
     }

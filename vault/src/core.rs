@@ -348,7 +348,7 @@ fn respond_to_token<'a>(
     token::count_use(store, context, &token)?;
     let acl = records::acl_of(store, &token.policies, context.now)?;
     let caller = Caller { token: Some(token), acl: Some(acl), is_judged: true };
-    // A refused request leaves no trace but its token's use.
+    // A refused request leaves no trace but its token's use and the count of wrong logins.
     run_whole(context, store, request, caller, route, wrap)
 }
 

@@ -1,9 +1,9 @@
 //! What a handler asks of the outside, and how its answer comes back.
 //!
 //! A handler is a pure function, so it cannot wait. It asks ([`Context::ask_node`]): its run ends there, the node does the errand,
-//! and the request runs again from the start with what is known by then. An errand is done once for a request, however often
-//! races make it run; an answer belongs to its errand, so a run that sees newer records and asks something else is not given
-//! the answer to an older question.
+//! and the request runs again from the start with what is known by then. An errand is done once for a request on each node that
+//! runs it, however often races make it run there; an answer belongs to its errand, so a run that sees newer records and asks
+//! something else is not given the answer to an older question.
 //!
 //! What surprises: what a run wrote before it asked is not kept, unless it holds an intent. An errand that changes something
 //! outside has one: what the handler wrote is committed before the errand is done, so whatever happens then, somebody finds

@@ -27,10 +27,10 @@ use crate::time::Time;
 pub(crate) static EXPIRY: Reminder = Reminder { word: "lockout", due: expire };
 /// Directory of the counts in a mount's area. No engine has one of this name.
 const FOLDER: &str = "lockout";
-/// Attempts before a user is locked out, if the mount says nothing.
+/// Attempts before a user is locked out, if neither the mount nor the configuration says it.
 const THRESHOLD: u64 = 5;
-/// How long a user is locked out, and after how long without an attempt the count starts again, if the mount says
-/// nothing; in seconds.
+/// How long a user is locked out, and after how long without an attempt the count starts again, if neither
+/// the mount nor the configuration says it; in seconds.
 const USUAL_SECS: u64 = 15 * 60;
 /// Longest time of a lockout and of a count, in seconds.
 pub(crate) const MAX_SECS: u64 = 365 * 24 * 3600;

@@ -115,7 +115,7 @@ impl Mount {
     }
 }
 
-/// Whether a mount of this class may be made or removed by users.
+/// Whether a mount lies at this path that users may neither make, move nor remove.
 pub(crate) fn is_fixed(path: &str) -> bool {
     matches!(path, "sys/" | "identity/" | "cubbyhole/" | "auth/token/")
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything here is already true without it: an expired token is refused at use, a dead token's children are dead,
 //! an unmounted engine answers nothing. So a run may be late, lost or repeated, on any node; guards make a second
-//! runner harmless. The leader's node calls [`run_tasks`] about once a second and commits what it returns, again at once
+//! runner harmless. The leader's node calls [`run_tasks`] about twice a second and commits what it returns, again at once
 //! while it returns something.
 //!
 //! What surprises: an error in one piece of work is reported only by a run that found nothing else to do, so that one

@@ -4,8 +4,8 @@
 //! use is spent by whatever it is used for, a refused request elsewhere included; the guard on its record lets one of
 //! many racing callers win, wherever they run.
 //!
-//! What surprises: opening, looking up and wrapping anew need no caller, because whoever holds a wrapping token may use
-//! it ([`Access::Presented`]).
+//! What surprises: opening and wrapping anew need no caller, because whoever holds a wrapping token may use it
+//! ([`Access::Presented`]); looking up is open to all ([`Access::Open`]).
 
 use std::sync::Arc;
 use std::time::Duration;

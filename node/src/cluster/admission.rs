@@ -9,7 +9,7 @@ use crate::config::limits::{BATCH_AGE_MAX, CLOCK_OFFSET_MAX, FULL_DISK_BATCH_BYT
 
 /// Whether a batch's time is one that its proposer's clock may have said, all times in milliseconds since the Unix epoch.
 ///
-/// A batch makes cluster time at least its own, and that never goes back, so one clock that is ahead would end every token
+/// A batch makes cluster time at least its own, and only a new epoch sets that back, so one clock that is ahead would end every token
 /// for good. At or below the present cluster time a batch does no such harm, whatever this node's clock says.
 pub(crate) fn check_time(time: u64, own: u64, cluster: u64) -> Result<(), String> {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

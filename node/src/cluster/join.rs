@@ -36,7 +36,7 @@ const PREFIX: &str = "cjt.";
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Pause between two looks at a cluster that waits for shares.
 const FOUND_PAUSE: Duration = Duration::from_secs(30);
-/// How long joining may take.
+/// How long one member may take to answer a join.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a join may take in all, and one member with its answer: the next one may be there.
 const JOIN_TIME: Duration = Duration::from_secs(60);

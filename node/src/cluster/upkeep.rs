@@ -1,4 +1,4 @@
-//! What runs by itself: the leader's expiry, clean-up and checkpoints, and every node's place in elections.
+//! What runs by itself: the leader's expiry, clean-up and checkpoints, and every node's reservation of key uses.
 //!
 //! Guards make a second runner harmless, so nothing here needs a lock or a lease: a leader that was deposed without
 //! noticing loses every race.

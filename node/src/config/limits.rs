@@ -1,4 +1,5 @@
-//! Every bound of the server in one place, with its unit and its default.
+//! Bounds of the listener and of the process, each with its unit and its default. Those of the core stand beside what they
+//! bind in the crate `vault`, those of consensus in `raft/src/config.rs`.
 //!
 //! These are not settings: a listener's own settings (`max_request_size`, `max_request_duration` and the timeouts)
 //! stand in [`crate::config::Listener`], and take their defaults from here.

@@ -3,8 +3,8 @@
 //! While it was sealed it had no key, so it could not check tags, and somebody may have edited its disk. So the table is
 //! put back to the newest checkpoint that carries a tag, its rows are added up and compared with that checkpoint's digest,
 //! and the log is applied again from there, every tag checked. That happens on a copy, so that a large table holds up no
-//! entry; only if the copy does not come out as the table is, the table itself is put back and led forward. A table that came by snapshot has no such checkpoint yet:
-//! it is added up too, and waits for the next one.
+//! entry; only if the copy does not come out as the table is, the table itself is put back and led forward. A table that
+//! came by snapshot has no such checkpoint yet: it is added up too, and waits for the next one.
 
 use bytes::Bytes;
 use conclave_batch::{Batch, SignedBatch};
@@ -21,19 +21,17 @@ use crate::config::limits::TRIAL_ENTRIES_MAX;
 /// Bytes of the log that are read at once.
 const READ_BYTES: usize = 4 << 20;
 
-/// Why the table must not be served.
+/// Why the table must not be served. What to do about it depends on the other nodes: whoever shows the error says it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckError {
     /// Rows were changed while nobody looked.
-    #[error(
-        "the table at index {0} is not what the cluster's checkpoint says; this node must be replaced by a fresh one"
-    )]
+    #[error("the table at index {0} is not what the cluster's checkpoint says")]
     Digest(u64),
     /// An entry of the log has no valid tag.
-    #[error("the log entry at index {0} has no valid tag; this node must be replaced by a fresh one")]
+    #[error("the log entry at index {0} has no valid tag")]
     Tag(u64),
     /// The newest checkpoint is not in the log.
-    #[error("the checkpoint at index {0} is not in the log; this node must be replaced by a fresh one")]
+    #[error("the checkpoint at index {0} is not in the log")]
     NoCheckpoint(u64),
     /// Log or table cannot be read.
     #[error("log or table cannot be read: {0}")]

@@ -14,7 +14,8 @@ use conclave_vault::{Barrier, Core, Error, Registry};
 use tokio::time::Instant;
 
 use super::state::Verdict;
-use super::{CHECKPOINT_METHOD, Seal, keyring, table_check};
+use super::table_check::{self, CheckError};
+use super::{CHECKPOINT_METHOD, Seal, keyring};
 use crate::view::SystemRandomness;
 use crate::vitals;
 
@@ -63,6 +64,21 @@ fn registry() -> Registry {
     registry
 }
 
+/// What whoever entered the last share hears of a table that must not be served. An index is for the log only.
+fn advice(error: &CheckError) -> &'static str {
+    match error {
+        CheckError::Storage(_) => "this node's log or table cannot be read, so it stays sealed; its log says why",
+        CheckError::Tag(_) => {
+            "an entry of this node's log has no valid tag, so it stays sealed: if another node serves, replace this one by a \
+             fresh one; if none does, wipe nothing and read docs/operating/recovery.md"
+        }
+        CheckError::Digest(_) | CheckError::NoCheckpoint(_) => {
+            "this node's stored data is not what the cluster agreed on; it stays sealed: if another node serves, replace it by \
+             a fresh one; if none does, wipe nothing and read docs/operating/recovery.md"
+        }
+    }
+}
+
 fn sealed_meanwhile() -> Error {
     Error::unavailable("this node was sealed while its table was checked; enter the shares again")
 }
@@ -95,7 +111,7 @@ impl Seal {
             Ok(Err(error)) => {
                 tracing::error!(%error, "this node stays sealed");
                 let mut refused = Error::internal(error.to_string());
-                refused.messages = vec!["this node's stored data is not what the cluster agreed on; it stays sealed and must be replaced by a fresh node".into()];
+                refused.messages = vec![advice(&error).into()];
                 Err(refused)
             }
             Err(error) => Err(Error::internal(error.to_string())),
