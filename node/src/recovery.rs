@@ -92,7 +92,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     memory::harden();
-    match recover_or_show(&flags) {
+    match recover_or_show(&flags, &mut share, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
             // Whoever does not read this has the exit code.
@@ -102,9 +102,13 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn recover_or_show(flags: &RecoverFlags) -> Result<(), Refusal> {
+/// Recovers a node with the shares that `next` gives, or shows what it has if that is all that is wanted.
+fn recover_or_show(
+    flags: &RecoverFlags,
+    next: &mut dyn FnMut(&str) -> io::Result<Option<Zeroizing<String>>>,
+    out: &mut dyn Write,
+) -> Result<(), Refusal> {
     let node = StoppedNode::open(&flags.path)?;
-    let mut out = io::stdout().lock();
     if !flags.is_forced {
         out.write_all(node.describe()?.as_bytes())?;
         return Ok(());
@@ -113,7 +117,7 @@ fn recover_or_show(flags: &RecoverFlags) -> Result<(), Refusal> {
     let last = node.last()?;
     out.write_all(warning(&node, last.index)?.as_bytes())?;
     out.flush()?;
-    let core = open_with_shares(&outside, &mut share)?;
+    let core = open_with_shares(&outside, next)?;
     let done = recover(flags, &node, &core);
     core.revoke(&mut SystemRandomness::default());
     out.write_all(done?.as_bytes())?;

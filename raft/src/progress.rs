@@ -88,10 +88,6 @@ impl Progress {
         *self.index.borrow()
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.index.subscribe()
-    }
-
     pub(crate) fn subscribe_last(&self) -> watch::Receiver<Option<LogId>> {
         self.last.subscribe()
     }

@@ -138,14 +138,9 @@ impl Raft {
         *self.0.confirmed.lock()
     }
 
-    /// Whether the cluster has decided that this node is no member any more. Nobody tells a removed node, but all who
-    /// know refuse it: a majority of the voters that it knows, or, if it has seen its removal itself, any member. One
-    /// member that was away when this node joined refuses it too, and proves nothing.
-    pub fn is_removed(&self) -> bool {
-        self.exclusion() == Some(Exclusion::Removed)
-    }
-
-    /// Why the cluster goes on without this node, if it does and those who answer say so.
+    /// Why the cluster goes on without this node, if it does and those who answer say so. Nobody tells a removed node, but
+    /// all who know refuse it: a majority of the voters that it knows, or, if it has seen its removal itself, any member.
+    /// One member that was away when this node joined refuses it too, and proves nothing.
     pub fn exclusion(&self) -> Option<Exclusion> {
         let inner = &self.0;
         if !inner.probes.lock().is_empty() || inner.peers.is_entering() {
@@ -227,11 +222,6 @@ impl Raft {
     /// node's key: such a node never votes or leads again.
     pub fn lost(&self) -> Option<u64> {
         self.0.peers.lost()
-    }
-
-    /// Follows [`Raft::applied_index`].
-    pub fn subscribe_applied(&self) -> watch::Receiver<u64> {
-        self.0.progress.subscribe()
     }
 
     /// Which processes spoke under a node's id in the last minute, as far as this node heard them.

@@ -184,18 +184,27 @@ async fn wherever_it_is_interrupted_it_can_be_run_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_shares_and_too_few_change_nothing() {
     let scene = Scene::new().await;
-    let node = scene.node();
-    let before = (node.last().unwrap(), node.table.applied());
+    let state = || {
+        let node = scene.node();
+        (node.last().unwrap(), node.table.applied(), scene.path().join(RECOVERY_MARKER).exists())
+    };
+    let recover_with = |texts: &[&str]| {
+        let mut texts = texts.iter();
+        let mut next = |_: &str| Ok(texts.next().map(|text| Zeroizing::new((*text).to_owned())));
+        recover_or_show(&scene.flags(&[]), &mut next, &mut Vec::new())
+    };
+    let before = state();
     let one = scene.shares[0].to_hex();
     let foreign = Share::from_slice(&[7; 33]).unwrap().to_hex();
-    let refused = scene.open(&node, &[&one, &one]).err().unwrap();
+    let refused = recover_with(&[&one, &one]).unwrap_err();
     assert!(matches!(refused, Refusal::TooFewShares { given: 1, needed: 2 }), "{refused}");
     for wrong in [foreign.as_str(), "no share"] {
-        let refused = scene.open(&node, &[&one, wrong]).err().unwrap();
+        let refused = recover_with(&[&one, wrong]).unwrap_err();
         assert!(refused.to_string().contains("nothing was changed"), "{refused}");
     }
-    assert_eq!((node.last().unwrap(), node.table.applied()), before);
-    assert!(!scene.path().join(RECOVERY_MARKER).exists());
+    assert_eq!(state(), before);
+    recover_with(&[&one, &scene.shares[1].to_hex()]).unwrap();
+    assert_ne!(state(), before, "the same call with good shares changes the node");
 }
 
 #[tokio::test(flavor = "multi_thread")]

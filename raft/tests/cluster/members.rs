@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use conclave_raft::{CallError, Candidacy, ChangeError, Config, Role};
+use conclave_raft::{CallError, Candidacy, ChangeError, Config, Exclusion, Role};
 
 use crate::nodes::{Node, add, clustered, deadline, eventually, first, leader_of, retry, three};
 
@@ -327,14 +327,14 @@ async fn a_leader_counts_as_confirmed_only_while_a_quorum_answers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removed_node_learns_it_and_names_itself_as_the_leader_no_more() {
     let [a, b, c] = three().await;
-    assert!(!a.raft.is_removed());
+    assert_eq!(a.raft.exclusion(), None);
     // The leader goes, so that the others have to find another.
     a.raft.remove(a.id()).await.expect("two voters remain");
-    eventually("the removed node knows", async || a.raft.is_removed()).await;
+    eventually("the removed node knows", async || a.raft.exclusion() == Some(Exclusion::Removed)).await;
     assert_ne!(a.raft.leader(), Some(a.id()));
     let next = leader_of(&[&b, &c]).await;
     next.put_surely("k", "1").await;
-    assert!(!b.raft.is_removed() && !c.raft.is_removed());
+    assert_eq!((b.raft.exclusion(), c.raft.exclusion()), (None, None));
     for node in [a, b, c] {
         node.raft.shutdown().await;
     }

@@ -14,7 +14,6 @@ use conclave_storage::table::{MemoryTable, Table};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use prost::Message;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Longest that anything in these tests may take; they poll and end early.
@@ -41,8 +40,8 @@ pub(crate) struct Shell {
     /// By how much this node's clock is wrong.
     pub(crate) clock_ahead_millis: AtomicU64,
     pub(crate) invalidated: Mutex<HashSet<Bytes>>,
-    /// What the node publishes as applied, if a test wants to compare.
-    pub(crate) published: Mutex<Option<watch::Receiver<u64>>>,
+    /// The node, if a test wants to compare what it publishes as applied.
+    pub(crate) node: Mutex<Option<Raft>>,
     /// Batches whose index was published before the caches were told.
     pub(crate) told_late: AtomicU64,
     pub(crate) installed: AtomicU64,
@@ -65,7 +64,7 @@ impl Hooks for Shell {
     }
 
     fn applied(&self, index: u64, keys: &[Bytes]) {
-        if self.published.lock().as_ref().is_some_and(|published| *published.borrow() >= index) {
+        if self.node.lock().as_ref().is_some_and(|node| node.applied_index() >= index) {
             self.told_late.fetch_add(1, Ordering::SeqCst);
         }
         self.invalidated.lock().extend(keys.iter().cloned());

@@ -206,7 +206,7 @@ async fn a_batch_above_the_limit_is_refused_and_one_at_the_limit_is_replicated()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn caches_are_told_before_the_index_is_published() {
     let node = first(Config::single("http://127.0.0.1:8200")).await;
-    *node.shell.published.lock() = Some(node.raft.subscribe_applied());
+    *node.shell.node.lock() = Some(node.raft.clone());
     for number in 0..50 {
         node.put_surely("a", &number.to_string()).await;
     }

@@ -51,11 +51,12 @@ fn context(random: &mut Seeded) -> Context<'_> {
 }
 
 impl Server {
-    fn new() -> Self {
+    /// A server whose core knows these engines.
+    fn new(registry: Registry) -> Self {
         let mut random = Seeded(StdRng::seed_from_u64(1));
         let parameters = Parameters { shares: 1, threshold: 1 };
         let made = initialize(parameters, &mut random, Time::from_secs(1_700_000_000), [7; 16]).unwrap();
-        let core = Core::new(made.barrier, Registry::built_in().with(&counter::ENGINE));
+        let core = Core::new(made.barrier, registry);
         let table = MemoryTable::new();
         let first = Entry { id: LogId { term: 0, leader: 1, index: 0 }, payload: Payload::Blank };
         table.apply(&[first]).unwrap();
@@ -117,7 +118,7 @@ fn the_page_shows_the_very_file_and_is_one_page() {
 
 #[test]
 fn the_engine_is_mounted_counts_helps_and_leaves_nothing_when_it_refuses() {
-    let mut server = Server::new();
+    let mut server = Server::new(Registry::built_in().with(&counter::ENGINE));
     server.send(Operation::Update, "sys/mounts/numbers", json!({ "type": "counter" })).unwrap();
     for (body, expected) in [(json!({}), 1), (json!({ "step": 4 }), 5), (json!({ "step": "2" }), 7)] {
         let reply = server.send(Operation::Update, "numbers/count/a", body).unwrap();
@@ -134,6 +135,9 @@ fn the_engine_is_mounted_counts_helps_and_leaves_nothing_when_it_refuses() {
 
 #[test]
 fn an_engine_that_is_not_in_the_list_cannot_be_mounted() {
-    let mut server = Server::new();
-    assert!(server.send(Operation::Update, "sys/mounts/numbers", json!({ "type": "quantum" })).is_err());
+    let mut server = Server::new(Registry::built_in());
+    let kind = json!({ "type": counter::ENGINE.kind });
+    assert!(server.send(Operation::Update, "sys/mounts/numbers", kind.clone()).is_err());
+    let mut server = Server::new(Registry::built_in().with(&counter::ENGINE));
+    assert!(server.send(Operation::Update, "sys/mounts/numbers", kind).is_ok());
 }
