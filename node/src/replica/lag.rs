@@ -24,6 +24,8 @@ pub(crate) struct Look {
 struct Standstill {
     applied: u64,
     since: Instant,
+    /// Whether it has lasted for too long already.
+    is_behind: bool,
 }
 
 /// Since when it stands still, if it does.
@@ -39,12 +41,12 @@ impl Lag {
             *standstill = None;
             return None;
         }
-        let still = standstill.filter(|before| {
-            before.applied == look.applied && (look.is_expected || look.now - before.since >= patience)
-        });
+        let still =
+            standstill.filter(|before| before.applied == look.applied && (look.is_expected || before.is_behind));
         let since = still.map_or(look.now, |before| before.since);
-        *standstill = Some(Standstill { applied: look.applied, since });
-        (look.now - since >= patience).then(|| look.read_point - look.applied)
+        let is_behind = look.now - since >= patience;
+        *standstill = Some(Standstill { applied: look.applied, since, is_behind });
+        is_behind.then(|| look.read_point - look.applied)
     }
 
     /// Since when it has applied nothing of what it lacks; `None` if it lacks nothing.
