@@ -20,3 +20,4 @@ pub mod in_flight;
 
 pub mod stall;
 pub mod tls;
+pub(crate) mod untaken;

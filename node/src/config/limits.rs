@@ -40,6 +40,10 @@ pub struct Limits {
     pub ping_time: Duration,
     /// Time that requests get to end when the server stops.
     pub drain_time: Duration,
+    /// Bytes of replies on one HTTP/2 connection that its client has not taken, before its next requests wait.
+    pub untaken_bytes: usize,
+    /// As above, on all connections of a listener together, before those of which nothing is taken for a second are closed.
+    pub all_untaken_bytes: usize,
     /// Requests at once on one HTTP/2 connection.
     pub streams_per_connection: u32,
     /// All header lines of a request together, in bytes (431).
@@ -125,6 +129,8 @@ impl Default for Limits {
             write_stall_time: Duration::from_secs(60),
             ping_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(10),
+            untaken_bytes: 1 << 20,
+            all_untaken_bytes: 256 << 20,
             streams_per_connection: 128,
             header_bytes: 64 << 10,
             header_lines: 100,

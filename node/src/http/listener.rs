@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use conclave_raft::admission::{Pool, Share};
+use http::{Request, Version};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -27,6 +29,7 @@ use crate::config::Listener;
 use crate::http::endpoint::{Endpoint, Services};
 use crate::http::stall::Stalling;
 use crate::http::tls::{self, Certificates, TlsError};
+use crate::http::untaken::{Everywhere, ReplyBody, Untaken};
 
 /// Pause after accepting failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -71,6 +74,8 @@ struct Port {
     acceptor: Option<TlsAcceptor>,
     /// Those of this listener that have not finished their handshake.
     handshakes: Arc<Pool>,
+    /// Replies that nobody takes, on all connections of this listener.
+    untaken: Arc<Everywhere>,
     /// Cancelled when connections must end at once.
     cut: CancellationToken,
 }
@@ -90,7 +95,9 @@ impl Bound {
         let handshakes = Pool::new(services.limits.handshakes);
         let endpoint = Arc::new(Endpoint { services, listener: Arc::new(listener) });
         let acceptor = config.map(TlsAcceptor::from);
-        let port = Arc::new(Port { endpoint, connections, acceptor, handshakes, cut: CancellationToken::new() });
+        let untaken = Everywhere::new(&endpoint.services.limits);
+        let cut = CancellationToken::new();
+        let port = Arc::new(Port { endpoint, connections, acceptor, handshakes, untaken, cut });
         Ok(Self { socket, certificates, port })
     }
 
@@ -182,10 +189,18 @@ impl Port {
     {
         let has_asked = Arc::new(AtomicBool::new(false));
         let (endpoint, asked, own) = (self.endpoint.clone(), has_asked.clone(), share.clone());
-        let service = service_fn(move |request| {
+        let untaken = Untaken::new(&self.endpoint.services.limits, &self.untaken);
+        let replies = Arc::clone(&untaken);
+        let service = service_fn(move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let (endpoint, share) = (endpoint.clone(), own.clone());
-            async move { Ok::<_, Infallible>(endpoint.answer(peer, &share, request).await) }
+            let (endpoint, share, replies) = (endpoint.clone(), own.clone(), Arc::clone(&replies));
+            async move {
+                if request.version() < Version::HTTP_2 {
+                    return Ok::<_, Infallible>(endpoint.answer(peer, &share, request).await.map(ReplyBody::from));
+                }
+                replies.room().await;
+                Ok(endpoint.answer(peer, &share, request).await.map(|body| replies.body(body)))
+            }
         });
         let stream = TokioIo::new(Stalling::new(stream, self.endpoint.services.limits.write_stall_time));
         let builder = self.builder();
@@ -200,6 +215,7 @@ impl Port {
                 tracing::debug!("a connection that asked nothing was closed");
             }
             () = idleness(listener.idle_time, &share) => tracing::debug!("an idle connection was closed"),
+            () = untaken.stalled() => tracing::debug!("a connection that takes no replies was closed"),
             () = share.taken() => tracing::debug!("an idle connection was closed, because newer ones need its place"),
         }
     }

@@ -26,6 +26,7 @@ use crate::http::in_flight::InFlight;
 use crate::metrics::Metrics;
 
 mod flood;
+mod untaken;
 
 #[derive(Default)]
 struct Fake {
