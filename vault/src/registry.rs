@@ -45,7 +45,7 @@ impl Registry {
     }
 
     /// The kinds that lock users out after wrong logins.
-    pub(crate) fn locking_out(&self) -> Vec<&'static str> {
+    pub fn locking_out(&self) -> Vec<&'static str> {
         self.0.iter().filter(|engine| engine.locks_out).map(|engine| engine.kind).collect()
     }
 

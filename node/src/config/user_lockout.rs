@@ -1,6 +1,6 @@
 //! `user_lockout "KIND" {}`: when auth methods lock users out, where a mount was not tuned.
 
-use conclave_vault::{LockoutRule, MAX_LOCKOUT_THRESHOLD, UserLockout};
+use conclave_vault::{LockoutRule, MAX_LOCKOUT_THRESHOLD, Registry, UserLockout};
 
 use crate::config::section::Section;
 
@@ -10,8 +10,9 @@ const ALL: &str = "all";
 /// Reads the blocks of a file; a later one for the same kind takes the place of an earlier one.
 pub(super) fn read(section: &Section<'_>, found: &mut Option<UserLockout>) {
     for (kind, block) in section.labelled("user_lockout") {
-        if kind != ALL && !UserLockout::KINDS.contains(&kind.as_str()) {
-            let kinds = UserLockout::KINDS.join(", ");
+        let kinds = Registry::built_in().locking_out();
+        if kind != ALL && !kinds.contains(&kind.as_str()) {
+            let kinds = kinds.join(", ");
             block.error(block.line(), &format!("user_lockout is for {ALL} or one of {kinds}, not for \"{kind}\""));
         }
         let rule = rule(block);

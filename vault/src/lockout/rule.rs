@@ -28,8 +28,6 @@ pub struct LockoutRule {
 }
 
 impl UserLockout {
-    /// The kinds of auth methods that lock users out.
-    pub const KINDS: [&'static str; 3] = ["userpass", "approle", "ldap"];
     /// A configuration that says nothing.
     pub const NONE: &'static Self = &Self {
         all: LockoutRule { threshold: None, lock_secs: None, reset_secs: None, is_disabled: None },

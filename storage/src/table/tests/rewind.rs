@@ -39,21 +39,7 @@ fn checkpoint(table: &impl Table, of: u64, ops: Vec<Op>) -> u64 {
     index
 }
 
-macro_rules! for_both_homes {
-    ($($name:ident),* $(,)?) => {
-        mod durable {
-            $(#[test] fn $name() {
-                let folder = crate::table::tests::Folder::new();
-                super::$name(&folder.open());
-            })*
-        }
-        mod memory {
-            $(#[test] fn $name() { super::$name(&crate::table::MemoryTable::new()); })*
-        }
-    };
-}
-
-for_both_homes!(
+for_both_tables!(
     without_a_confirmed_checkpoint_everything_is_undone,
     a_rewind_leads_to_the_confirmed_index_and_the_log_leads_back,
     a_checkpoint_with_another_digest_confirms_nothing,

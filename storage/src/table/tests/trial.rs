@@ -48,21 +48,7 @@ impl<H: Home> Told<'_, H> {
     }
 }
 
-macro_rules! for_both_homes {
-    ($($name:ident),* $(,)?) => {
-        mod durable {
-            $(#[test] fn $name() {
-                let folder = crate::table::tests::Folder::new();
-                super::$name(&folder.open());
-            })*
-        }
-        mod memory {
-            $(#[test] fn $name() { super::$name(&crate::table::MemoryTable::new()); })*
-        }
-    };
-}
-
-for_both_homes!(
+for_both_tables!(
     a_copy_is_led_back_and_forth_and_the_table_stays,
     a_row_that_somebody_altered_shows_in_the_copy,
     the_table_goes_on_while_it_is_tried,
