@@ -98,3 +98,26 @@ async fn a_removed_node_says_that_it_was_removed_and_comes_back_as_no_leader() {
     let log = std::fs::read_to_string(cluster.node(removed).log_file()).unwrap();
     assert!(log.contains("this node was removed from the cluster"), "the log says nothing of the removal");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_that_are_removed_at_the_same_moment_both_say_so() {
+    let cluster = Cluster::start(Options::default()).await.unwrap();
+    let leader = cluster.wait_for_leader().await.unwrap();
+    let removed = [(leader + 1) % 3, (leader + 2) % 3];
+    let servers = cluster.client_of(leader).cluster().raft_configuration().await.unwrap();
+    let id_of = |index: usize| {
+        let address = cluster.node(index).cluster_address();
+        servers.iter().find(|server| server.address == address).unwrap().node_id.clone()
+    };
+    let [first, second] = removed.map(id_of);
+    let clients = [cluster.client_of(leader), cluster.client_of(leader)];
+    let (one, other) = (clients[0].cluster(), clients[1].cluster());
+    let (one, other) = tokio::join!(one.remove_peer(&first), other.remove_peer(&second));
+    one.unwrap();
+    other.unwrap();
+    for index in removed {
+        let is_told = async || health(&cluster, index).await == 530;
+        wait_until("noticing the removal", PATIENCE, is_told).await.unwrap();
+    }
+    cluster.client_of(leader).kv2("secret").put("alone", &json!({})).await.unwrap();
+}

@@ -4,10 +4,12 @@
 //! tables. `seal/state.rs` holds the present state, `vitals.rs` measures what goes in, `docs/internals/seal-states.md` has the
 //! picture.
 
+use std::time::Duration;
+
 use conclave_raft::Candidacy;
 use conclave_storage::table::Contradiction;
 
-use crate::config::limits::CLOCK_OFFSET_MAX;
+use crate::config::limits::{CLOCK_OFFSET_MAX, UNANSWERED_MIN};
 
 /// What there is of keys, and whether the table is known to be the cluster's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum Keys {
 pub struct Troubles {
     /// It is no member of the cluster any more.
     pub is_removed: bool,
+    /// Another process runs under its id.
+    pub is_doubled: bool,
     /// The checkpoint by which its table is not that of the others.
     pub diverged_at: Option<u64>,
     /// The newest entry that it had acknowledged to the leader and has lost.
@@ -39,6 +43,8 @@ pub struct Troubles {
     pub behind: Option<u64>,
     /// Its disk takes nothing.
     pub is_disk_stalled: bool,
+    /// How many voters do not reach it, although it reaches them; only if these are most, and one of them could lead.
+    pub unreached_by: Option<usize>,
     /// Bytes free on its disk; only if these are too few.
     pub disk_free_bytes: Option<u64>,
 }
@@ -56,6 +62,8 @@ pub enum State {
     Unconfirmed,
     /// No member any more.
     Removed,
+    /// Another process runs under its id.
+    Doubled,
     /// Its table is not that of the others.
     Diverged,
     /// It lacks entries that it had acknowledged: its disk went back in time.
@@ -66,6 +74,8 @@ pub enum State {
     Behind,
     /// Its disk takes nothing.
     DiskSlow,
+    /// The others do not reach it, although it reaches them.
+    Unreached,
     /// Its disk is nearly full.
     DiskFull,
     /// All is well.
@@ -85,17 +95,19 @@ pub enum Proposals {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Sealed,
         Self::Initialising,
         Self::Checking,
         Self::Unconfirmed,
         Self::Removed,
+        Self::Doubled,
         Self::Diverged,
         Self::RolledBack,
         Self::ClockOff,
         Self::Behind,
         Self::DiskSlow,
+        Self::Unreached,
         Self::DiskFull,
         Self::Serving,
     ];
@@ -108,11 +120,13 @@ impl State {
             Keys::Checking => Self::Checking,
             Keys::Unconfirmed => Self::Unconfirmed,
             Keys::Confirmed if troubles.is_removed => Self::Removed,
+            Keys::Confirmed if troubles.is_doubled => Self::Doubled,
             Keys::Confirmed if troubles.diverged_at.is_some() => Self::Diverged,
             Keys::Confirmed if troubles.lost.is_some() => Self::RolledBack,
             Keys::Confirmed if troubles.clock_ahead_millis.is_some() => Self::ClockOff,
             Keys::Confirmed if troubles.behind.is_some() => Self::Behind,
             Keys::Confirmed if troubles.is_disk_stalled => Self::DiskSlow,
+            Keys::Confirmed if troubles.unreached_by.is_some() => Self::Unreached,
             Keys::Confirmed if troubles.disk_free_bytes.is_some() => Self::DiskFull,
             Keys::Confirmed => Self::Serving,
         }
@@ -126,11 +140,13 @@ impl State {
             Self::Checking => "checking",
             Self::Unconfirmed => "unconfirmed",
             Self::Removed => "removed",
+            Self::Doubled => "doubled",
             Self::Diverged => "diverged",
             Self::RolledBack => "rolled back",
             Self::ClockOff => "clock off",
             Self::Behind => "behind",
             Self::DiskSlow => "disk slow",
+            Self::Unreached => "unreached",
             Self::DiskFull => "disk full",
             Self::Serving => "serving",
         }
@@ -138,14 +154,15 @@ impl State {
 
     /// Whether requests are served.
     pub const fn serves(self) -> bool {
-        matches!(self, Self::DiskSlow | Self::DiskFull | Self::Serving)
+        matches!(self, Self::DiskSlow | Self::Unreached | Self::DiskFull | Self::Serving)
     }
 
     /// What it appends as leader.
     pub const fn proposals(self) -> Proposals {
         match self {
-            // A slow disk takes what it takes: on a cluster whose disks are all slow, writes wait and do not fail.
-            Self::Initialising | Self::DiskSlow | Self::Serving => Proposals::All,
+            // A slow disk takes what it takes: on a cluster whose disks are all slow, writes wait and do not fail. And whom
+            // the others do not reach serves those who do, until another takes over.
+            Self::Initialising | Self::DiskSlow | Self::Unreached | Self::Serving => Proposals::All,
             Self::DiskFull => Proposals::Deletions,
             _ => Proposals::None,
         }
@@ -157,8 +174,8 @@ impl State {
             // A full disk is no reason to go: most often the others' disks are as full, and deletions need a leader.
             Self::Initialising | Self::DiskFull | Self::Serving => Candidacy::Free,
             Self::Sealed | Self::Checking | Self::Unconfirmed | Self::Behind => Candidacy::LastResort,
-            Self::DiskSlow => Candidacy::Reluctant,
-            Self::Removed | Self::Diverged | Self::RolledBack | Self::ClockOff => Candidacy::Never,
+            Self::DiskSlow | Self::Unreached => Candidacy::Reluctant,
+            Self::Removed | Self::Doubled | Self::Diverged | Self::RolledBack | Self::ClockOff => Candidacy::Never,
         }
     }
 
@@ -170,6 +187,9 @@ impl State {
             Self::Checking => "the table is being checked after the unseal".into(),
             Self::Unconfirmed => "the table came from another node and waits for a checkpoint that confirms it".into(),
             Self::Removed => "this node was removed from the cluster; use another node".into(),
+            Self::Doubled => "another process runs under this node's id: its data folder was copied and the copy started, or \
+                              its key stolen; stop the copy and delete its folder, this node serves again some seconds later"
+                .into(),
             Self::Diverged => format!(
                 "this node's table is not what the other nodes have at index {}; use another node, and replace this one by \
                  a fresh one if sealing and unsealing it does not help",
@@ -203,6 +223,11 @@ impl State {
                 )
             }
             Self::DiskSlow => "the disk took no writes for a while; this node hands leadership over and does not lead until it is well".into(),
+            Self::Unreached => format!(
+                "{} voters do not reach this node's cluster address, although it reaches them; it hands leadership over and \
+                 does not lead until they do: look at what stands in front of that address, and at `cluster_addr`",
+                troubles.unreached_by.unwrap_or_default()
+            ),
             Self::DiskFull => format!(
                 "the disk is nearly full ({} MiB free), so that a leader takes deletions only; make room",
                 troubles.disk_free_bytes.unwrap_or_default() >> 20
@@ -215,6 +240,30 @@ impl State {
 /// More than half of the voters.
 fn quorum(voters: usize) -> usize {
     voters / 2 + 1
+}
+
+/// What another voter that this node reaches says of the way back.
+#[derive(Clone, Copy, Debug)]
+pub struct WayBack {
+    /// For how long it has got no answer from this node; zero if it gets them.
+    pub unanswered_for: Duration,
+    /// How many voters it reaches, itself included.
+    pub reached_voters: usize,
+    /// Whether it may lead.
+    pub can_lead: bool,
+}
+
+/// How many voters do not reach this node, although it reaches them. `None` unless most voters say so, and one of them could
+/// lead in its place: it may, and reaches a quorum.
+///
+/// Of two nodes only one can reach the other and not be reached, so never are all voters unreached. A leader that some
+/// voters reach and a majority does not is relieved too: the majority's clients wait for it.
+pub fn unreached_by(others: &[WayBack], voters: usize) -> Option<usize> {
+    let cut_off = others.iter().filter(|other| other.unanswered_for >= UNANSWERED_MIN);
+    let could_lead = |other: &WayBack| other.can_lead && other.reached_voters >= quorum(voters);
+    let (count, has_successor) =
+        cut_off.fold((0, false), |(count, found), other| (count + 1, found || could_lead(other)));
+    (count >= quorum(voters) && has_successor).then_some(count)
 }
 
 /// How many milliseconds a clock is ahead of the median of the voters' clocks; `None` if fewer than a quorum's are known.

@@ -1,4 +1,4 @@
-//! What a node finds out about itself, for the keeper to judge: clock, table, disk, membership.
+//! What a node finds out about itself, for the keeper to judge: clock, table, disk, membership, network.
 //!
 //! Nothing here decides anything. What cannot be measured at the moment stays as it was.
 
@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::Storage;
-use crate::config::limits::{DISK_CALM, DISK_STALL_MIN};
-use crate::keeper::{self, Troubles};
+use crate::config::limits::{DISK_CALM, DISK_STALL_MIN, UNREACHED_MIN};
+use crate::keeper::{self, Troubles, WayBack};
 use crate::replica::Replica;
 use crate::replica::contact::Contact;
 use crate::replica::lag::Look;
@@ -26,6 +26,8 @@ const DISK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is remembered from one look to the next.
 struct Memory {
+    /// Since when most voters have said that they do not reach this node.
+    unreached_since: Option<Instant>,
     /// Until when a disk that stalled counts as slow.
     slow_until: Option<Instant>,
     disk: DiskSpace,
@@ -34,7 +36,7 @@ struct Memory {
 /// Runs until the application stops.
 pub(crate) async fn run(replica: Arc<Replica>, state: Arc<SealState>) {
     let disk = DiskSpace { path: data_path(&replica), asked: None, free_bytes: None, next: Instant::now() };
-    let mut memory = Memory { slow_until: None, disk };
+    let mut memory = Memory { unreached_since: None, slow_until: None, disk };
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -47,11 +49,13 @@ pub(crate) async fn run(replica: Arc<Replica>, state: Arc<SealState>) {
         let before = state.troubles();
         state.observe(Troubles {
             is_removed: replica.raft.exclusion().is_some(),
+            is_doubled: replica.raft.is_doubled(),
             diverged_at: diverged_at(&replica, &status),
             lost: replica.raft.lost(),
             clock_ahead_millis: clock_ahead(&replica, &status).unwrap_or(before.clock_ahead_millis),
             behind: behind(&replica, &state),
             is_disk_stalled: memory.is_disk_stalled(&replica),
+            unreached_by: memory.unreached_by(&status),
             disk_free_bytes: memory.disk.low(state.low_water_mark(), before.disk_free_bytes.is_some()),
         });
     }
@@ -111,6 +115,24 @@ fn diverged_at(replica: &Replica, status: &Status) -> Option<u64> {
 }
 
 impl Memory {
+    /// How many voters do not reach this node, once that has lasted for a while.
+    fn unreached_by(&mut self, status: &Status) -> Option<usize> {
+        let voters: Vec<_> = voters(status).collect();
+        let others = status.peers.iter().filter(|peer| voters.contains(&peer.id) && peer.round_trip.is_some());
+        let others: Vec<_> = others
+            .map(|peer| WayBack {
+                unanswered_for: peer.unanswered_for,
+                reached_voters: peer.reached_voters,
+                can_lead: peer.can_lead == Some(true),
+            })
+            .collect();
+        let count = keeper::unreached_by(&others, voters.len());
+        if count.is_none() {
+            self.unreached_since = None;
+        }
+        count.filter(|_| self.unreached_since.get_or_insert_with(Instant::now).elapsed() >= UNREACHED_MIN)
+    }
+
     /// A disk that stalled once often does it again, so that it counts as slow for a while after.
     fn is_disk_stalled(&mut self, replica: &Replica) -> bool {
         if replica.raft.stalled_for() >= replica.raft.election_timeout().max(DISK_STALL_MIN) {

@@ -18,6 +18,7 @@ use crate::hooks::{CallError, Peer};
 use crate::network::append_reply;
 use crate::peers::Peers;
 use crate::processes::Processes;
+use crate::progress::Progress;
 use crate::raft::Inner;
 use crate::snapshot;
 use crate::types::{Types, Vote};
@@ -52,6 +53,10 @@ impl Answers {
         self.0.processes.clone()
     }
 
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.0.progress.clone()
+    }
+
     async fn vote(&self, request: Request<proto::VoteRequest>, is_pre_vote: bool) -> Result<proto::VoteReply, Status> {
         let caller = caller(&request)?;
         if self.0.peers.lost().is_some() {
@@ -59,6 +64,10 @@ impl Answers {
             return Err(Status::failed_precondition(
                 "this node lost entries that it had acknowledged, and does not vote",
             ));
+        }
+        if self.0.is_doubled() {
+            // The other process may have voted otherwise in the same term.
+            return Err(Status::failed_precondition("two processes run under this node's id, and it does not vote"));
         }
         let message = request.into_inner();
         let request = VoteRequest::<Types> {
@@ -211,6 +220,10 @@ impl proto::peers_server::Peers for Answers {
             applied: self.0.progress.index(),
             membership_id: view.membership.log_id().as_ref().map(wire::log_id),
             membership: Some(wire::membership(view.membership.membership())),
+            asker_silent_ms: u64::try_from(self.0.unanswered_for(caller.id).as_millis()).unwrap_or(u64::MAX),
+            reached_voters: u32::try_from(self.0.reached_voters()).unwrap_or(u32::MAX),
+            asker_is_doubled: self.0.processes.is_doubled(caller.id, Instant::now()),
+            is_refused: self.0.is_refused_by_most(),
         }))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use tokio::time::Instant;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Status};
 
 use crate::network::{CLUSTER, FROM, PROCESS, TO, hex};
@@ -16,6 +16,8 @@ use crate::processes::{PROCESS_BYTES, Processes};
 const NOT_A_MEMBER: &str = "not a member of this cluster";
 /// What a node hears that was a member before a recovery.
 const LEFT_BEHIND: &str = "the cluster was recovered without this node";
+/// Metadata of such a refusal: the index of the membership that the answering node follows, in decimal.
+const MEMBERS: &str = "conclave-members";
 
 /// Whose connection it is; attached to every request that comes over it.
 #[derive(Clone, Copy, Debug)]
@@ -31,22 +33,26 @@ pub(crate) struct Caller {
     pub(crate) connection: Connection,
 }
 
-/// Lets a member's request pass. Says as little as possible to others.
+/// Lets a member's request pass. Says as little as possible to others. `applied` is the index up to which this node has
+/// applied the log.
 pub(crate) fn admit(
     mut request: Request<()>,
     peers: &Peers,
     own_id: u64,
     processes: &Processes,
+    applied: u64,
 ) -> Result<Request<()>, Status> {
     let refused = || Status::permission_denied(NOT_A_MEMBER);
     let connection = connection(&request)?;
-    let id = peers.id_of(&connection.public_key).ok_or_else(|| match peers.is_left_behind(&connection.public_key) {
-        true => Status::permission_denied(LEFT_BEHIND),
-        false => refused(),
-    })?;
     let metadata = request.metadata();
     let cluster = peers.cluster_id().map(|cluster| hex(&cluster)).ok_or_else(refused)?;
-    if text(metadata, CLUSTER) != Some(cluster.as_str()) {
+    let is_ours = text(metadata, CLUSTER) == Some(cluster.as_str());
+    let id = peers.id_of(&connection.public_key).ok_or_else(|| match peers.is_left_behind(&connection.public_key) {
+        true => Status::permission_denied(LEFT_BEHIND),
+        false if is_ours => no_member(peers.members_index().filter(|index| *index <= applied)),
+        false => refused(),
+    })?;
+    if !is_ours {
         return Err(Status::permission_denied("this node belongs to another cluster"));
     }
     if number(metadata, FROM) != Some(id) {
@@ -60,6 +66,21 @@ pub(crate) fn admit(
     }
     request.extensions_mut().insert(Caller { id, connection });
     Ok(request)
+}
+
+/// Refuses somebody who knows the cluster, and so was a member once. `members` is the index of the membership that this node
+/// follows, if that is committed: whoever follows an older one that names it sees that it was removed since.
+fn no_member(members: Option<u64>) -> Status {
+    let mut metadata = MetadataMap::new();
+    if let Some(index) = members {
+        metadata.insert(MEMBERS, MetadataValue::from(index));
+    }
+    Status::with_metadata(Code::PermissionDenied, NOT_A_MEMBER, metadata)
+}
+
+/// The committed membership that a node follows which refused this one, by its index; 0 if it does not say.
+pub(crate) fn members_index(status: &Status) -> u64 {
+    number(status.metadata(), MEMBERS).unwrap_or(0)
 }
 
 /// Whether a node that was asked says that a recovery has left the asker behind.

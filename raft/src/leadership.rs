@@ -16,11 +16,15 @@ use crate::raft::{Inner, Raft};
 use crate::status::Candidacy;
 use crate::upkeep::ended;
 
+/// Time between two log lines about campaigns of a node that may not lead.
+const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Runs until `stop` turns true.
 pub(crate) async fn run(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
     let timing = inner.config.timing;
     let mut candidacy = inner.candidacy.subscribe();
     let mut next = Instant::now();
+    let mut said = None;
     let mut ticks = tokio::time::interval(timing.heartbeat * 2);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -35,7 +39,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
             continue;
         }
         let acted = tokio::select! {
-            acted = inner.act_withdrawn(present) => acted,
+            acted = inner.act_withdrawn(present, &mut said) => acted,
             () = ended(&mut stop) => return,
         };
         if acted {
@@ -51,8 +55,9 @@ fn patience(timing: &Timing) -> Duration {
 }
 
 impl Inner {
-    /// What a node that is not free does about leadership. Says whether it tried anything.
-    async fn act_withdrawn(self: &Arc<Self>, candidacy: Candidacy) -> bool {
+    /// What a node that is not free does about leadership. Says whether it tried anything. `said` is when the log last told
+    /// of a campaign.
+    async fn act_withdrawn(self: &Arc<Self>, candidacy: Candidacy, said: &mut Option<Instant>) -> bool {
         let state = self.view.borrow().state;
         match state {
             ServerState::Leader => {
@@ -60,7 +65,7 @@ impl Inner {
                 true
             }
             ServerState::Follower | ServerState::Candidate if candidacy == Candidacy::LastResort => {
-                self.campaign_as_last_resort().await
+                self.campaign_as_last_resort(said).await
             }
             _ => false,
         }
@@ -75,9 +80,17 @@ impl Inner {
         }
     }
 
-    async fn campaign_as_last_resort(&self) -> bool {
-        let silence = self.heard_leader.lock().elapsed();
-        if self.peers.lost().is_some() || silence < patience(&self.config.timing) {
+    /// How long ago a leader last sent something here, or was confirmed to this node by a quorum. One that others do not
+    /// reach hears from no leader, and learns of it only by asking.
+    fn leaderless_for(&self) -> Duration {
+        let heard = self.heard_leader.lock().elapsed();
+        let confirmed = self.confirmed.lock().map(|known| known.asked_at.elapsed());
+        confirmed.map_or(heard, |confirmed| confirmed.min(heard))
+    }
+
+    async fn campaign_as_last_resort(&self, said: &mut Option<Instant>) -> bool {
+        let silence = self.leaderless_for();
+        if self.peers.lost().is_some() || self.is_doubled() || silence < patience(&self.config.timing) {
             return false;
         }
         let others: Vec<_> = self.view.borrow().membership.voter_ids().filter(|id| *id != self.id).collect();
@@ -86,10 +99,16 @@ impl Inner {
         if !probes.into_iter().flatten().any(|probe| probe.can_lead) {
             return false;
         }
-        tracing::info!(
-            silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
-            "no node that may lead has won an election; this one campaigns, to hand leadership over"
-        );
+        let silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        if said.is_none_or(|said| said.elapsed() >= REMINDER_INTERVAL) {
+            *said = Some(Instant::now());
+            tracing::info!(
+                silence_ms,
+                "no node that may lead has won an election; this one campaigns, to hand leadership over"
+            );
+        } else {
+            tracing::debug!(silence_ms, "this node campaigns again");
+        }
         // With a round of pre-votes, so that a leader whom only this node does not hear is not disturbed.
         self.raft.trigger().elect(true).await.is_ok()
     }

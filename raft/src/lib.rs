@@ -12,6 +12,7 @@ pub mod admission;
 
 mod config;
 mod error;
+mod exclusion;
 mod hooks;
 mod identity;
 mod raft;
@@ -51,11 +52,12 @@ mod wire;
 
 pub use config::{Config, Limits, Timing};
 pub use error::{ChangeError, ProposeError, ReadError, StartError, Stop};
+pub use exclusion::Exclusion;
 pub use hooks::{CallError, Hooks, Peer};
 pub use identity::{Identity, IdentityError, verify_signature};
 pub use metrics::{Metrics, Times};
 pub use processes::{PROCESS_BYTES, Process};
-pub use raft::{Exclusion, Raft};
+pub use raft::Raft;
 pub use status::{Candidacy, Confirmed, Leader, Member, PeerStatus, Role, Status};
 pub use types::node_id;
 

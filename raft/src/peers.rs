@@ -234,6 +234,11 @@ impl Peers {
         self.known.read().endpoint(id).cloned()
     }
 
+    /// Index of the membership that this node follows, committed or not; `None` before the first.
+    pub(crate) fn members_index(&self) -> Option<u64> {
+        self.known.read().members_id.map(|id| id.index)
+    }
+
     /// All other nodes that are known, members and hints.
     pub(crate) fn others(&self) -> Vec<u64> {
         self.known.read().keys.values().copied().collect()

@@ -40,15 +40,6 @@ const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Raft(Arc<Inner>);
 
-/// Why a cluster goes on without a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exclusion {
-    /// It was removed.
-    Removed,
-    /// Its majority was given up, and another node was made the only voter.
-    LeftBehind,
-}
-
 /// What openraft last said about leadership and members.
 #[derive(Clone)]
 pub(crate) struct View {
@@ -79,8 +70,13 @@ pub(crate) struct Inner {
     pub(crate) reads: Arc<Coalescer>,
     pub(crate) probes: Mutex<HashMap<u64, Probe>>,
     pub(crate) processes: Arc<Processes>,
-    /// Nodes that refused the last probe because this node is no member.
-    pub(crate) refusals: Mutex<BTreeSet<u64>>,
+    /// When each node answered a probe last, or was asked for the first time.
+    pub(crate) answered: Mutex<HashMap<u64, Instant>>,
+    /// Whether most of those who answer hear another process under this node's id.
+    pub(crate) is_doubled: AtomicBool,
+    /// Nodes that refused the last probe because this node is no member, and the index of the committed membership that
+    /// each follows, or 0.
+    pub(crate) refusals: Mutex<BTreeMap<u64, u64>>,
     /// Nodes that refused the last probe because the cluster was recovered without this node.
     pub(crate) left_behind_by: Mutex<BTreeSet<u64>>,
     /// The newest round for a read point that succeeded.
@@ -136,24 +132,6 @@ impl Raft {
     /// The leader that a quorum confirmed last to this node, and when this node had asked.
     pub fn confirmed(&self) -> Option<Confirmed> {
         *self.0.confirmed.lock()
-    }
-
-    /// Why the cluster goes on without this node, if it does and those who answer say so. Nobody tells a removed node, but
-    /// all who know refuse it: a majority of the voters that it knows, or, if it has seen its removal itself, any member.
-    /// One member that was away when this node joined refuses it too, and proves nothing.
-    pub fn exclusion(&self) -> Option<Exclusion> {
-        let inner = &self.0;
-        if !inner.probes.lock().is_empty() || inner.peers.is_entering() {
-            return None;
-        }
-        // One that lies costs a node that nobody else answers its keys, that is a ceremony.
-        if !inner.left_behind_by.lock().is_empty() {
-            return Some(Exclusion::LeftBehind);
-        }
-        let refusals = inner.refusals.lock();
-        let view = inner.view.borrow();
-        let is_listed = view.membership.nodes().any(|(id, _)| *id == inner.id);
-        proves_removal(is_listed, &view.membership.voter_ids().collect(), &refusals).then_some(Exclusion::Removed)
     }
 
     /// The cluster this node belongs to, if it knows.
@@ -235,6 +213,12 @@ impl Raft {
         self.0.processes.last_heard(node)
     }
 
+    /// Whether most of the members that answer hear another process under this node's id: its data folder was copied and
+    /// started, or its key stolen. Such a node neither votes nor leads.
+    pub fn is_doubled(&self) -> bool {
+        self.0.is_doubled()
+    }
+
     /// Notes that a process answered under a node's id, which it proved.
     pub fn note_process(&self, node: u64, process: [u8; PROCESS_BYTES]) {
         self.0.processes.note(node, process, Instant::now());
@@ -256,7 +240,7 @@ impl Raft {
     pub fn set_candidacy(&self, candidacy: Candidacy) {
         let inner = &self.0;
         inner.candidacy.send_if_modified(|present| std::mem::replace(present, candidacy) != candidacy);
-        let is_free = candidacy == Candidacy::Free && inner.peers.lost().is_none();
+        let is_free = inner.may_lead();
         inner.raft.runtime_config().elect(is_free);
         let is_leaderless = inner.view.borrow().leader.is_none()
             || inner.heard_leader.lock().elapsed() > inner.config.timing.election_max;
@@ -312,7 +296,12 @@ impl Raft {
 impl Inner {
     /// Whether this node may campaign and accept leadership.
     pub(crate) fn may_lead(&self) -> bool {
-        *self.candidacy.borrow() == Candidacy::Free && self.peers.lost().is_none()
+        *self.candidacy.borrow() == Candidacy::Free && self.peers.lost().is_none() && !self.is_doubled()
+    }
+
+    /// Whether most of those who answer hear another process under this node's id.
+    pub(crate) fn is_doubled(&self) -> bool {
+        self.is_doubled.load(Ordering::Relaxed)
     }
 
     /// Hands a received snapshot to consensus, which would panic on one that contradicts what is committed here.
@@ -343,33 +332,8 @@ impl Inner {
     }
 }
 
-/// Whether refusals show that the cluster has removed this node, which is listed in its own membership or not.
-fn proves_removal(is_listed: bool, voters: &BTreeSet<u64>, refusals: &BTreeSet<u64>) -> bool {
-    if is_listed { voters.intersection(refusals).count() * 2 > voters.len() } else { !refusals.is_empty() }
-}
-
 impl From<Arc<Inner>> for Raft {
     fn from(inner: Arc<Inner>) -> Self {
         Self(inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_member_that_never_heard_of_a_node_does_not_remove_it() {
-        let set = |ids: &[u64]| ids.iter().copied().collect::<BTreeSet<u64>>();
-        let proves =
-            |is_listed, voters: &[u64], refusals: &[u64]| proves_removal(is_listed, &set(voters), &set(refusals));
-        // Node 3 joined while 2 was away, and 1, which knows it, is down.
-        assert!(!proves(true, &[1, 2, 3], &[2]));
-        assert!(proves(true, &[1, 2, 3], &[1, 2]));
-        // Of two voters both must have agreed, so a removed one has seen it itself.
-        assert!(!proves(true, &[1, 2], &[1]));
-        assert!(proves(false, &[1], &[1]));
-        assert!(!proves(false, &[1], &[]));
-        assert!(!proves(true, &[1, 2, 3], &[7, 8, 9]), "learners decide nothing");
     }
 }

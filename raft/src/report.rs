@@ -5,6 +5,7 @@ use std::time::Duration;
 use openraft::Instant as _;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::Instant;
 
 use crate::raft::{Inner, Raft};
 use crate::status::{Leader, Member, PeerStatus, Probe, Role, Status};
@@ -77,6 +78,8 @@ impl Inner {
             can_lead: probed.map(|probe| probe.can_lead),
             clock_ahead_millis: probed.and_then(|probe| self.clock_ahead(&probe)),
             contradiction: probed.and_then(|probe| probe.contradiction),
+            unanswered_for: probed.map_or(Duration::ZERO, |probe| probe.unanswered_for),
+            reached_voters: probed.map_or(0, |probe| probe.reached_voters),
         }
     }
 
@@ -93,6 +96,18 @@ impl Inner {
         if let Some(index) = self.progress.halted() {
             warnings.push(format!("The entry at index {index} does not verify; this node applies nothing any more."));
         }
+        if self.is_doubled() {
+            warnings.push(
+                "Another process runs under this node's id: its data folder was copied and the copy started, or its key \
+                 stolen. Stop the copy and delete its folder."
+                    .into(),
+            );
+        }
+        let is_doubled = |peer: &&PeerStatus| self.processes.is_doubled(peer.id, Instant::now());
+        warnings.extend(peers.iter().filter(is_doubled).map(|peer| {
+            let name = self.name_of(peer.id);
+            format!("Two processes run under the id of node {name}: stop the copy and delete its folder.")
+        }));
         let slow = |peer: &PeerStatus| slow_peer(peer, &self.name_of(peer.id), self.config.timing.heartbeat);
         warnings.extend(peers.iter().filter_map(slow));
         warnings
@@ -134,6 +149,8 @@ mod tests {
             can_lead: None,
             clock_ahead_millis: None,
             contradiction: None,
+            unanswered_for: Duration::ZERO,
+            reached_voters: 0,
         }
     }
 

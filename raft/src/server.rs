@@ -54,8 +54,8 @@ pub(crate) async fn serve(
         .max_decoding_message_size(limits.message_bytes)
         .max_encoding_message_size(limits.message_bytes);
     let check = {
-        let (peers, processes) = (peers.clone(), answers.processes());
-        move |request| admit(request, &peers, own_id, &processes)
+        let (peers, processes, progress) = (peers.clone(), answers.processes(), answers.progress());
+        move |request| admit(request, &peers, own_id, &processes, progress.index())
     };
     let door = DoorServer::new(Strangers(answers))
         .max_decoding_message_size(limits.stranger_bytes)

@@ -173,6 +173,8 @@ impl Foundation {
             view,
             gate: Arc::new(gate),
             probes: Mutex::default(),
+            answered: Mutex::default(),
+            is_doubled: AtomicBool::new(false),
             processes: Arc::default(),
             refusals: Mutex::default(),
             left_behind_by: Mutex::default(),

@@ -114,6 +114,11 @@ pub struct PeerStatus {
     pub clock_ahead_millis: Option<i64>,
     /// The checkpoint that contradicts its table, by its own account.
     pub contradiction: Option<Contradiction>,
+    /// For how long its own probes of this node have brought it no answer, by its account in the last probe that it
+    /// answered; zero if they do.
+    pub unanswered_for: Duration,
+    /// How many voters it reaches, itself included, by the same account.
+    pub reached_voters: usize,
 }
 
 /// A node's view of its cluster.
@@ -160,4 +165,12 @@ pub(crate) struct Probe {
     pub(crate) clock_millis: u64,
     pub(crate) at: Instant,
     pub(crate) contradiction: Option<Contradiction>,
+    /// For how long its own probes of this node had brought it no answer.
+    pub(crate) unanswered_for: Duration,
+    /// Voters that it reaches, itself included.
+    pub(crate) reached_voters: usize,
+    /// It hears two processes under this node's id.
+    pub(crate) hears_two: bool,
+    /// Most voters that it knows refuse it.
+    pub(crate) is_refused: bool,
 }

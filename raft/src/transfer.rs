@@ -25,12 +25,16 @@ impl Raft {
         let candidates = inner.successors()?;
         let wanted = |id: &u64| to.is_none_or(|to| to == *id);
         let mut chosen = None;
+        let voters = inner.view.borrow().membership.voter_ids().count();
         for id in candidates.into_iter().filter(wanted) {
             // Asked now: what the last probe said may be old.
-            if inner.probe(id).await.is_some_and(|probe| probe.can_lead) {
+            let Some(probe) = inner.probe(id).await.filter(|probe| probe.can_lead) else { continue };
+            // One that reaches no quorum could not win, but may not have looked for a while.
+            if probe.reached_voters * 2 > voters {
                 chosen = Some(id);
                 break;
             }
+            chosen = chosen.or(Some(id));
         }
         let chosen = chosen.ok_or(ChangeError::NoSuccessor)?;
         let term = inner.view.borrow().vote.leader_id.term;

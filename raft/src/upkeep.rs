@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use conclave_storage::table::Contradiction;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -9,7 +11,7 @@ use openraft::{ChangeMembers, RaftMetrics, ServerState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
-use crate::caller::{is_left_behind, is_not_a_member};
+use crate::caller::{is_left_behind, is_not_a_member, members_index};
 use crate::link::Lane;
 use crate::raft::Inner;
 use crate::status::Probe;
@@ -98,13 +100,20 @@ impl Inner {
         self.processes.keep_only(&others);
         self.refusals.lock().retain(|id| others.contains(id));
         self.left_behind_by.lock().retain(|id| others.contains(id));
+        self.answered.lock().retain(|id, _| others.contains(id));
         let asked = others.iter().map(|id| self.probe(*id));
-        futures::future::join_all(asked).await;
+        let answers: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+        // With nobody to ask, what was known stays.
+        if !answers.is_empty() {
+            let hearing_two = answers.iter().filter(|probe| probe.hears_two).count();
+            self.is_doubled.store(hearing_two * 2 > answers.len(), Ordering::Relaxed);
+        }
     }
 
     /// Asks one node how it is; `None` if it does not answer within an election timeout.
     pub(crate) async fn probe(&self, id: u64) -> Option<Probe> {
         let way = self.factory.wire(id, Lane::Calls)?;
+        self.answered.lock().entry(id).or_insert_with(Instant::now);
         let asked = async {
             let (number, mut client) = way.client_by(Instant::now() + self.config.timing.election_max).await?;
             let start = Instant::now();
@@ -112,7 +121,7 @@ impl Inner {
             let reply = reply.inspect_err(|status| {
                 way.report(number, status);
                 if is_not_a_member(status) {
-                    self.refusals.lock().insert(id);
+                    self.refusals.lock().insert(id, members_index(status));
                 }
                 if is_left_behind(status) {
                     self.left_behind_by.lock().insert(id);
@@ -132,13 +141,24 @@ impl Inner {
             0 => 0,
             read => read.saturating_add(u64::try_from(round_trip.as_millis() / 2).unwrap_or(u64::MAX)),
         };
-        let probe = Probe { round_trip, can_lead: reply.can_lead, clock_millis, at: Instant::now(), contradiction };
+        let probe = Probe {
+            round_trip,
+            can_lead: reply.can_lead,
+            clock_millis,
+            at: Instant::now(),
+            contradiction,
+            unanswered_for: Duration::from_millis(reply.asker_silent_ms),
+            reached_voters: usize::try_from(reply.reached_voters).unwrap_or(usize::MAX),
+            hears_two: reply.asker_is_doubled,
+            is_refused: reply.is_refused,
+        };
         if reply.lost_index > 0 && self.view.borrow().leader == Some(id) {
             self.learn_of_loss(reply.lost_index);
         }
         self.refusals.lock().remove(&id);
         self.left_behind_by.lock().remove(&id);
         self.probes.lock().insert(id, probe);
+        self.answered.lock().insert(id, probe.at);
         if let (Some(from), Some(members)) = (&reply.membership_id, &reply.membership)
             && let Ok(members) = wire::read_membership(members)
         {
@@ -146,6 +166,20 @@ impl Inner {
             self.peers.vouch(wire::read_log_id(from), members);
         }
         Some(probe)
+    }
+
+    /// For how long a node has given no answer to this one's probes; zero if it answered the last.
+    pub(crate) fn unanswered_for(&self, id: u64) -> Duration {
+        if self.probes.lock().contains_key(&id) {
+            return Duration::ZERO;
+        }
+        self.answered.lock().get(&id).map_or(Duration::ZERO, Instant::elapsed)
+    }
+
+    /// How many voters answer this node's probes, itself included if it votes.
+    pub(crate) fn reached_voters(&self) -> usize {
+        let probes = self.probes.lock();
+        self.view.borrow().membership.voter_ids().filter(|id| *id == self.id || probes.contains_key(id)).count()
     }
 
     async fn make_snapshot(&self, metrics: &RaftMetrics<Types>, memory: &mut Memory) {

@@ -27,6 +27,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the leader may take to write an address down.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a process must have been heard alone before it is believed where its node is: some probes, which every node makes
+/// once a second.
+const SETTLED: Duration = Duration::from_secs(3);
 /// Longest address, in bytes.
 const MAX_ADDRESS_BYTES: usize = 512;
 
@@ -101,8 +104,12 @@ pub(crate) fn answer(seal: &Arc<Seal>, from: Peer, body: &[u8]) -> Result<Bytes,
     if !news.is_plausible() {
         return Err(denied("the announcement holds no address and URL"));
     }
-    if is_doubled(&seal.replica.raft.processes(sender)) {
+    let processes = seal.replica.raft.processes(sender);
+    if is_doubled(&processes) {
         return Err(denied("two processes run under this node's id: stop the one that is a copy"));
+    }
+    if is_newcomer(&processes, Instant::now()) {
+        return Err(denied("this process has just begun, and the one before may run still: say it again"));
     }
     seal.replica.raft.note_address(sender, &news.cluster_addr);
     note(seal, sender, news);
@@ -113,6 +120,13 @@ pub(crate) fn answer(seal: &Arc<Seal>, from: Peer, body: &[u8]) -> Result<Bytes,
 /// other's successor, and where the node is cannot be told.
 fn is_doubled(processes: &[Process]) -> bool {
     processes.iter().any(|one| processes.iter().any(|other| one.first < other.first && one.last > other.first))
+}
+
+/// Whether a node's newest process was heard so lately that one before it may be alive and not have spoken since: then the
+/// newest one may be a copy.
+fn is_newcomer(processes: &[Process], now: Instant) -> bool {
+    let newest = processes.iter().max_by_key(|process| process.first);
+    processes.len() > 1 && newest.is_some_and(|newest| now.duration_since(newest.first) < SETTLED)
 }
 
 /// Has the leader write down where a member is, as a task: whoever announced it does so again until it is written.
@@ -148,8 +162,12 @@ mod tests {
         let start = Instant::now();
         let heard = |name: u8, first: u64, last: u64| {
             let at = |secs| start + Duration::from_secs(secs);
-            Process { name: [name; PROCESS_BYTES], first: at(first), last: at(last) }
+            Process { name: [name; PROCESS_BYTES], first: at(first), last: at(last), beside_since: None }
         };
+        let at = |secs| start + Duration::from_secs(secs);
+        assert!(!is_newcomer(&[heard(1, 0, 1)], at(1)), "nobody was there before");
+        assert!(is_newcomer(&[heard(1, 0, 10), heard(2, 11, 13)], at(13)));
+        assert!(!is_newcomer(&[heard(1, 0, 10), heard(2, 11, 14)], at(14)));
         assert!(!is_doubled(&[heard(1, 0, 10)]));
         assert!(!is_doubled(&[heard(2, 11, 12), heard(1, 0, 10)]));
         assert!(is_doubled(&[heard(2, 9, 12), heard(1, 0, 10)]));

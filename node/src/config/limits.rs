@@ -177,6 +177,12 @@ pub const BATCH_AGE_MAX: Duration = Duration::from_secs(125);
 pub const DISK_STALL_MIN: Duration = Duration::from_secs(1);
 /// How long a disk that stalled counts as slow after it went on.
 pub const DISK_CALM: Duration = Duration::from_secs(5);
+/// For how long a voter must have got no answer from a node to count as not reaching it: some probes, which are made once a
+/// second.
+pub const UNANSWERED_MIN: Duration = Duration::from_secs(3);
+/// For how long most voters must say that they do not reach a node before it counts as unreached. A connection that broke is
+/// dialled again within this.
+pub const UNREACHED_MIN: Duration = Duration::from_secs(3);
 /// Entries behind the newest checkpoint up to which a table is checked on a copy at unseal; what they change lies in memory then.
 pub const TRIAL_ENTRIES_MAX: u64 = 65_536;
 /// Longest line with a share on the standard input of `operator recover`, in bytes.

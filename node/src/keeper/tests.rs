@@ -15,11 +15,13 @@ fn what_each_state_permits() {
         ("checking", false, Proposals::None, LastResort),
         ("unconfirmed", false, Proposals::None, LastResort),
         ("removed", false, Proposals::None, Never),
+        ("doubled", false, Proposals::None, Never),
         ("diverged", false, Proposals::None, Never),
         ("rolled back", false, Proposals::None, Never),
         ("clock off", false, Proposals::None, Never),
         ("behind", false, Proposals::None, LastResort),
         ("disk slow", true, Proposals::All, Reluctant),
+        ("unreached", true, Proposals::All, Reluctant),
         ("disk full", true, Proposals::Deletions, Free),
         ("serving", true, Proposals::All, Free),
     ];
@@ -34,11 +36,13 @@ fn troubles() -> Vec<(Troubles, State)> {
     vec![
         (none(), State::Serving),
         (Troubles { disk_free_bytes: Some(1), ..none() }, State::DiskFull),
+        (Troubles { unreached_by: Some(2), ..none() }, State::Unreached),
         (Troubles { is_disk_stalled: true, ..none() }, State::DiskSlow),
         (Troubles { behind: Some(3), ..none() }, State::Behind),
         (Troubles { clock_ahead_millis: Some(-9_000), ..none() }, State::ClockOff),
         (Troubles { lost: Some(9), ..none() }, State::RolledBack),
         (Troubles { diverged_at: Some(7), ..none() }, State::Diverged),
+        (Troubles { is_doubled: true, ..none() }, State::Doubled),
         (Troubles { is_removed: true, ..none() }, State::Removed),
     ]
 }
@@ -66,11 +70,13 @@ fn of_two_troubles_the_graver_one_counts() {
         for (graver, state) in &troubles[place..] {
             let both = Troubles {
                 is_removed: lesser.is_removed || graver.is_removed,
+                is_doubled: lesser.is_doubled || graver.is_doubled,
                 diverged_at: lesser.diverged_at.or(graver.diverged_at),
                 lost: lesser.lost.or(graver.lost),
                 clock_ahead_millis: lesser.clock_ahead_millis.or(graver.clock_ahead_millis),
                 behind: lesser.behind.or(graver.behind),
                 is_disk_stalled: lesser.is_disk_stalled || graver.is_disk_stalled,
+                unreached_by: lesser.unreached_by.or(graver.unreached_by),
                 disk_free_bytes: lesser.disk_free_bytes.or(graver.disk_free_bytes),
             };
             assert_eq!(State::of(Keys::Confirmed, &both), *state);
@@ -88,6 +94,38 @@ fn a_node_that_does_not_catch_up_says_what_it_lacks_and_where_to_look() {
     let stalled = Troubles { is_disk_stalled: true, ..behind };
     assert!(State::Behind.reason(&stalled).contains("its disk takes no writes"));
     assert!(State::RolledBack.reason(&Troubles { lost: Some(60), ..none() }).contains("up to index 60"));
+}
+
+#[test]
+fn a_node_is_unreached_if_most_voters_say_so_and_one_of_them_could_lead() {
+    let says = |millis, reached_voters, can_lead| WayBack {
+        unanswered_for: Duration::from_millis(millis),
+        reached_voters,
+        can_lead,
+    };
+    let (cut, near) = (says(3_000, 2, true), says(0, 3, true));
+    for (others, voters, expected) in [
+        (&[cut, cut][..], 3, Some(2)),
+        (&[cut, near], 3, None),
+        // The third one gives no answer, so it says nothing, and its vote would be needed.
+        (&[cut], 3, None),
+        (&[cut], 2, None),
+        // Not for long enough.
+        (&[cut, says(2_999, 2, true)], 3, None),
+        // Both are sealed, or do not reach each other either.
+        (&[says(3_000, 2, false), says(3_000, 2, false)], 3, None),
+        (&[says(9_000, 1, true), says(9_000, 1, true)], 3, None),
+        (&[says(9_000, 2, false), says(9_000, 1, true)], 3, None),
+        (&[says(9_000, 2, true), says(9_000, 2, false)], 3, Some(2)),
+        (&[says(9_000, 4, true), cut, cut, near], 5, Some(3)),
+        (&[cut, cut, near, near], 5, None),
+        (&[], 1, None),
+    ] {
+        assert_eq!(unreached_by(others, voters), expected, "{others:?} of {voters}");
+    }
+    assert!(
+        State::Unreached.reason(&Troubles { unreached_by: Some(2), ..none() }).starts_with("2 voters do not reach")
+    );
 }
 
 #[test]

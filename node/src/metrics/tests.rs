@@ -19,6 +19,8 @@ fn status() -> Status {
         can_lead: None,
         clock_ahead_millis: None,
         contradiction: None,
+        unanswered_for: Duration::ZERO,
+        reached_voters: 0,
     };
     Status {
         id: 1,

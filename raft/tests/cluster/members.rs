@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use conclave_raft::{CallError, Candidacy, ChangeError, Config, Exclusion, Role};
+use tokio::time::Instant;
 
 use crate::nodes::{Node, add, clustered, deadline, eventually, first, leader_of, retry, three};
 
@@ -305,6 +306,50 @@ async fn every_node_hears_which_process_speaks_under_an_id_and_notices_a_second_
     let is_beside = || a.raft.processes(b.id()).iter().any(|process| process.name == [2; 16] && process.last > noted);
     eventually("the first process speaks on", async || is_beside()).await;
     for node in [a, b] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_under_one_id_are_told_both_and_neither_leads_until_one_is_gone() {
+    let [a, b, c] = three().await;
+    let cluster = a.raft.cluster_id().expect("there is a cluster");
+    // The key of b, as in a copy of its folder, and none of its log.
+    let copy = Node::with(clustered(), b.identity.clone(), Arc::default(), Arc::default()).await;
+    copy.raft.enter(cluster, a.raft.status().members).expect("nothing to write");
+    eventually("both are told", async || b.raft.is_doubled() && copy.raft.is_doubled()).await;
+    assert!(!b.raft.status().may_lead && !copy.raft.status().may_lead);
+    let warned = |node: &Node, of: &str| node.raft.status().warnings.iter().any(|warning| warning.contains(of));
+    assert!(warned(&b, "Another process runs under this node's id"));
+    assert!(warned(&a, "Two processes run under the id of node"));
+    assert!(!a.raft.is_doubled() && !c.raft.is_doubled());
+
+    // The leader goes. Neither of the two votes, so the one node that is left wins nothing, however long it tries.
+    a.raft.shutdown().await;
+    let end = Instant::now() + 5 * c.raft.election_timeout();
+    while Instant::now() < end {
+        assert!(b.raft.is_doubled() && !b.leads() && !c.leads());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    copy.raft.shutdown().await;
+    leader_of(&[&b, &c]).await.put_surely("k", "1").await;
+    assert!(!b.raft.is_doubled());
+    for node in [b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_that_are_removed_at_the_same_moment_both_learn_it() {
+    let [a, b, c] = three().await;
+    a.raft.remove(b.id()).await.expect("two voters remain");
+    retry(async || a.raft.remove(c.id()).await).await;
+    for node in [&b, &c] {
+        eventually("a removed node knows", async || node.raft.exclusion() == Some(Exclusion::Removed)).await;
+    }
+    assert_eq!(a.raft.exclusion(), None);
+    a.put_surely("k", "1").await;
+    for node in [a, b, c] {
         node.raft.shutdown().await;
     }
 }

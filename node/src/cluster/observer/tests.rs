@@ -20,6 +20,8 @@ fn status(members: &[(u64, bool)], answering: &[u64], leader: Option<u64>, term:
         can_lead: None,
         clock_ahead_millis: None,
         contradiction: None,
+        unanswered_for: Duration::ZERO,
+        reached_voters: 0,
     };
     Status {
         id: 1,
