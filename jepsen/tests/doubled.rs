@@ -66,9 +66,10 @@ async fn health(client: &Client) -> Option<Value> {
     Some(client.send(asked).await.ok()?.json().clone())
 }
 
+/// Enters what is needed. The last answer may be long in coming: the copy waits for entries that the others do not bring it.
 async fn unseal(client: &Client, shares: &[Secret]) {
     for share in &shares[..3] {
-        client.seals().unseal(share).await.unwrap();
+        let _ = client.seals().unseal(share).await;
     }
 }
 
@@ -87,6 +88,7 @@ async fn a_copy_beside_its_node_is_told_as_the_node_is_and_neither_serves_until_
 
     let copy = Copy::start(&cluster, doubled, &data).await;
     unseal(&copy.client, cluster.shares()).await;
+    assert!(!copy.client.seals().status().await.unwrap().sealed);
     let node = cluster.client_within(doubled, Duration::from_secs(5));
     for (name, client) in [("the node", &node), ("the copy", &copy.client)] {
         let says = async || health(client).await.is_some_and(|health| health["state"] == "doubled");

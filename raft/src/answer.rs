@@ -59,15 +59,8 @@ impl Answers {
 
     async fn vote(&self, request: Request<proto::VoteRequest>, is_pre_vote: bool) -> Result<proto::VoteReply, Status> {
         let caller = caller(&request)?;
-        if self.0.peers.lost().is_some() {
-            // It may lack what it acknowledged, and may have forgotten for whom it voted.
-            return Err(Status::failed_precondition(
-                "this node lost entries that it had acknowledged, and does not vote",
-            ));
-        }
-        if self.0.is_doubled() {
-            // The other process may have voted otherwise in the same term.
-            return Err(Status::failed_precondition("two processes run under this node's id, and it does not vote"));
+        if let Some(objection) = self.0.objection_to_voting() {
+            return Err(Status::failed_precondition(objection));
         }
         let message = request.into_inner();
         let request = VoteRequest::<Types> {
@@ -224,6 +217,7 @@ impl proto::peers_server::Peers for Answers {
             reached_voters: u32::try_from(self.0.reached_voters()).unwrap_or(u32::MAX),
             asker_is_doubled: self.0.processes.is_doubled(caller.id, Instant::now()),
             is_refused: self.0.is_refused_by_most(),
+            acknowledged: self.0.factory.acknowledged.all().into_iter().map(wire::acknowledgement).collect(),
         }))
     }
 

@@ -90,7 +90,7 @@ impl Inner {
 
     async fn campaign_as_last_resort(&self, said: &mut Option<Instant>) -> bool {
         let silence = self.leaderless_for();
-        if self.peers.lost().is_some() || self.is_doubled() || silence < patience(&self.config.timing) {
+        if self.objection_to_voting().is_some() || silence < patience(&self.config.timing) {
             return false;
         }
         let others: Vec<_> = self.view.borrow().membership.voter_ids().filter(|id| *id != self.id).collect();

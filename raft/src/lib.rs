@@ -47,6 +47,7 @@ mod network;
 mod peers;
 mod server;
 mod snapshot;
+mod standing;
 mod tls;
 mod wire;
 

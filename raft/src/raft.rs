@@ -85,6 +85,9 @@ pub(crate) struct Inner {
     pub(crate) candidacy: watch::Sender<Candidacy>,
     /// When a leader last sent something here.
     pub(crate) heard_leader: Mutex<Instant>,
+    pub(crate) started_at: Instant,
+    /// Whether there was a log when this node started.
+    pub(crate) had_log: bool,
     /// Whether there was a log or a table already when this node started, or it has bootstrapped since.
     pub(crate) had_state: AtomicBool,
     /// Turns true once, when this node is to stop.
@@ -240,8 +243,7 @@ impl Raft {
     pub fn set_candidacy(&self, candidacy: Candidacy) {
         let inner = &self.0;
         inner.candidacy.send_if_modified(|present| std::mem::replace(present, candidacy) != candidacy);
-        let is_free = inner.may_lead();
-        inner.raft.runtime_config().elect(is_free);
+        let is_free = inner.allow_elections();
         let is_leaderless = inner.view.borrow().leader.is_none()
             || inner.heard_leader.lock().elapsed() > inner.config.timing.election_max;
         if is_free && is_leaderless && self.is_initialized() {
@@ -296,7 +298,17 @@ impl Raft {
 impl Inner {
     /// Whether this node may campaign and accept leadership.
     pub(crate) fn may_lead(&self) -> bool {
-        *self.candidacy.borrow() == Candidacy::Free && self.peers.lost().is_none() && !self.is_doubled()
+        *self.candidacy.borrow() == Candidacy::Free
+            && self.peers.lost().is_none()
+            && !self.is_doubled()
+            && self.lacks().is_none()
+    }
+
+    /// Has openraft campaign if this node may lead, and says whether it may. What others tell of it may change that.
+    pub(crate) fn allow_elections(&self) -> bool {
+        let may_lead = self.may_lead();
+        self.raft.runtime_config().elect(may_lead);
+        may_lead
     }
 
     /// Whether most of those who answer hear another process under this node's id.

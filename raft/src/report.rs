@@ -80,6 +80,7 @@ impl Inner {
             contradiction: probed.and_then(|probe| probe.contradiction),
             unanswered_for: probed.map_or(Duration::ZERO, |probe| probe.unanswered_for),
             reached_voters: probed.map_or(0, |probe| probe.reached_voters),
+            acknowledged: self.factory.acknowledged.newest_of(id).map_or(0, |known| known.index),
         }
     }
 
@@ -95,6 +96,13 @@ impl Inner {
         let mut warnings = Vec::new();
         if let Some(index) = self.progress.halted() {
             warnings.push(format!("The entry at index {index} does not verify; this node applies nothing any more."));
+        }
+        if let Some(lacks) = self.lacks() {
+            warnings.push(format!(
+                "This node lacks entries up to index {}, which it had acknowledged in term {} by another node's account: its \
+                 disk went back in time, as by a backup that was put back. It gives no vote until it has caught up.",
+                lacks.index, lacks.term
+            ));
         }
         if self.is_doubled() {
             warnings.push(
@@ -151,6 +159,7 @@ mod tests {
             contradiction: None,
             unanswered_for: Duration::ZERO,
             reached_voters: 0,
+            acknowledged: 0,
         }
     }
 

@@ -160,6 +160,8 @@ impl Foundation {
             reads: Arc::new(Coalescer::new(limits.read_rounds, call::rounds(this))),
             candidacy,
             heard_leader: Mutex::new(Instant::now()),
+            started_at: Instant::now(),
+            had_log: state.last.is_some(),
             had_state: AtomicBool::new(state.last.is_some() || self.table.applied().last.is_some()),
             config,
             raft,

@@ -119,6 +119,8 @@ pub struct PeerStatus {
     pub unanswered_for: Duration,
     /// How many voters it reaches, itself included, by the same account.
     pub reached_voters: usize,
+    /// Index of the newest acknowledgement of its that this node has heard of, from whichever leader it was for; 0 if of none.
+    pub acknowledged: u64,
 }
 
 /// A node's view of its cluster.

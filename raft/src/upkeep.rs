@@ -83,6 +83,7 @@ impl Inner {
             return;
         }
         self.probe_others().await;
+        self.allow_elections();
         self.make_snapshot(&metrics, memory).await;
         self.purge(&metrics, memory).await;
         if metrics.state == ServerState::Leader {
@@ -98,9 +99,10 @@ impl Inner {
         let others = self.peers.others();
         self.probes.lock().retain(|id, _| others.contains(id));
         self.processes.keep_only(&others);
-        self.refusals.lock().retain(|id| others.contains(id));
+        self.refusals.lock().retain(|id, _| others.contains(id));
         self.left_behind_by.lock().retain(|id| others.contains(id));
         self.answered.lock().retain(|id, _| others.contains(id));
+        self.factory.acknowledged.keep_only(|id| id == self.id || others.contains(&id));
         let asked = others.iter().map(|id| self.probe(*id));
         let answers: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
         // With nobody to ask, what was known stays.
@@ -154,6 +156,11 @@ impl Inner {
         };
         if reply.lost_index > 0 && self.view.borrow().leader == Some(id) {
             self.learn_of_loss(reply.lost_index);
+        }
+        for (node, acknowledged) in reply.acknowledged.iter().map(wire::read_acknowledgement) {
+            if node == self.id || self.peers.endpoint(node).is_some() {
+                self.factory.acknowledged.hear(node, acknowledged);
+            }
         }
         self.refusals.lock().remove(&id);
         self.left_behind_by.lock().remove(&id);

@@ -11,6 +11,7 @@ use conclave_storage::log as disk;
 use openraft::vote::RaftLeaderId;
 use prost::Message;
 
+use crate::acknowledged::Acknowledgement;
 use crate::types::{
     AppendEntries, Data, Endpoint, Entry, LeaderId, LogId, Membership, Payload, StoredMembership, Vote,
 };
@@ -193,6 +194,14 @@ pub(crate) fn read_append_request(request: proto::AppendRequest) -> Result<Appen
         entries,
         leader_commit: request.commit.as_ref().map(read_log_id),
     })
+}
+
+pub(crate) fn acknowledgement((node, acknowledged): (u64, Acknowledgement)) -> proto::Acknowledgement {
+    proto::Acknowledgement { node, term: acknowledged.term, index: acknowledged.index }
+}
+
+pub(crate) fn read_acknowledgement(told: &proto::Acknowledgement) -> (u64, Acknowledgement) {
+    (told.node, Acknowledgement { term: told.term, index: told.index })
 }
 
 pub(crate) fn outcome(outcome: Outcome) -> proto::Outcome {

@@ -21,6 +21,7 @@ fn status() -> Status {
         contradiction: None,
         unanswered_for: Duration::ZERO,
         reached_voters: 0,
+        acknowledged: 0,
     };
     Status {
         id: 1,

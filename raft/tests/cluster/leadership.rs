@@ -1,14 +1,82 @@
 //! Leadership goes away from nodes that may not lead, and such a node helps out if nobody else can win.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use conclave_batch::Outcome;
 use conclave_raft::Candidacy;
-use conclave_storage::log::Log;
+use conclave_storage::log::{Log, MemoryLog};
 use conclave_storage::table::Table;
+use tokio::time::Instant;
 
 use crate::nodes::{deadline, eventually, leader_of, three};
+
+/// A log as it is now, as a backup of a disk would hold it.
+fn copy_of(log: &MemoryLog) -> Arc<MemoryLog> {
+    let (copy, state) = (Arc::new(MemoryLog::new()), log.state());
+    let end = state.last.expect("there are entries").index + 1;
+    let entries = log.read(0..end, usize::MAX).expect("a memory log reads");
+    copy.append(entries, Box::new(|_| {})).expect("a memory log takes everything");
+    copy.save_vote(state.vote.expect("it has voted")).expect("a memory log takes everything");
+    copy
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_disk_went_back_gives_no_vote_although_the_leader_that_knew_is_gone() {
+    let [a, mut b, c] = three().await;
+    let (cluster, pins) = (a.raft.cluster_id().expect("there is a cluster"), a.raft.status().members);
+    let old = copy_of(&b.log);
+    let last = a.put_surely("acknowledged", "1").await;
+    let knows = || c.raft.status().peers.iter().any(|peer| peer.id == b.id() && peer.acknowledged >= last);
+    eventually("the third node hears of the acknowledgement", async || knows()).await;
+    a.raft.shutdown().await;
+    b.raft.shutdown().await;
+    (b.log, b.table) = (old, Arc::default());
+    let b = b.restart(cluster, pins.clone()).await;
+
+    // With its vote the other one would lead at once.
+    let end = Instant::now() + 8 * c.raft.election_timeout();
+    while Instant::now() < end {
+        assert!(!c.leads() && !b.leads());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let warnings = b.raft.status().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("lacks entries up to index")), "{warnings:?}");
+
+    // The old leader comes back, and with it all that was acknowledged.
+    let a = a.restart(cluster, pins).await;
+    let last = leader_of(&[&a, &c]).await.put_surely("k", "1").await;
+    b.raft.wait_applied(last, deadline()).await.expect("it catches up");
+    assert_eq!(b.get("acknowledged").as_deref(), Some("1"));
+    eventually("it lacks nothing any more", async || b.raft.status().warnings.is_empty()).await;
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_all_start_at_once_elect_one_of_them() {
+    let [a, b, c] = three().await;
+    let (cluster, pins) = (a.raft.cluster_id().expect("there is a cluster"), a.raft.status().members);
+    let last = a.put_surely("k", "1").await;
+    for node in [&a, &b, &c] {
+        node.raft.shutdown().await;
+    }
+    let mut nodes = Vec::new();
+    for node in [a, b, c] {
+        nodes.push(node.restart(cluster, pins.clone()).await);
+    }
+    let leader = leader_of(&nodes.iter().collect::<Vec<_>>()).await;
+    assert!(leader.put_surely("k", "2").await > last);
+    // And two of them do while the third one is away.
+    let gone = nodes.iter().position(|node| node.leads()).expect("one leads");
+    nodes.remove(gone).raft.shutdown().await;
+    leader_of(&nodes.iter().collect::<Vec<_>>()).await.put_surely("k", "3").await;
+    for node in nodes {
+        node.raft.shutdown().await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sealed_voter_with_the_longest_log_wins_for_an_unsealed_one() {

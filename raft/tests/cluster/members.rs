@@ -1,5 +1,6 @@
 //! Who may lead, who may join, and who is refused.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

@@ -22,6 +22,7 @@ fn status(members: &[(u64, bool)], answering: &[u64], leader: Option<u64>, term:
         contradiction: None,
         unanswered_for: Duration::ZERO,
         reached_voters: 0,
+        acknowledged: 0,
     };
     Status {
         id: 1,
