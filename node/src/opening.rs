@@ -1,13 +1,13 @@
 //! Opening what the configuration names: identity, log, table, and consensus over them.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use conclave_raft::{Identity, Raft, Timing};
-use conclave_storage::log::{DurableLog, Log, LogError, MemoryLog};
+use conclave_raft::{Identity, IdentityError, Raft, Timing};
+use conclave_storage::log::{DurableLog, Log, LogError, LogId, LogState, MemoryLog};
 use conclave_storage::table::{DurableTable, MemoryTable, Table, TableError};
 use parking_lot::Mutex;
 
@@ -131,9 +131,33 @@ fn open_storage(config: &Config) -> Result<Opening, StartError> {
             }
             let log = DurableLog::open(path).map_err(|source| StartError::Log { path: path.clone(), source })?;
             let table = DurableTable::open(path).map_err(|source| StartError::Table { path: path.clone(), source })?;
-            let identity = Identity::load_or_create(&path.join("node")).map_err(|error| identity_error(&error))?;
+            let identity = load_identity(&path.join("node"), &log, &table).map_err(|error| identity_error(&error))?;
+            note_loss(&log, &table);
             Ok((Arc::new(identity), Arc::new(log), Arc::new(table)))
         }
+    }
+}
+
+/// The node's key and id. They are made for a node that has written nothing, and for no other: the other members know this
+/// node by its key, and a node under a new one would look to itself as if the others did not answer.
+fn load_identity(folder: &Path, log: &DurableLog, table: &DurableTable) -> Result<Identity, IdentityError> {
+    let (log, applied) = (log.state(), table.applied().last);
+    if log == LogState::default() && applied.is_none() {
+        return Identity::load_or_create(folder);
+    }
+    Identity::load(folder)
+}
+
+/// Says it if the table went back behind what was applied to it. The log makes that good.
+fn note_loss(log: &DurableLog, table: &DurableTable) {
+    let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
+    let (applied, committed) = (index(table.applied().last), index(log.state().committed));
+    if applied < committed {
+        tracing::warn!(
+            applied,
+            committed,
+            "the table lacks entries that it had, as after a power loss; the log brings them back"
+        );
     }
 }
 
@@ -180,3 +204,6 @@ fn cluster_addr(config: &Config) -> String {
     let url = config.cluster_addr.as_str();
     url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/').to_owned()
 }
+
+#[cfg(test)]
+mod tests;

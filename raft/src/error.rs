@@ -2,6 +2,8 @@
 
 use std::io;
 
+use conclave_storage::REPLACE_NODE;
+
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -24,8 +26,19 @@ pub enum StartError {
         "this data belongs to another cluster than the configured one; use an empty data directory to join that one"
     )]
     OtherCluster,
+    /// A node with a log does not know any more which cluster it belongs to.
+    #[error(
+        "node/node.cluster is missing, which says what cluster the log in this folder is of, and whom it trusts; {REPLACE_NODE}"
+    )]
+    NoCluster,
+    /// Another node's key or id lies in the data folder, or a changed one.
+    #[error(
+        "node/node.key or node/node.id is not this node's: the members know another key under its id, or its key under another \
+         id; put both back from a copy of this folder, for they never change, or {REPLACE_NODE}"
+    )]
+    OtherIdentity,
     /// Log and table contradict each other.
-    #[error("log and table do not belong together: {0}; this node must be replaced by a fresh one")]
+    #[error("log and table do not belong together: {0}; {REPLACE_NODE}")]
     Diverged(String),
     /// The table could not be made durable or read.
     #[error("the table cannot be used")]

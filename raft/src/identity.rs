@@ -9,11 +9,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{self, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use conclave_storage::REPLACE_NODE;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
 const KEY_FILE: &str = "node.key";
 const ID_FILE: &str = "node.id";
+/// Written beside them by `peers.rs` once the node belongs to a cluster.
+pub(crate) const CLUSTER_FILE: &str = "node.cluster";
 /// Far above any Ed25519 key in PKCS#8, so that a wrong file is not read into memory.
 const MAX_KEY_BYTES: u64 = 4096;
 
@@ -35,8 +38,14 @@ pub enum IdentityError {
     #[error("node.key may be read by others; set its mode to 0600, and replace the node if others may have had it")]
     Exposed,
     /// A file is not what this crate wrote.
-    #[error("{0} is damaged or missing; restore it, or start with an empty data directory as a new node")]
+    #[error("node/{0} is damaged; put it back from a copy of this folder, for it never changes, or {REPLACE_NODE}")]
     Damaged(&'static str),
+    /// A node that has written something has no key or no id any more. A new one would be a stranger to the other members.
+    #[error(
+        "node/{0} is missing, by which the other members know this node; put it back from a copy of this folder, for it \
+         never changes, or {REPLACE_NODE}"
+    )]
+    Lost(&'static str),
     /// The system's randomness or the cryptographic library failed.
     #[error("a key could not be generated")]
     Generation,
@@ -58,24 +67,37 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Reads `node.key` and `node.id` from the data directory, or makes both if neither is there.
+    /// Reads `node.key` and `node.id` from the data directory, or makes both if neither is there. Only for a node that has
+    /// written nothing yet; every other has [`Identity::load`].
     pub fn load_or_create(dir: &Path) -> Result<Self, IdentityError> {
-        let id = read_optional(dir, ID_FILE)?;
-        let key = read_optional(dir, KEY_FILE)?;
+        let (id, key) = (read_optional(dir, ID_FILE)?, read_optional(dir, KEY_FILE)?);
         match (id, key) {
-            (Some(id), Some(key)) => {
-                check_mode(dir)?;
-                Self::new(parse_id(&id)?, key, Some(dir.to_owned()))
-            }
+            // Whoever belongs to a cluster had both.
+            _ if dir.join(CLUSTER_FILE).exists() => Self::load(dir),
             // The id is written first, so this is a first start that was cut short.
             (Some(id), None) => Self::create(dir, parse_id(&id)?),
             (None, None) => {
                 let id = random_id();
-                write_new(dir, ID_FILE, format!("{id}\n").as_bytes())?;
+                write_new(dir, ID_FILE, &id_text(id))?;
                 Self::create(dir, id)
             }
-            (None, Some(_)) => Err(IdentityError::Damaged(ID_FILE)),
+            (_, Some(_)) => Self::load(dir),
         }
+    }
+
+    /// Reads `node.key` and `node.id` from the data directory, and makes neither.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Lost`] if one of them is not there.
+    pub fn load(dir: &Path) -> Result<Self, IdentityError> {
+        let read = |file| read_optional(dir, file)?.ok_or(IdentityError::Lost(file));
+        let (id, key) = (read(ID_FILE)?, read(KEY_FILE)?);
+        check_mode(dir)?;
+        let found = Self::new(parse_id(&id)?, key, Some(dir.to_owned()))?;
+        // What reads well and is not what was written was changed by somebody or something.
+        let written = found.pair.to_pkcs8().map_err(|_| IdentityError::Generation)?;
+        if written.as_ref() == found.pkcs8.as_slice() { Ok(found) } else { Err(IdentityError::Damaged(KEY_FILE)) }
     }
 
     /// An identity that lives in memory only, for tests and for a development server.
@@ -146,9 +168,14 @@ fn generate() -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     Ok(Zeroizing::new(document.as_ref().to_vec()))
 }
 
+fn id_text(id: u64) -> Vec<u8> {
+    format!("{id}\n").into_bytes()
+}
+
 fn parse_id(bytes: &[u8]) -> Result<u64, IdentityError> {
-    let text = std::str::from_utf8(bytes).ok().map(str::trim);
-    text.and_then(|text| text.parse().ok()).filter(|id| *id != 0).ok_or(IdentityError::Damaged(ID_FILE))
+    let text = std::str::from_utf8(bytes).ok().map(str::trim_end);
+    let id = text.and_then(|text| text.parse().ok()).filter(|id| *id != 0 && id_text(*id) == bytes);
+    id.ok_or(IdentityError::Damaged(ID_FILE))
 }
 
 fn failed(file: &'static str) -> impl Fn(io::Error) -> IdentityError {
@@ -223,7 +250,39 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         Identity::load_or_create(dir.path()).expect("a new identity");
         fs::remove_file(dir.path().join(ID_FILE)).expect("the id file");
-        assert!(matches!(Identity::load_or_create(dir.path()), Err(IdentityError::Damaged(ID_FILE))));
+        assert!(matches!(Identity::load_or_create(dir.path()), Err(IdentityError::Lost(ID_FILE))));
+    }
+
+    #[test]
+    fn a_first_start_that_was_cut_short_goes_on_but_a_member_gets_no_new_key() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let first = Identity::load_or_create(dir.path()).expect("a new identity");
+        fs::remove_file(dir.path().join(KEY_FILE)).expect("the key file");
+        assert!(matches!(Identity::load(dir.path()), Err(IdentityError::Lost(KEY_FILE))));
+        let again = Identity::load_or_create(dir.path()).expect("a key for the id");
+        assert_eq!(again.id(), first.id());
+        fs::write(dir.path().join(CLUSTER_FILE), b"").expect("a file of a member");
+        for gone in [KEY_FILE, ID_FILE] {
+            fs::remove_file(dir.path().join(gone)).expect("it is there");
+            assert!(matches!(Identity::load_or_create(dir.path()), Err(IdentityError::Lost(_))), "without {gone}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_reads_well_and_is_not_what_was_written_is_refused() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Identity::load_or_create(dir.path()).expect("a new identity");
+        for file in [ID_FILE, KEY_FILE] {
+            let good = fs::read(dir.path().join(file)).expect("the file");
+            let tail = [good.as_slice(), b"\n"].concat();
+            for bad in [tail, [b"+".as_slice(), &good].concat(), good[..good.len() - 1].to_vec(), Vec::new()] {
+                fs::write(dir.path().join(file), &bad).expect("the file can be written");
+                let refused = Identity::load(dir.path());
+                assert!(matches!(refused, Err(IdentityError::Damaged(name)) if name == file), "{bad:?}: {refused:?}");
+            }
+            fs::write(dir.path().join(file), good).expect("the file can be written");
+        }
+        Identity::load(dir.path()).expect("all is as it was");
     }
 
     #[test]

@@ -11,14 +11,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use bytes::Bytes;
+use conclave_storage::REPLACE_NODE;
 use parking_lot::{Mutex, RwLock};
 use prost::Message;
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
 use crate::config::Timing;
-use crate::identity::{Identity, write_durably};
+use crate::identity::{CLUSTER_FILE, Identity, write_durably};
 use crate::link::{Lane, Link};
 use crate::tls::Tls;
 use crate::types::{Endpoint, LogId, StoredMembership};
@@ -26,8 +28,11 @@ use crate::wire::{self, proto};
 
 /// Addresses of members that are remembered. A cluster has a few nodes; more means that addresses change often.
 const MAX_SOURCES: usize = 1_024;
-const FILE: &str = "node.cluster";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// That of files without a checksum.
+const VERSION_UNCHECKED: u32 = 1;
+/// In front of the checksum: its field, which is the file's last, and its length.
+const CHECKSUM_HEAD: [u8; 2] = [0x7a, 0x20];
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The other nodes, as far as this one knows them.
@@ -74,7 +79,7 @@ impl Peers {
         timing: Timing,
         opened: mpsc::Sender<u64>,
     ) -> io::Result<Self> {
-        let file = identity.dir().map(|dir| dir.join(FILE));
+        let file = identity.dir().map(|dir| dir.join(CLUSTER_FILE));
         let mut known = Known::default();
         if let Some(content) = file.as_deref().map(read).transpose()?.flatten() {
             known.cluster_id = content.cluster_id.as_ref().try_into().ok();
@@ -99,6 +104,12 @@ impl Peers {
     /// The cluster this node belongs to.
     pub(crate) fn cluster_id(&self) -> Option<[u8; 16]> {
         self.known.read().cluster_id
+    }
+
+    /// Whether what a join brought names this node under another key, or its key under another id.
+    pub(crate) fn contradicts_own(&self) -> bool {
+        let known = self.known.read();
+        contradicts(&known.hints, self.own_id, &self.own_key)
     }
 
     /// Says which cluster it is; `false` if another one is known already.
@@ -309,9 +320,10 @@ impl Peers {
             pins: pins.into_iter().map(|(id, endpoint)| wire::member(*id, endpoint)).collect(),
             left_behind: left.map(|(id, endpoint)| wire::member(*id, endpoint)).collect(),
             lost_index: known.lost_index,
+            checksum: Bytes::new(),
         };
         let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        write_durably(dir, FILE, &content.encode_to_vec())
+        write_durably(dir, CLUSTER_FILE, &encode(&content))
     }
 }
 
@@ -329,6 +341,15 @@ impl Known {
     }
 }
 
+/// Whether members name a node under another key, or its key under another id.
+pub(crate) fn contradicts<'a>(
+    members: impl IntoIterator<Item = (&'a u64, &'a Endpoint)>,
+    own_id: u64,
+    own_key: &[u8; 32],
+) -> bool {
+    members.into_iter().any(|(id, endpoint)| (*id == own_id) != (endpoint.public_key == *own_key))
+}
+
 fn same_place(a: &Endpoint, b: &Endpoint) -> bool {
     a.cluster_addr == b.cluster_addr && a.public_key == b.public_key
 }
@@ -336,30 +357,57 @@ fn same_place(a: &Endpoint, b: &Endpoint) -> bool {
 /// Adds members to those that a recovery has left behind, and forgets whom this node believed besides the membership.
 pub(crate) fn leave_behind(identity: &Identity, members: Vec<(u64, Endpoint)>) -> io::Result<()> {
     let dir = identity.dir().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut content = read(&dir.join(FILE))?.ok_or_else(|| io::Error::other("node.cluster is missing"))?;
+    let mut content = read(&dir.join(CLUSTER_FILE))?.ok_or_else(|| io::Error::other("node/node.cluster is missing"))?;
     content.pins.clear();
     // What is recovered is what this node has; nobody else is there whose trust it could break.
     content.lost_index = 0;
     let known: BTreeSet<u64> = content.left_behind.iter().map(|member| member.id).collect();
     let new = members.iter().filter(|(id, _)| !known.contains(id));
     content.left_behind.extend(new.map(|(id, endpoint)| wire::member(*id, endpoint)));
-    write_durably(dir, FILE, &content.encode_to_vec())
+    content.version = VERSION;
+    write_durably(dir, CLUSTER_FILE, &encode(&content))
+}
+
+fn encode(content: &proto::ClusterFile) -> Vec<u8> {
+    let mut bytes = proto::ClusterFile { checksum: Bytes::new(), ..content.clone() }.encode_to_vec();
+    let checksum = digest(&SHA256, &bytes);
+    bytes.extend_from_slice(&CHECKSUM_HEAD);
+    bytes.extend_from_slice(checksum.as_ref());
+    bytes
+}
+
+/// The content of a cluster file; `None` if it is not what was written.
+fn decode(bytes: &[u8]) -> Option<proto::ClusterFile> {
+    let content = proto::ClusterFile::decode(bytes).ok()?;
+    let is_whole = || {
+        let (front, checksum) = bytes.split_last_chunk::<SHA256_OUTPUT_LEN>()?;
+        let body = front.strip_suffix(&CHECKSUM_HEAD)?;
+        Some(digest(&SHA256, body).as_ref() == checksum)
+    };
+    let is_sound = match content.version {
+        0 => false,
+        VERSION_UNCHECKED => content.checksum.is_empty(),
+        VERSION => is_whole().unwrap_or(false),
+        // Whoever reads it says that it is too new.
+        _ => true,
+    };
+    (is_sound && matches!(content.cluster_id.len(), 0 | 16)).then_some(content)
 }
 
 fn read(path: &std::path::Path) -> io::Result<Option<proto::ClusterFile>> {
-    let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("node.cluster {what}"));
+    let refused = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("node/node.cluster {what}"));
+    let damaged = || refused(format!("is damaged; {REPLACE_NODE}"));
     match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
-        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => return Err(damaged("is too large")),
+        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => return Err(damaged()),
         Ok(_) => {}
     }
-    let content = proto::ClusterFile::decode(Bytes::from(std::fs::read(path)?)).map_err(|_| damaged("is damaged"))?;
-    match (content.version, content.cluster_id.len()) {
-        (VERSION, 0 | 16) => Ok(Some(content)),
-        (VERSION, _) => Err(damaged("is damaged")),
-        (_, _) => Err(damaged("was written by a newer version")),
+    let content = decode(&std::fs::read(path)?).ok_or_else(damaged)?;
+    if content.version > VERSION {
+        return Err(refused("was written by a newer version: use that one".into()));
     }
+    Ok(Some(content))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::log::{Durability, LogStore};
 use crate::machine::{Consensus, Machine};
 use crate::metrics::Counters;
 use crate::network::Factory;
-use crate::peers::Peers;
+use crate::peers::{Peers, contradicts};
 use crate::progress::Progress;
 use crate::propose::Lead;
 use crate::raft::{Inner, Raft, View};
@@ -56,6 +56,7 @@ impl Raft {
         {
             return Err(StartError::OtherCluster);
         }
+        recognise(&peers, &identity, &log, &table)?;
         let parts = Foundation::new(&config, identity.id(), &log, &table, Arc::new(peers));
         let raft = parts.run(consensus, &hooks).await?;
         if parts.factory.peers.lost().is_some() {
@@ -248,9 +249,7 @@ fn compare(log: &Arc<dyn Log>, table: &Arc<dyn Table>) -> Result<(), StartError>
     let Some(applied) = applied else { return Ok(()) };
     // Whoever applied an entry has voted, or has followed somebody's vote, and both are saved before.
     if state.vote.is_none() {
-        return Err(StartError::Diverged(
-            "the log is gone, and with it what this node voted; wipe its data folder and join it as a new node".into(),
-        ));
+        return Err(StartError::Diverged("the log is gone, and with it what this node voted".into()));
     }
     let is_held = state.last.is_some_and(|last| last.index >= applied.index)
         && state.purged.is_none_or(|purged| purged.index < applied.index);
@@ -262,6 +261,19 @@ fn compare(log: &Arc<dyn Log>, table: &Arc<dyn Table>) -> Result<(), StartError>
         }
     }
     Ok(())
+}
+
+/// The files beside the node's key must be those of the node that wrote log and table.
+fn recognise(peers: &Peers, identity: &Identity, log: &Arc<dyn Log>, table: &Arc<dyn Table>) -> Result<(), StartError> {
+    let applied = table.applied();
+    let has_entries = log.state().last.is_some() || applied.last.is_some();
+    if has_entries && identity.dir().is_some() && peers.cluster_id().is_none() {
+        return Err(StartError::NoCluster);
+    }
+    let membership = wire::stored_membership(&applied.membership);
+    let membership = membership.map_err(|error| StartError::Diverged(error.to_string()))?;
+    let is_other = contradicts(membership.nodes(), identity.id(), &identity.public_key());
+    if is_other || peers.contradicts_own() { Err(StartError::OtherIdentity) } else { Ok(()) }
 }
 
 /// What was applied before the last crash becomes durable before it counts as a snapshot.

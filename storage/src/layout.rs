@@ -10,6 +10,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::REPLACE_NODE;
+
 /// Name of the file that says what the folder holds.
 const FORMAT: &str = "format";
 /// Name of the file that is locked while the folder is in use.
@@ -39,8 +41,11 @@ pub enum LayoutError {
         /// The folder.
         path: PathBuf,
     },
-    /// It holds something else, or something newer.
-    #[error("the data folder {path} holds {found:?} where {expected:?} is expected: use the version that wrote it")]
+    /// It holds something of another version.
+    #[error(
+        "the data folder {path} holds {found:?} where {expected:?} is expected: use the version that wrote it; if no other \
+         version ever ran here, the file `format` in it is damaged, and {REPLACE_NODE}"
+    )]
     OtherFormat {
         /// The folder.
         path: PathBuf,
@@ -48,6 +53,14 @@ pub enum LayoutError {
         expected: String,
         /// What the folder says.
         found: String,
+    },
+    /// Its file `format` names nothing that any version wrote, or is not there beside what was written.
+    #[error(
+        "the file {path}/format is damaged or missing; put it back from a copy of this folder, for it never changes, or {REPLACE_NODE}"
+    )]
+    Damaged {
+        /// The folder.
+        path: PathBuf,
     },
 }
 
@@ -78,6 +91,11 @@ impl Folder {
         if let Some(found) = &found
             && *found != format.as_bytes()
         {
+            let version = found.strip_prefix(format!("conclave {name} ").as_bytes());
+            let version = version.and_then(|version| version.strip_suffix(b"\n"));
+            if version.is_none_or(|version| version.is_empty() || !version.iter().all(u8::is_ascii_digit)) {
+                return Err(LayoutError::Damaged { path });
+            }
             let found = String::from_utf8_lossy(found).trim().to_owned();
             return Err(LayoutError::OtherFormat { path, expected: format.trim().to_owned(), found });
         }

@@ -9,3 +9,7 @@ pub mod log;
 pub mod table;
 
 mod encoding;
+
+/// What to do with a node that must not go on with what lies on its disk, as the end of a sentence.
+pub const REPLACE_NODE: &str = "remove this node from its cluster (`conclave operator raft remove-peer`), empty its data folder and \
+     let it join as a new node; if it stands alone, put its whole data folder back from a backup";

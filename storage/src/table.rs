@@ -30,6 +30,7 @@ use std::path::Path;
 use bytes::Bytes;
 use conclave_batch::{Outcome, View, ViewError};
 
+use crate::REPLACE_NODE;
 use crate::log::{Entry, LogId};
 
 /// The digest of a table without rows, which is where a log begins.
@@ -82,6 +83,14 @@ pub enum TableError {
     /// A caller broke the protocol (an index twice, a bad chunk).
     #[error("the table was misused: {0}")]
     Misuse(String),
+}
+
+/// A damage, and what to do about it: the log builds the table.
+fn damaged(what: impl std::fmt::Display) -> TableError {
+    TableError::Damaged(format!(
+        "{what}. Stop the node, move its folder `table` away and start it again: it builds the table anew if its log still holds \
+         every entry. If that start is refused, {REPLACE_NODE}"
+    ))
 }
 
 impl From<TableError> for ViewError {

@@ -65,7 +65,7 @@ impl StoppedNode {
         }
         let log = DurableLog::open(folder).map_err(StoppedError::Log)?;
         let table = DurableTable::open(folder).map_err(StoppedError::Table)?;
-        let identity = Identity::load_or_create(&folder.join("node"))?;
+        let identity = Identity::load(&folder.join("node"))?;
         Ok(Self { identity, log, table: GatedTable::new(Arc::new(table), Arc::default()), folder: folder.to_owned() })
     }
 

@@ -135,8 +135,38 @@ fn an_older_membership_that_a_member_vouches_for_changes_nothing() {
 fn a_damaged_cluster_file_is_not_taken_for_an_empty_one() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let identity = Identity::load_or_create(dir.path()).expect("an identity");
-    std::fs::write(dir.path().join(FILE), b"\xff\xff").expect("the directory can be written");
+    std::fs::write(dir.path().join(CLUSTER_FILE), b"\xff\xff").expect("the directory can be written");
     let tls = Arc::new(Tls::new(&identity).expect("TLS for a good key"));
     let (opened, _) = mpsc::channel(1);
     assert!(Peers::open(&identity, tls, Timing::lan(), opened).is_err());
+}
+
+#[test]
+fn a_cluster_file_of_which_any_byte_was_changed_is_refused() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let identity = Identity::load_or_create(dir.path()).expect("an identity");
+    assert!(open(&identity).enter([9; 16], members(&[7])).expect("the file can be written"));
+    let path = dir.path().join(CLUSTER_FILE);
+    let good = std::fs::read(&path).expect("the file");
+    for place in 0..good.len() {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[place] ^= 1 << bit;
+            std::fs::write(&path, bad).expect("the file can be written");
+            assert!(read(&path).is_err(), "bit {bit} of byte {place}");
+        }
+        std::fs::write(&path, &good[..place]).expect("the file can be written");
+        assert!(read(&path).is_err(), "cut to {place} bytes");
+    }
+    std::fs::write(&path, good).expect("the file can be written");
+    assert_eq!(open(&identity).cluster_id(), Some([9; 16]));
+}
+
+#[test]
+fn a_cluster_file_of_before_there_were_checksums_is_read() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let identity = Identity::load_or_create(dir.path()).expect("an identity");
+    let content = proto::ClusterFile { version: 1, cluster_id: Bytes::from_static(&[9; 16]), ..Default::default() };
+    std::fs::write(dir.path().join(CLUSTER_FILE), content.encode_to_vec()).expect("the file can be written");
+    assert_eq!(open(&identity).cluster_id(), Some([9; 16]));
 }

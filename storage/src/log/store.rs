@@ -275,7 +275,7 @@ fn open_wal(path: &Path, limits: ChunkLimits) -> Result<RaftLog<Shape>, LogError
     config.wal.flush_batch_wait = Some(Duration::ZERO);
     RaftLog::open(Arc::new(config)).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
-            tail::damaged(format!("its files are not what was written ({error})"))
+            tail::damaged(format!("the files in `log/wal` are not what was written ({error})"))
         }
         _ => LogError::Io(error),
     })
@@ -285,13 +285,15 @@ fn open_wal(path: &Path, limits: ChunkLimits) -> Result<RaftLog<Shape>, LogError
 fn open_tail(folder: &Folder) -> Result<Tail<TailFile>, LogError> {
     let (path, wal) = (folder.path().join(TAIL), folder.path().join(WAL));
     if !folder.is_new() {
-        if !path.exists() || !wal.exists() {
-            return Err(tail::damaged("`log/tail` or `log/wal` is missing"));
+        for (path, name) in [(&path, "log/tail"), (&wal, "log/wal")] {
+            if !path.exists() {
+                return Err(tail::damaged(format!("`{name}` is missing")));
+            }
         }
         return Tail::open(TailFile::open(path)?);
     }
     if wal.exists() && std::fs::read_dir(&wal).map_err(LayoutError::Io)?.next().is_some() {
-        return Err(tail::damaged("`log/format` is missing"));
+        return Err(LayoutError::Damaged { path: folder.path().to_owned() }.into());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(&wal)?;
     let tail = Tail::create(TailFile::open(path)?)?;

@@ -71,11 +71,7 @@ impl<B: TailBytes> Tail<B> {
         }
         let newest = slots.into_iter().flatten().max_by_key(|(sequence, _)| *sequence);
         let (sequence, written) = newest.ok_or_else(|| {
-            LogError::Damaged(
-                "the file `log/tail`, which says how far the log reaches, is missing or unreadable; \
-                 wipe this node and join it as a new one"
-                    .into(),
-            )
+            damaged("the file `log/tail`, which says how far the log reaches, is cut short or unreadable")
         })?;
         Ok(Self { bytes, sequence, written, is_synced: true })
     }
@@ -145,6 +141,10 @@ pub(crate) struct Found {
 
 /// Refuses a log that does not hold what its tail says.
 pub(crate) fn check(reach: &Reach, found: &Found) -> Result<(), LogError> {
+    let is_empty = found.purged.is_none() && found.last.is_none() && found.votes == 0;
+    if is_empty && (reach.last.is_some() || reach.votes > 0) {
+        return Err(damaged("the files in `log/wal` are gone or empty"));
+    }
     if found.votes < reach.votes {
         return Err(damaged(format!("it holds vote {}, and vote {} was saved", found.votes, reach.votes)));
     }

@@ -6,6 +6,7 @@
 //! checksum of their own. What it does not see is a batch that is missing in the middle of old journals: the digest
 //! over all rows does.
 
+use std::io::ErrorKind;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use ::fjall::config::CompressionPolicy;
 use ::fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
 use bytes::Bytes;
 
-use super::TableError;
 use super::revisioned::RevisionedTable;
 use super::rows::{Change, Home, Partition, RowView, Rows, Visit};
-use crate::layout::{Folder, read_small, write_atomically};
+use super::{TableError, damaged};
+use crate::layout::{Folder, LayoutError, read_small, write_atomically};
 
 /// The table on disk.
 pub type DurableTable = RevisionedTable<DurableHome>;
@@ -50,6 +51,10 @@ impl DurableTable {
         let number = current(&folder)?;
         remove_other_sets(folder.path(), number)?;
         let rows = DurableRows::open(set_path(folder.path(), number.unwrap_or(0)), number.is_none())?;
+        // A first start that was cut short has written the one file and not yet the other, and no row.
+        if folder.is_new() && number.is_some() && !rows.is_empty()? {
+            return Err(LayoutError::Damaged { path: folder.path().to_owned() }.into());
+        }
         if number.is_none() {
             point_to(folder.path(), 0)?;
         }
@@ -63,15 +68,13 @@ impl DurableTable {
 /// The number of the set in force; `None` if the table was never completed.
 fn current(folder: &Folder) -> Result<Option<u64>, TableError> {
     let content = read_small(&folder.path().join(CURRENT))?;
-    let damaged =
-        || TableError::Damaged("the file `table/current` is missing or malformed; fetch the table from a peer".into());
     match content {
         None if folder.is_new() => Ok(None),
-        None => Err(damaged()),
+        None => Err(damaged("the file `table/current` is missing")),
         Some(content) => {
             let text = std::str::from_utf8(&content).ok().and_then(|text| text.strip_suffix('\n'));
             let number = text.and_then(|text| text.strip_prefix(SET_PREFIX)).and_then(|number| number.parse().ok());
-            number.map(Some).ok_or_else(damaged)
+            number.map(Some).ok_or_else(|| damaged("the file `table/current` is malformed"))
         }
     }
 }
@@ -168,7 +171,7 @@ impl DurableRows {
     /// Opens a set, which is doomed until somebody says otherwise.
     fn open(path: PathBuf, is_new: bool) -> Result<Self, TableError> {
         if !is_new && !path.join("version").exists() {
-            return Err(TableError::Damaged("the set of rows in force is gone; fetch the table from a peer".into()));
+            return Err(damaged("the set of rows in force is gone, or its file `version` is"));
         }
         let database = Database::builder(&path)
             .cache_size(BLOCK_CACHE_BYTES)
@@ -176,7 +179,7 @@ impl DurableRows {
             .journal_compression(CompressionType::None)
             .worker_threads(WORKER_THREADS)
             .open()
-            .map_err(engine_error)?;
+            .map_err(|error| if is_new { engine_error(error) } else { reopen_error(error) })?;
         // Ciphertext does not compress.
         let options = || {
             let uncompressed = CompressionPolicy::all(CompressionType::None);
@@ -185,13 +188,15 @@ impl DurableRows {
                 .data_block_compression_policy(uncompressed)
         };
         if !is_new && !database.keyspace_exists("rows") {
-            return Err(TableError::Damaged(
-                "the set of rows in force has no rows; fetch the table from a peer".into(),
-            ));
+            return Err(damaged("the set of rows in force has no rows"));
         }
-        let keyspace = database.keyspace("rows", options).map_err(engine_error)?;
+        let keyspace = database.keyspace("rows", options).map_err(reopen_error)?;
         let is_doomed = AtomicBool::new(is_new);
         Ok(Self { tree: Arc::new(Tree { open: Some((database, keyspace)), path, is_doomed }) })
+    }
+
+    fn is_empty(&self) -> Result<bool, TableError> {
+        self.tree.parts().1.is_empty().map_err(engine_error)
     }
 
     /// Moves what is in memory into sorted files, for tests that damage those.
@@ -288,12 +293,22 @@ fn behind_all(prefix: &[u8]) -> Vec<u8> {
     end
 }
 
+/// A set that is there and does not open: a file that it needs is gone, or too short for what must be in it.
+fn reopen_error(error: ::fjall::Error) -> TableError {
+    match engine_error(error) {
+        TableError::Io(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+            unlike_written(&error)
+        }
+        error => error,
+    }
+}
+
 /// Tells what was damaged from what could not be done.
 fn engine_error(error: ::fjall::Error) -> TableError {
     use ::fjall::Error as Fjall;
     match error {
         Fjall::Io(error) | Fjall::Storage(LsmError::Io(error)) => match error.kind() {
-            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => damaged(&error),
+            ErrorKind::UnexpectedEof | ErrorKind::InvalidData => unlike_written(&error),
             _ => TableError::Io(error),
         },
         error @ (Fjall::Storage(_)
@@ -302,11 +317,11 @@ fn engine_error(error: ::fjall::Error) -> TableError {
         | Fjall::Decompress(_)
         | Fjall::InvalidTrailer
         | Fjall::InvalidTag(_)
-        | Fjall::Unrecoverable) => damaged(&error),
+        | Fjall::Unrecoverable) => unlike_written(&error),
         error => TableError::Engine(format!("{error:?}")),
     }
 }
 
-fn damaged(error: &dyn std::fmt::Debug) -> TableError {
-    TableError::Damaged(format!("its files are not what was written ({error:?}); fetch the table from a peer"))
+fn unlike_written(error: &dyn std::fmt::Debug) -> TableError {
+    damaged(format!("the files in `table` are not what was written ({error:?})"))
 }

@@ -262,5 +262,5 @@ pub(crate) fn read_undo(row: &[u8]) -> Result<Option<Bytes>, TableError> {
 
 /// Says which kind of row is not what was written.
 pub(crate) fn malformed(kind: &str) -> TableError {
-    TableError::Damaged(format!("a {kind} row has no form that was ever written; fetch the table from a peer"))
+    super::damaged(format!("a {kind} row has no form that was ever written"))
 }

@@ -24,7 +24,7 @@ use super::snapshot::{Reading, Receiver};
 use super::touched::Touched;
 use super::trial::trial;
 use super::window::Window;
-use super::{Applied, Contradiction, Export, Import, Table, TableError, Trial};
+use super::{Applied, Contradiction, Export, Import, Table, TableError, Trial, damaged};
 use crate::log::Entry;
 
 /// Undo rows below the rewind point that each call of apply removes at least, if there are any.
@@ -85,9 +85,7 @@ impl<H: Home> RevisionedTable<H> {
         let published = self.published();
         let (found, expected) = (LtHash::over(&published.view)?.digest(), published.applied.digest);
         if found != expected {
-            return Err(TableError::Damaged(
-                "the rows do not add up to the digest that apply kept; fetch the table from a peer".into(),
-            ));
+            return Err(damaged("the rows do not add up to the digest that apply kept"));
         }
         Ok(published.applied.clone())
     }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::FileExt;
 
 use super::*;
+use crate::layout::LayoutError;
 
 const COUNT: u64 = 400;
 
@@ -34,6 +35,7 @@ fn verdict(folder: &Folder) -> Verdict {
             assert!(why.contains("wipe"), "it must say what to do: {why}");
             Verdict::Refused
         }
+        Err(LogError::Folder(LayoutError::Damaged { .. })) => Verdict::Refused,
         Err(other) => panic!("a damage is no {other:?}"),
         Ok(log) => {
             let state = log.state();
