@@ -213,6 +213,22 @@ async fn a_node_without_the_right_authorities_finds_nothing_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_the_configuration_is_enough_to_join() {
+    let stage = Stage::new();
+    let (first, _) = stage.cluster().await;
+    let body = json!({});
+    let reply = first.client.send(Request::post("sys/storage/raft/join-token", &body)).await.unwrap();
+    let token = reply.json()["data"]["token"].as_str().unwrap().to_owned();
+    let second = stage.start("second", &format!(r#"retry_join {{ token = "{token}" }}"#));
+    wait_until("a second member", PATIENCE, async || first.members().await.len() == 2).await.unwrap();
+    wait_until("the cluster on the new node", PATIENCE, async || {
+        second.client.seals().status().await.is_ok_and(|status| status.initialized)
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_joins_as_an_operator_asks_and_never_votes_if_that_is_wanted() {
     let stage = Stage::new();
     let (first, shares) = stage.cluster().await;

@@ -106,17 +106,11 @@ pub(crate) async fn issue(seal: &Arc<Seal>, ttl_secs: u64, uses: u64) -> Result<
 
 /// Joins the cluster that a token names; for good without a vote, if that is wanted.
 pub(crate) async fn join(seal: &Seal, text: &str, as_non_voter: bool) -> Result<(), Error> {
-    let malformed = || {
+    let token = read_token(text).ok_or_else(|| {
         Error::invalid(
             "this is no join token: one begins with \"cjt.\" and comes from sys/storage/raft/join-token on a member",
         )
-    };
-    let encoded = text.trim().strip_prefix(PREFIX).ok_or_else(malformed)?;
-    let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| malformed())?);
-    let token = TokenText::decode(bytes.as_slice()).map_err(|_| malformed())?;
-    if token.contacts.len() > members::MAX_MEMBERS {
-        return Err(malformed());
-    }
+    })?;
     // One at a time, so that what one found free another does not take; strangers may ask, so not for long, and an operator
     // who makes a cluster of this node comes first.
     let deadline = Instant::now() + JOIN_TIME;
@@ -128,6 +122,12 @@ pub(crate) async fn join(seal: &Seal, text: &str, as_non_voter: bool) -> Result<
         joined = joining => joined,
         () = seal.replica.entering.founder_waits() => Err(Error::unavailable("this node is being initialised instead")),
     }
+}
+
+/// What a token's text holds, if it is one.
+fn read_token(text: &str) -> Option<TokenText> {
+    let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text.trim().strip_prefix(PREFIX)?).ok()?);
+    TokenText::decode(bytes.as_slice()).ok().filter(|token| token.contacts.len() <= members::MAX_MEMBERS)
 }
 
 /// Asks the members that a token names, one after the other.
@@ -191,6 +191,14 @@ impl Attempt {
         by_shares::look(seal, &self.at, &client, self.as_non_voter).await.map_err(unreached)
     }
 
+    /// Whom it asks: the members that the token names, or the one that the configuration does.
+    fn addresses(&self) -> String {
+        let Some(token) = &self.at.token else { return self.at.leader_api_addr.clone() };
+        let contacts = read_token(token.reveal()).map_or_else(Vec::new, |token| token.contacts);
+        let addresses: Vec<_> = contacts.into_iter().map(|contact| contact.cluster_addr).collect();
+        addresses.join(", ")
+    }
+
     async fn once_with_a_word(&mut self, seal: &Seal) -> Result<(), Error> {
         let done = self.once(seal).await;
         match &done {
@@ -198,7 +206,7 @@ impl Attempt {
             Err(error) => {
                 let reason = error.detail.clone().unwrap_or_else(|| error.to_string());
                 if self.reminder.is_due(reason.clone(), Instant::now()) {
-                    tracing::warn!(address = self.at.leader_api_addr, reason, "joining failed; it is tried again");
+                    tracing::warn!(address = self.addresses(), reason, "joining failed; it is tried again");
                 }
             }
         }

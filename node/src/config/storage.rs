@@ -60,7 +60,7 @@ pub enum Timing {
 /// One address at which to ask for membership.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetryJoin {
-    /// URL of the API of a member.
+    /// URL of the API of a member. Not used, and may be empty, where there is a token, which names the members.
     pub leader_api_addr: String,
     /// PEM file with the authorities for that API's certificate.
     pub leader_ca_cert_file: Option<PathBuf>,
@@ -201,18 +201,23 @@ impl RetryJoin {
     fn read(section: Section<'_>) -> Option<Self> {
         if section.filled("auto_join").is_some() {
             section
-                .error(section.line_of("auto_join"), "auto_join is not supported; name members with leader_api_addr");
+                .error(section.line_of("auto_join"), "auto_join is not supported; name a member with leader_api_addr");
             return None;
         }
         section.without_effect(&["auto_join_scheme", "auto_join_port"]);
-        let leader_api_addr = section.filled("leader_api_addr").unwrap_or_default();
-        if !is_url(&leader_api_addr) {
-            section.error(
-                section.line_of("leader_api_addr"),
-                "leader_api_addr must be a URL such as \"https://10.0.0.1:8200\"",
-            );
-            return None;
-        }
+        let token = section.filled("token").map(Hidden::new);
+        let leader_api_addr = match section.filled("leader_api_addr") {
+            Some(address) if is_url(&address) => address,
+            // The token names the members.
+            None if token.is_some() => String::new(),
+            _ => {
+                section.error(
+                    section.line_of("leader_api_addr"),
+                    "leader_api_addr must be a URL such as \"https://10.0.0.1:8200\"; it may be left out where a join token is given",
+                );
+                return None;
+            }
+        };
         let file = |name| section.filled(name).map(PathBuf::from);
         let join = Self {
             leader_api_addr,
@@ -223,7 +228,7 @@ impl RetryJoin {
             leader_client_key_file: file("leader_client_key_file"),
             leader_client_key: section.filled("leader_client_key").map(Hidden::new),
             leader_tls_servername: section.filled("leader_tls_servername"),
-            token: section.filled("token").map(Hidden::new),
+            token,
         };
         if join.leader_client_cert_file.is_some() != join.leader_client_key_file.is_some()
             || join.leader_client_cert.is_some() != join.leader_client_key.is_some()

@@ -105,6 +105,22 @@ fn truth_values_are_taken_in_every_spelling() {
 }
 
 #[test]
+fn a_join_token_names_the_members_so_that_no_address_is_needed() {
+    let read = |join: &str| {
+        let listener = "listener \"tcp\" {\n tls_disable = 1\n}";
+        from_text(&format!("storage \"raft\" {{\n path = \"/x\"\n retry_join {{ {join} }}\n}}\n{listener}"))
+    };
+    let (config, warnings) = read("token = \"cjt.x\"").unwrap();
+    let Storage::Raft(raft) = &config.storage else { panic!("not raft") };
+    assert_eq!(raft.retry_join[0].token.as_ref().map(Hidden::reveal), Some("cjt.x"));
+    assert_eq!((raft.retry_join[0].leader_api_addr.as_str(), warnings.len()), ("", 0));
+    for wrong in ["", "leader_api_addr = \"\"", "leader_api_addr = \"b\"\n token = \"cjt.x\""] {
+        let error = read(wrong).expect_err(wrong);
+        assert!(error.contains("/c.hcl:3: retry_join: leader_api_addr must be a URL"), "{wrong}: {error}");
+    }
+}
+
+#[test]
 fn a_wrong_value_names_file_line_and_what_was_expected() {
     let cases = [
         ("ui = \"yes\"", "/c.hcl:1: ui must be true or false"),
