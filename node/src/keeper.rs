@@ -49,37 +49,58 @@ pub struct Troubles {
     pub disk_free_bytes: Option<u64>,
 }
 
-/// What a node is. The first that applies, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+/// Declares the states together with their names and the list of all, so that none of the three can lack one.
+macro_rules! states {
+    ($($(#[$meaning:meta])* $state:ident = $name:literal,)+) => {
+        /// What a node is. The first that applies, in this order.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum State {
+            $($(#[$meaning])* $state,)+
+        }
+
+        impl State {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$state,)+];
+
+            /// As health, metrics and the log call it.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$state => $name,)+
+                }
+            }
+        }
+    };
+}
+
+states! {
     /// No keys.
-    Sealed,
+    Sealed = "sealed",
     /// Makes a new cluster; leads, and serves nothing.
-    Initialising,
+    Initialising = "initialising",
     /// Keys, and the table is being checked.
-    Checking,
+    Checking = "checking",
     /// Keys, and a table that no checkpoint confirms yet.
-    Unconfirmed,
+    Unconfirmed = "unconfirmed",
     /// No member any more.
-    Removed,
+    Removed = "removed",
     /// Another process runs under its id.
-    Doubled,
+    Doubled = "doubled",
     /// Its table is not that of the others.
-    Diverged,
+    Diverged = "diverged",
     /// It lacks entries that it had acknowledged: its disk went back in time.
-    RolledBack,
+    RolledBack = "rolled back",
     /// Its clock is not that of the others.
-    ClockOff,
+    ClockOff = "clock off",
     /// It does not come to what its leader confirms.
-    Behind,
+    Behind = "behind",
     /// Its disk takes nothing.
-    DiskSlow,
+    DiskSlow = "disk slow",
     /// The others do not reach it, although it reaches them.
-    Unreached,
+    Unreached = "unreached",
     /// Its disk is nearly full.
-    DiskFull,
+    DiskFull = "disk full",
     /// All is well.
-    Serving,
+    Serving = "serving",
 }
 
 /// What a leader in a state appends.
@@ -94,24 +115,6 @@ pub enum Proposals {
 }
 
 impl State {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Sealed,
-        Self::Initialising,
-        Self::Checking,
-        Self::Unconfirmed,
-        Self::Removed,
-        Self::Doubled,
-        Self::Diverged,
-        Self::RolledBack,
-        Self::ClockOff,
-        Self::Behind,
-        Self::DiskSlow,
-        Self::Unreached,
-        Self::DiskFull,
-        Self::Serving,
-    ];
-
     /// What a node is.
     pub fn of(keys: Keys, troubles: &Troubles) -> Self {
         match keys {
@@ -129,26 +132,6 @@ impl State {
             Keys::Confirmed if troubles.unreached_by.is_some() => Self::Unreached,
             Keys::Confirmed if troubles.disk_free_bytes.is_some() => Self::DiskFull,
             Keys::Confirmed => Self::Serving,
-        }
-    }
-
-    /// As health, metrics and the log call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sealed => "sealed",
-            Self::Initialising => "initialising",
-            Self::Checking => "checking",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Removed => "removed",
-            Self::Doubled => "doubled",
-            Self::Diverged => "diverged",
-            Self::RolledBack => "rolled back",
-            Self::ClockOff => "clock off",
-            Self::Behind => "behind",
-            Self::DiskSlow => "disk slow",
-            Self::Unreached => "unreached",
-            Self::DiskFull => "disk full",
-            Self::Serving => "serving",
         }
     }
 

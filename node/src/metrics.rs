@@ -118,7 +118,7 @@ impl Metrics {
     pub fn set_node(&self, present: State, is_unsealed: bool, in_flight: usize) {
         let _still = self.still.lock();
         for state in State::ALL {
-            self.state.with_label_values(&[state.name()]).set(i64::from(state == present));
+            self.state.with_label_values(&[state.name()]).set(i64::from(*state == present));
         }
         self.unsealed.set(i64::from(is_unsealed));
         self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));

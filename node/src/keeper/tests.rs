@@ -25,9 +25,29 @@ fn what_each_state_permits() {
         ("disk full", true, Proposals::Deletions, Free),
         ("serving", true, Proposals::All, Free),
     ];
-    for (state, expected) in State::ALL.into_iter().zip(expected) {
+    assert_eq!(State::ALL.len(), expected.len());
+    for (state, expected) in State::ALL.iter().zip(expected) {
         assert_eq!((state.name(), state.serves(), state.proposals(), state.candidacy()), expected);
         assert!(!state.reason(&none()).is_empty());
+    }
+}
+
+#[test]
+fn the_page_of_states_has_each_by_its_name() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/internals/seal-states.md");
+    let page = std::fs::read_to_string(path).expect("the page is readable");
+    let permits = page.split("| State | Keys in memory").nth(1).expect("the table of what each state permits");
+    let listed: Vec<_> = permits
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
+        .flat_map(|names| names.split(", "))
+        .collect();
+    for state in State::ALL {
+        assert!(
+            listed.contains(&state.name()),
+            "docs/internals/seal-states.md does not say what {} permits",
+            state.name()
+        );
     }
 }
 
