@@ -135,7 +135,7 @@ mod tests {
         let flags = Flags { dev_tls: true, dev_tls_folder: Some(folder.path().to_owned()), ..Flags::default() };
         let config = config(&flags).unwrap();
         assert!(folder.path().join("vault-ca.pem").exists());
-        crate::http::tls::server(config.listeners[0].tls.as_ref().unwrap()).unwrap();
+        crate::http::tls::Certificates::load(config.listeners[0].tls.as_ref().unwrap()).unwrap();
         let mode = fs::metadata(folder.path().join("vault-key.pem")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

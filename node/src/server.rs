@@ -321,14 +321,17 @@ async fn end_of_input(is_wanted: bool) {
     let _ = end.await;
 }
 
-/// Reads certificates and the log level again. What cannot be read stays as it was, and then nothing claims success.
+/// Reads the TLS files of all listeners and the log level again. What cannot be read stays as it was, and then nothing claims success.
 fn reload(flags: &Flags, certificates: &[Arc<Certificates>], logging: &Logging) {
     logging.reopen();
     let mut failed = 0;
-    for certificate in certificates {
-        if let Err(error) = certificate.reload() {
+    for files in certificates {
+        if let Err(error) = files.reload() {
             failed += 1;
-            tracing::error!(error = chain(&error), "a certificate could not be reloaded; the old one stays");
+            tracing::error!(
+                error = chain(&error),
+                "the TLS files of a listener could not be reloaded; the old ones stay"
+            );
         }
     }
     match read_config(flags) {
@@ -343,7 +346,7 @@ fn reload(flags: &Flags, certificates: &[Arc<Certificates>], logging: &Logging) 
         }
     }
     match failed {
-        0 => tracing::info!(certificates = certificates.len(), "certificates and log level were reloaded"),
+        0 => tracing::info!(listeners = certificates.len(), "TLS files and log level were reloaded"),
         _ => tracing::error!(failed, "the reload failed, and the server goes on with what it had"),
     }
 }

@@ -180,14 +180,14 @@ fn hang_up(server: &Server) {
 
 #[test]
 fn a_reload_that_failed_does_not_claim_success() {
-    const SUCCESS: &str = "certificates and log level were reloaded";
+    const SUCCESS: &str = "TLS files and log level were reloaded";
     let folder = tempfile::tempdir().unwrap();
     let (server, log) = server_with_files(folder.path());
     wait_for_log(&log, "listening", 1);
     hang_up(&server);
     wait_for_log(&log, SUCCESS, 1);
     let failures = [
-        ("key.pem", "no key", "a certificate could not be reloaded; the old one stays"),
+        ("key.pem", "no key", "the TLS files of a listener could not be reloaded; the old ones stay"),
         ("c.hcl", "log_level = \"loud\"", "the configuration could not be reloaded"),
     ];
     for (number, (file, text, said)) in failures.into_iter().enumerate() {

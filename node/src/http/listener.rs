@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Listener;
 use crate::http::endpoint::{Endpoint, Services};
 use crate::http::stall::Stalling;
-use crate::http::tls::{self, Certificates, TlsError};
+use crate::http::tls::{Certificates, TlsError};
 use crate::http::untaken::{Everywhere, ReplyBody, Untaken};
 
 /// Pause after accepting failed, such as for want of file descriptors.
@@ -62,7 +62,6 @@ pub enum ListenError {
 /// A listener that is bound and not yet serving.
 pub struct Bound {
     socket: TcpListener,
-    certificates: Option<Arc<Certificates>>,
     port: Arc<Port>,
 }
 
@@ -71,7 +70,7 @@ struct Port {
     endpoint: Arc<Endpoint>,
     /// The connections of all listeners.
     connections: Arc<Pool>,
-    acceptor: Option<TlsAcceptor>,
+    tls: Option<Arc<Certificates>>,
     /// Those of this listener that have not finished their handshake.
     handshakes: Arc<Pool>,
     /// Replies that nobody takes, on all connections of this listener.
@@ -81,24 +80,22 @@ struct Port {
 }
 
 impl Bound {
-    /// Binds the address of a listener and reads its certificate.
+    /// Binds the address of a listener and reads its TLS files.
     pub async fn bind(
         listener: Listener,
         services: Arc<Services>,
         connections: Arc<Pool>,
     ) -> Result<Self, ListenError> {
         let address = listener.address.clone();
-        let tls = listener.tls.as_ref().map(tls::server).transpose();
+        let tls = listener.tls.as_ref().map(Certificates::load).transpose();
         let tls = tls.map_err(|source| ListenError::Tls { address: address.clone(), source })?;
-        let (config, certificates) = tls.unzip();
         let socket = TcpListener::bind(&address).await.map_err(|source| ListenError::Bind { address, source })?;
         let handshakes = Pool::new(services.limits.handshakes);
         let endpoint = Arc::new(Endpoint { services, listener: Arc::new(listener) });
-        let acceptor = config.map(TlsAcceptor::from);
         let untaken = Everywhere::new(&endpoint.services.limits);
         let cut = CancellationToken::new();
-        let port = Arc::new(Port { endpoint, connections, acceptor, handshakes, untaken, cut });
-        Ok(Self { socket, certificates, port })
+        let port = Arc::new(Port { endpoint, connections, tls, handshakes, untaken, cut });
+        Ok(Self { socket, port })
     }
 
     /// Where it listens, with the port that the system chose if none was given.
@@ -106,9 +103,9 @@ impl Bound {
         self.socket.local_addr()
     }
 
-    /// The certificate it shows, to be reloaded.
+    /// Its TLS files, to be read again.
     pub fn certificates(&self) -> Option<Arc<Certificates>> {
-        self.certificates.clone()
+        self.port.tls.clone()
     }
 
     /// Serves until told to stop, then lets requests end.
@@ -152,9 +149,9 @@ impl Port {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        match &self.acceptor {
+        match &self.tls {
             None => self.drive(stream, peer, share, watcher).await,
-            Some(acceptor) => match self.shake_hands(acceptor, stream, peer).await {
+            Some(tls) => match self.shake_hands(&TlsAcceptor::from(tls.config()), stream, peer).await {
                 Ok(stream) => self.drive(stream, peer, share, watcher).await,
                 Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
             },

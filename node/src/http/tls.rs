@@ -5,6 +5,8 @@
 //! certificate that can be read, with a signature that its key did not make. So whether possession was proven is a
 //! property of the certificate alone, [`proves_possession`], and survives resumption.
 //!
+//! All of it can be read again (`HUP`): a handshake goes by the newest, a connection by what its handshake went by.
+//!
 //! Early data (0-RTT) is never accepted, for it can be replayed (RFC 8446, section 8).
 
 use std::path::{Path, PathBuf};
@@ -16,8 +18,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
     SupportedProtocolVersion,
@@ -52,35 +54,65 @@ pub enum TlsError {
     },
 }
 
-/// The certificate that a listener shows; can be read again while connections go on.
+/// The TLS of a listener, whose files can be read again while connections go on.
 #[derive(Debug)]
 pub struct Certificates {
-    cert_file: PathBuf,
-    key_file: PathBuf,
-    current: ArcSwap<CertifiedKey>,
+    tls: Tls,
+    current: ArcSwap<Loaded>,
+}
+
+/// What the files held when they were read.
+#[derive(Debug)]
+struct Loaded {
+    config: Arc<ServerConfig>,
+    end_entity: Option<CertificateDer<'static>>,
 }
 
 impl Certificates {
-    fn load(tls: &Tls) -> Result<Arc<Self>, TlsError> {
-        let current = ArcSwap::from_pointee(read_pair(&tls.cert_file, &tls.key_file)?);
-        Ok(Arc::new(Self { cert_file: tls.cert_file.clone(), key_file: tls.key_file.clone(), current }))
+    /// Reads the files that a listener's settings name.
+    pub fn load(tls: &Tls) -> Result<Arc<Self>, TlsError> {
+        Ok(Arc::new(Self { tls: tls.clone(), current: ArcSwap::from_pointee(Loaded::read(tls)?) }))
+    }
+
+    /// The configuration for the next handshake.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().config)
     }
 
     /// The certificate itself, without those of its issuers.
     pub fn end_entity(&self) -> Option<CertificateDer<'static>> {
-        self.current.load().cert.first().cloned()
+        self.current.load().end_entity.clone()
     }
 
-    /// Reads the files again. If they cannot be used, the old certificate stays.
+    /// Reads all files again. If one of them cannot be used, everything stays as it was. Otherwise the next handshakes go by
+    /// what was read, and sessions that were begun before are not gone on with: who began them may be admitted no more.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(Arc::new(read_pair(&self.cert_file, &self.key_file)?));
+        self.current.store(Arc::new(Loaded::read(&self.tls)?));
         Ok(())
     }
 }
 
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+impl Loaded {
+    /// With keys for session tickets of its own.
+    fn read(tls: &Tls) -> Result<Self, TlsError> {
+        let pair = read_pair(&tls.cert_file, &tls.key_file)?;
+        let end_entity = pair.cert.first().cloned();
+        let known: [(TlsVersion, &'static SupportedProtocolVersion); 2] =
+            [(TlsVersion::Tls13, &rustls::version::TLS13), (TlsVersion::Tls12, &rustls::version::TLS12)];
+        let wanted = known.into_iter().filter(|(version, _)| (tls.min_version..=tls.max_version).contains(version));
+        let versions: Vec<_> = wanted.map(|(_, version)| version).collect();
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&versions)
+            .map_err(TlsError::Unusable)?;
+        let builder = match tls.client_certificate {
+            ClientCertificate::Unwanted => builder.with_no_client_auth(),
+            ClientCertificate::Requested => builder.with_client_cert_verifier(Arc::new(AnyCertificate::new())),
+            ClientCertificate::Required => builder.with_client_cert_verifier(demanding(tls)?),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Unusable)?;
+        Ok(Self { config: Arc::new(config), end_entity })
     }
 }
 
@@ -99,27 +131,6 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
     let failed = |source| TlsError::File { path: path.to_owned(), source };
     let chain = CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     if chain.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(chain) }
-}
-
-/// The configuration for a listener's handshakes, and the handle that reloads its certificate.
-pub fn server(tls: &Tls) -> Result<(Arc<ServerConfig>, Arc<Certificates>), TlsError> {
-    let certificates = Certificates::load(tls)?;
-    let known: [(TlsVersion, &'static SupportedProtocolVersion); 2] =
-        [(TlsVersion::Tls13, &rustls::version::TLS13), (TlsVersion::Tls12, &rustls::version::TLS12)];
-    let wanted = known.into_iter().filter(|(version, _)| (tls.min_version..=tls.max_version).contains(version));
-    let versions: Vec<_> = wanted.map(|(_, version)| version).collect();
-    let builder = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&versions)
-        .map_err(TlsError::Unusable)?;
-    let builder = match tls.client_certificate {
-        ClientCertificate::Unwanted => builder.with_no_client_auth(),
-        ClientCertificate::Requested => builder.with_client_cert_verifier(Arc::new(AnyCertificate::new())),
-        ClientCertificate::Required => builder.with_client_cert_verifier(demanding(tls)?),
-    };
-    let mut config = builder.with_cert_resolver(certificates.clone());
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Unusable)?;
-    Ok((Arc::new(config), certificates))
 }
 
 fn demanding(tls: &Tls) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {

@@ -174,7 +174,7 @@ Flags:
   -dev-tls                  Speak TLS with a certificate made at start.
   -dev-tls-cert-dir=PATH    Write vault-ca.pem, vault-cert.pem and vault-key.pem there.
 
-Signals: TERM and INT stop it gracefully; HUP reads certificates and the log level again.
+Signals: TERM and INT stop it gracefully; HUP reads TLS files and the log level again.
 ";
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub(super) fn errors(config: &Config) -> Vec<String> {
     let mut errors = Vec::new();
     for listener in &config.listeners {
         if let Some(tls) = &listener.tls
-            && let Err(error) = tls::server(tls)
+            && let Err(error) = tls::Certificates::load(tls)
         {
             errors.push(chain(&error));
         }

@@ -23,9 +23,11 @@ use crate::config::{ClientCertificate, Forwarded, Limits, Tls, TlsVersion};
 use crate::gateway::{Gateway, Incoming, Outgoing};
 use crate::http::error::failure;
 use crate::http::in_flight::InFlight;
+use crate::http::tls::proves_possession;
 use crate::metrics::Metrics;
 
 mod flood;
+mod reload;
 mod untaken;
 
 #[derive(Default)]
@@ -471,7 +473,7 @@ async fn a_client_may_show_an_expired_certificate_or_one_of_version_1() {
     let position = bytes.windows(5).position(|window| window == [0xa0, 3, 2, 1, 2]).unwrap();
     bytes[position + 4] = 0;
     let version_1 = CertificateDer::from(bytes);
-    assert!(tls::proves_possession(&expired) && !tls::proves_possession(&version_1));
+    assert!(proves_possession(&expired) && !proves_possession(&version_1));
     for certificate in [expired, version_1] {
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
             let reply = ask_tls(&stage, &trusted, Some(shown(certificate.clone(), &key)), version).await.unwrap();
