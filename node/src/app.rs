@@ -29,7 +29,7 @@ use crate::opening::{self, Opened};
 use crate::replica::Replica;
 use crate::seal::{Seal, forgetting};
 use crate::serve::Runner;
-use crate::{brake, vitals};
+use crate::{brake, scrape, vitals};
 
 pub use crate::opening::StartError;
 
@@ -128,6 +128,9 @@ impl App {
             return outgoing;
         }
         if let Some(outgoing) = brake::answer(&self.runner, &incoming).await {
+            return outgoing;
+        }
+        if let Some(outgoing) = scrape::answer(&self.runner, &incoming).await {
             return outgoing;
         }
         let refusal = match self.seal.state.serving() {

@@ -35,6 +35,7 @@ mod heavy;
 mod index;
 pub mod recovery;
 mod reminder;
+mod scrape;
 mod serve;
 mod turns;
 mod view;

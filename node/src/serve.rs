@@ -156,7 +156,7 @@ impl Runner {
     }
 
     /// Does what a run of a request ended with.
-    async fn do_errand(&self, core: &Core, errand: &Errand, incoming: &Incoming) -> Result<Answer, Error> {
+    pub(crate) async fn do_errand(&self, core: &Core, errand: &Errand, incoming: &Incoming) -> Result<Answer, Error> {
         match errand {
             Errand::Digest(password) => {
                 let source = incoming.request.remote_address;

@@ -65,7 +65,7 @@ fn seen() -> Metrics {
         max_version: crate::config::TlsVersion::Tls13,
         client_certificate: crate::config::ClientCertificate::Unwanted,
     };
-    metrics.watch_certificate("127.0.0.1:8200".into(), crate::http::tls::server(&tls).unwrap().1);
+    metrics.watch_certificate("127.0.0.1:8200".into(), crate::http::tls::Certificates::load(&tls).unwrap());
     metrics.gather();
     metrics
 }
@@ -90,6 +90,19 @@ fn what_is_counted_is_shown_under_vaults_names_and_types() {
     has(&text, "conclave_http_requests_total{operation=\"read\",status=\"200\"} 1");
     has(&text, "conclave_node_state{state=\"serving\"} 1");
     has(&text, "# TYPE conclave_raft_sync_seconds histogram");
+}
+
+#[test]
+fn every_state_of_the_keeper_has_its_series_and_one_of_them_is_1() {
+    let metrics = Metrics::new();
+    for present in State::ALL {
+        metrics.set_node(*present, true, 0);
+        let text = metrics.render_prometheus();
+        for state in State::ALL {
+            let value = i32::from(state == present);
+            has(&text, &format!("conclave_node_state{{state=\"{}\"}} {value}", state.name()));
+        }
+    }
 }
 
 #[test]
@@ -146,6 +159,58 @@ fn the_json_has_vaults_shape() {
 fn an_unknown_format_is_refused() {
     assert_eq!(Metrics::new().reply("xml").status, 400);
     assert_eq!(Metrics::new().reply("prometheus").content_type, "text/plain; version=0.0.4");
+}
+
+/// The expressions that the page proposes as alerts.
+fn alerts() -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/metrics.md");
+    let page = std::fs::read_to_string(path).expect("the page is readable");
+    let table =
+        page.split("| What to alert on |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("its table");
+    let expressions = table.lines().filter_map(|row| Some(row.split(" | `").nth(1)?.split("` | ").next()?));
+    expressions.map(|expression| expression.replace("\\|", "|")).collect()
+}
+
+/// The words of an expression that are neither numbers nor functions, without what stands in quotes, and what does.
+fn words(expression: &str) -> (Vec<String>, Vec<String>) {
+    const FUNCTIONS: [&str; 8] = ["max", "absent", "or", "histogram_quantile", "rate", "increase", "time", "up"];
+    let parts: Vec<_> = expression.split('"').collect();
+    let outside = parts.iter().step_by(2).copied().collect::<Vec<_>>().join(" ");
+    let quoted = parts.iter().skip(1).step_by(2).flat_map(|text| text.split('|')).map(str::to_owned).collect();
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let words = outside
+        .split(|letter| !is_word(letter))
+        .filter(|word| word.starts_with(|first: char| first.is_ascii_lowercase()));
+    (words.filter(|word| !FUNCTIONS.contains(word)).map(str::to_owned).collect(), quoted)
+}
+
+#[test]
+fn every_alert_of_the_page_speaks_of_metrics_and_states_that_there_are() {
+    let families = seen().gather();
+    let alerts = alerts();
+    assert!(alerts.len() > 8, "the alerts were not found: {alerts:?}");
+    for alert in alerts {
+        let (words, states) = words(&alert);
+        let is_known = |word: &String| {
+            let name = word.strip_suffix("_bucket").unwrap_or(word);
+            word == "state" || families.iter().any(|family| family.name() == name)
+        };
+        let unknown: Vec<_> = words.iter().filter(|word| !is_known(word)).collect();
+        assert!(unknown.is_empty(), "`{alert}` names {unknown:?}");
+        for state in states {
+            assert!(State::ALL.iter().any(|known| known.name() == state), "`{alert}` names the state {state}");
+        }
+    }
+}
+
+#[test]
+fn every_state_with_keys_that_does_not_serve_has_its_alert() {
+    let alerts = alerts();
+    let passing = [State::Sealed, State::Initialising, State::Checking];
+    for state in State::ALL.iter().filter(|state| !state.serves() && !passing.contains(state)) {
+        let has_alert = alerts.iter().any(|alert| alert.split(['"', '|']).any(|part| part == state.name()));
+        assert!(has_alert, "no alert of docs/reference/metrics.md speaks of a node that is {}", state.name());
+    }
 }
 
 /// The lines of the page's table that the code wants.

@@ -27,6 +27,11 @@ listener "tcp" {{
   cluster_address = "127.0.0.1:{cluster_port}"
   tls_cert_file   = "{certificate}"
   tls_key_file    = "{key}"
+
+  # Metrics without a token, also of a sealed node: nobody else reaches this address.
+  telemetry {{
+    unauthenticated_metrics_access = true
+  }}
 }}
 "#,
         name = node.name,
