@@ -97,8 +97,11 @@ async fn a_removed_node_says_that_it_was_removed_and_comes_back_as_no_leader() {
     assert!(format!("{refused:?}").contains("removed"), "{refused:?}");
     let shown = ask(&cluster, removed, Request::get("sys/leader")).await;
     assert_eq!(shown.status(), 503);
-    let log = std::fs::read_to_string(cluster.node(removed).log_file()).unwrap();
-    assert!(log.contains("this node was removed from the cluster"), "the log says nothing of the removal");
+    let is_logged = async || {
+        let log = std::fs::read_to_string(cluster.node(removed).log_file()).unwrap();
+        log.contains("this node was removed from the cluster")
+    };
+    wait_until("saying the removal in the log", PATIENCE, is_logged).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
