@@ -30,8 +30,9 @@ use crate::errand::Errand;
 use crate::error::{Error, ErrorKind};
 use crate::field::{Fields, Kind, parse_duration};
 use crate::idempotency;
+use crate::identity::rights;
 use crate::policy::acl::{Acl, AclRequest, Decision};
-use crate::policy::{records, shown};
+use crate::policy::shown;
 use crate::registry::Registry;
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
@@ -288,7 +289,7 @@ fn check_wrapper(
     wrap: Option<Duration>,
 ) -> Result<(), Error> {
     if wrap.is_some() {
-        token::authenticate(store, context, own_token(request)?, request.remote_address)?;
+        rights::authenticate(store, context, own_token(request)?, request.remote_address)?;
     }
     Ok(())
 }
@@ -304,7 +305,7 @@ fn optional_caller(context: &mut Context<'_>, store: &mut Store<'_>, request: &R
     let Ok(raw) = own_token(request) else { return Ok(Caller::default()) };
     let token = token::authenticate(store, context, raw, request.remote_address)?;
     context.note_caller(&token);
-    let acl = records::acl_of(store, &token.policies, context.now)?;
+    let acl = rights::of(store, &token, context.now)?;
     Ok(Caller { token: Some(token), acl: Some(acl), is_judged: false })
 }
 
@@ -337,7 +338,7 @@ fn respond_to_token<'a>(
     if let Some(reply) = idempotency::replay(store, request, context.now, token.is_ok())? {
         if let Ok(token) = &token {
             context.note_caller(token);
-            let acl = records::acl_of(store, &token.policies, context.now)?;
+            let acl = rights::of(store, &token, context.now)?;
             check_again(&acl, request, &route, wrap)?;
             context.note_allowed(request.operation);
         }
@@ -346,7 +347,7 @@ fn respond_to_token<'a>(
     let token = token?;
     context.note_caller(&token);
     token::count_use(store, context, &token)?;
-    let acl = records::acl_of(store, &token.policies, context.now)?;
+    let acl = rights::of(store, &token, context.now)?;
     let caller = Caller { token: Some(token), acl: Some(acl), is_judged: true };
     // A refused request leaves no trace but its token's use and the count of wrong logins.
     run_whole(context, store, request, caller, route, wrap)

@@ -32,6 +32,7 @@ mod engines;
 mod field;
 pub mod hcl;
 mod idempotency;
+mod identity;
 mod json;
 mod lease;
 mod lockout;
@@ -77,12 +78,12 @@ pub use task::tree::delete_below;
 
 // The store, and what the node itself reads and writes there.
 pub use bootstrap::{NewCluster, first_batch};
+pub use identity::rights::authenticate;
 pub use recovery::{Recovery, begin_epoch};
 pub use rotation::{rotate_term, rotate_term_if_due};
 pub use store::{Store, open_key};
 pub use task::ending::{end_lease, leases_to_end};
 pub use task::run_tasks;
-pub use token::authenticate;
 
 // The keys of an unsealed node.
 pub use barrier::Barrier;

@@ -65,6 +65,11 @@ impl Policy {
         Self { name: Arc::from(""), rules: rules.into(), is_root: false }
     }
 
+    /// Whether a rule is another for another entity.
+    fn is_templated(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.place, RulePath::Templated(_)))
+    }
+
     /// The same policy under a name, which decisions report.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {

@@ -30,6 +30,8 @@ pub struct Auth {
     pub policies: Vec<String>,
     /// Those of the token alone.
     pub token_policies: Vec<String>,
+    /// Those of its entity and groups; shown if there are any.
+    pub identity_policies: Vec<String>,
     /// Metadata.
     pub metadata: Option<Map<String, Value>>,
     /// Time to live in seconds; 0 is for ever.
@@ -215,7 +217,7 @@ impl Reply {
 impl Auth {
     /// As the API shows it.
     pub fn to_json(&self) -> Value {
-        json!({
+        let mut auth = json!({
             "client_token": self.client_token,
             "accessor": self.accessor,
             "policies": self.policies,
@@ -228,7 +230,11 @@ impl Auth {
             "orphan": self.orphan,
             "mfa_requirement": null,
             "num_uses": self.num_uses,
-        })
+        });
+        if !self.identity_policies.is_empty() {
+            auth["identity_policies"] = json!(self.identity_policies);
+        }
+        auth
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod outside;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use conclave_batch::key::push_segment;
 use conclave_batch::{Directory, Name, Outcome, Record, View, ViewError};
@@ -62,6 +64,7 @@ impl Random for Seeded {
 pub(crate) struct TestTable {
     table: MemoryTable,
     view: Box<dyn View>,
+    looks: AtomicUsize,
 }
 
 impl TestTable {
@@ -71,12 +74,17 @@ impl TestTable {
         let first = Entry { id: LogId { term: 0, leader: 1, index: 0 }, payload: Payload::Blank };
         table.apply(&[first]).expect("memory can be written");
         let view = table.view().expect("memory can be read");
-        Self { table, view }
+        Self { table, view, looks: AtomicUsize::new(0) }
     }
 
     /// The present point in time, which later batches do not change.
     pub(crate) fn snapshot(&self) -> Box<dyn View> {
         self.table.view().expect("memory can be read")
+    }
+
+    /// How often a record was looked up.
+    pub(crate) fn looks(&self) -> usize {
+        self.looks.load(Ordering::Relaxed)
     }
 
     /// Number of values.
@@ -130,6 +138,7 @@ impl View for TestTable {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Record>, ViewError> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         self.view.get(key)
     }
 

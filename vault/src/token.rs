@@ -48,7 +48,7 @@ pub(crate) const MAX_DEPTH: u32 = 64;
 ///
 /// # Errors
 /// [`Error::bad_token`] if there is none, it expired, it or an ancestor was revoked, or the address is not permitted.
-pub fn authenticate(
+pub(crate) fn authenticate(
     store: &mut Store<'_>,
     context: &Context<'_>,
     raw: &str,

@@ -1,4 +1,4 @@
-//! What every auth method does once it knows who is calling: it makes the token.
+//! What every auth method does once it knows who is calling: it makes the token, and the entity that this stands for.
 //!
 //! Not the proof of who that is; each method has its own.
 
@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use crate::engine::Call;
 use crate::engines::terms::{TermsRecord, sorted};
 use crate::error::Error;
+use crate::identity::login::{KnownAs, enter};
+use crate::identity::rights;
 use crate::lease::Origin;
 use crate::mount::Mount;
 use crate::policy::name;
@@ -23,10 +25,13 @@ pub(crate) struct Login<'a> {
     pub terms: &'a TermsRecord,
     /// Name of the role, so that a renewal finds it again.
     pub role: String,
+    /// What the role has that no other of its name has, so that a renewal does not take one made later for it. Empty if
+    /// the method does not care.
+    pub role_mark: String,
     /// What tells them from others of the mount in the token's display name, if the role does.
     pub shown_as: Option<String>,
-    /// Their entity; empty if none.
-    pub entity_id: String,
+    /// By what the mount knows them: it leads to their entity, and is its alias.
+    pub known_as: KnownAs,
     /// Metadata of the token.
     pub meta: BTreeMap<String, String>,
     /// Address ranges that the token is bound to, unless the terms bind it to one address.
@@ -45,6 +50,8 @@ pub(crate) fn log_in(call: &mut Call<'_, '_>, login: Login<'_>) -> Result<Reply,
         ));
     }
     let life = lifetime(call, terms)?;
+    let mount = call.mount.clone();
+    let entity_id = enter(call.store, call.context, &mount, &login.known_as)?;
     let record = TokenRecord {
         policies: policies(terms),
         path: call.request.path.as_str().to_owned(),
@@ -59,16 +66,19 @@ pub(crate) fn log_in(call: &mut Call<'_, '_>, login: Login<'_>) -> Result<Reply,
         period_secs: terms.period_secs,
         uses_left: terms.num_uses,
         is_renewable: !is_batch,
-        entity_id: login.entity_id,
+        entity_id,
         bound_cidrs: addresses(call, terms, login.bound_cidrs)?,
         method_role: login.role,
+        method_role_mark: login.role_mark,
         ..TokenRecord::default()
     };
     let issued = match is_batch {
         true => issue::issue_batch(call.store, call.context, record)?,
         false => issue::issue(call.store, call.context, record, None)?,
     };
-    Ok(Reply { warnings: life.warnings, ..Reply::auth(issued.auth(call.context.now)) })
+    let mut auth = issued.auth(call.context.now);
+    rights::tell(call.store, &mut auth)?;
+    Ok(Reply { warnings: life.warnings, ..Reply::auth(auth) })
 }
 
 /// The mount's word decides if it is plain; if it is a default, the role may say otherwise.

@@ -2,7 +2,7 @@
 //!
 //! Policies are read at use: what is written here counts for the next request of every token that names it, and a
 //! policy that is gone grants nothing. A parsed policy is kept under its record's revision, a merged [`Acl`] under the
-//! texts it was made of, so neither can be stale. `root` and `response-wrapping` are built in and have no record.
+//! texts it was made of, and with templates in them also under all that these can refer to, so neither can be stale. `root` and `response-wrapping` are built in and have no record.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,7 +13,7 @@ use prost::Message;
 use crate::error::Error;
 use crate::policy::acl::Acl;
 use crate::policy::parse::parse;
-use crate::policy::template::TemplateValues;
+use crate::policy::template::{Subject, TemplateValues};
 use crate::policy::{Policy, builtin, name};
 use crate::store::{Store, decode};
 use crate::time::Time;
@@ -110,27 +110,47 @@ pub(crate) fn put_initial(store: &mut Store<'_>, now: Time) -> Result<(), Error>
     put(store, name::DEFAULT, builtin::DEFAULT_TEXT, now)
 }
 
-/// What a token with these policies may do: their merger as they are now.
-pub(crate) fn acl_of(store: &mut Store<'_>, names: &[String], now: Time) -> Result<Arc<Acl>, Error> {
+/// What somebody with these policies may do: their merger as they are now.
+pub(crate) fn acl_of(
+    store: &mut Store<'_>,
+    names: &[String],
+    subject: &impl Subject,
+    now: Time,
+) -> Result<Arc<Acl>, Error> {
     let mut policies = Vec::with_capacity(names.len());
-    let mut key = MERGED.to_vec();
     for name in names {
-        let Some(parsed) = load(store, name)? else { continue };
-        key.extend_from_slice(&parsed.digest);
-        key.extend_from_slice(name.as_bytes());
-        key.push(0);
-        policies.push(parsed);
+        policies.extend(load(store, name)?.map(|parsed| (name, parsed)));
     }
-    let key = Bytes::from(key);
+    let is_templated = policies.iter().any(|(_, parsed)| parsed.policy.is_templated());
+    let key = merged_key(&policies, is_templated.then_some(subject));
     let is_valid = |acl: &Arc<Acl>| acl.valid_until().is_none_or(|until| now < until);
     if let Some(acl) = store.cache().derived::<Acl>(&key).filter(is_valid) {
         return Ok(acl);
     }
-    let acl = Arc::new(Acl::new(policies.iter().map(|parsed| &parsed.policy), &TemplateValues::default(), now));
+    let values = if is_templated { subject.values() } else { TemplateValues::default() };
+    let acl = Arc::new(Acl::new(policies.iter().map(|(_, parsed)| &parsed.policy), &values, now));
     // The rules are shared with the parsed policies; the tables over them are the list's own.
-    let bytes = policies.iter().map(|parsed| parsed.text_bytes).sum();
+    let bytes = policies.iter().map(|(_, parsed)| parsed.text_bytes).sum();
     store.cache().put_derived(&key, Arc::clone(&acl), bytes);
     Ok(acl)
+}
+
+/// What a merged list is kept under: whom it is about, if that makes a difference, by its length; then digest and name of
+/// each policy.
+fn merged_key(policies: &[(&String, Arc<ParsedPolicy>)], subject: Option<&impl Subject>) -> Bytes {
+    let mut about = Vec::new();
+    if let Some(subject) = subject {
+        subject.fingerprint(&mut about);
+    }
+    let mut key = MERGED.to_vec();
+    key.extend_from_slice(&u32::try_from(about.len()).unwrap_or(u32::MAX).to_be_bytes());
+    key.extend_from_slice(&about);
+    for (name, parsed) in policies {
+        key.extend_from_slice(&parsed.digest);
+        key.extend_from_slice(name.as_bytes());
+        key.push(0);
+    }
+    key.into()
 }
 
 /// A policy, parsed; `None` if there is none of this name.

@@ -5,6 +5,16 @@
 
 use std::collections::BTreeMap;
 
+/// Somebody whom templates are about.
+pub(crate) trait Subject {
+    /// Adds what stands for everything that templates may find out about them, so that two of whom it is the same are the
+    /// same to every template.
+    fn fingerprint(&self, key: &mut Vec<u8>);
+
+    /// What templates may refer to.
+    fn values(&self) -> TemplateValues;
+}
+
 /// What templates of one request may refer to. Without an entity no template resolves.
 #[derive(Clone, Default)]
 pub struct TemplateValues {

@@ -153,6 +153,7 @@ pub(crate) fn auth_of(record: &TokenRecord, id: &str, is_batch: bool, now: Time)
         accessor: record.accessor.clone(),
         policies: record.policies.clone(),
         token_policies: record.policies.clone(),
+        identity_policies: Vec::new(),
         metadata: metadata(record),
         lease_secs: if record.expires_nanos == 0 { 0 } else { secs_until(now, Time::from_nanos(record.expires_nanos)) },
         renewable: record.is_renewable,

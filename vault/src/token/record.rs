@@ -83,6 +83,9 @@ pub struct TokenRecord {
     /// Generation of revocations in which it was made; see [`crate::lease::revocation`].
     #[prost(uint64, tag = "24")]
     pub generation: u64,
+    /// What the role of the auth method had that no other of its name has; empty if it has nothing of the kind.
+    #[prost(string, tag = "25")]
+    pub method_role_mark: String,
 }
 
 /// What an accessor stands for.

@@ -4,6 +4,7 @@
 //! before everything was checked, but the count of wrong secret ids ([`crate::lockout`]), by which a role id that exists
 //! can be told from one that does not. A role id is no secret.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use zeroize::Zeroizing;
@@ -15,6 +16,7 @@ use crate::engines::approle::secret::{self, SecretIdPath, SecretIdRecord};
 use crate::engines::login::{self, Login, log_in, permits};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::identity::login::KnownAs;
 use crate::lockout;
 use crate::reply::Reply;
 use crate::token::lifetime::Bounds;
@@ -65,8 +67,11 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let mut meta = record.metadata;
     meta.insert("role_name".to_owned(), name.clone());
     let bound_cidrs = if record.token_cidrs.is_empty() { role.terms.bound_cidrs.clone() } else { record.token_cidrs };
-    let entity_id = role.entity_id.clone();
-    log_in(call, Login { terms: &role.terms, role: name, shown_as: None, entity_id, meta, bound_cidrs })
+    // What secret ids say of themselves stays with the token: the alias is the role's, and the same in every login.
+    let metadata = BTreeMap::from([("role_name".to_owned(), name.clone())]);
+    let known_as = KnownAs { name: role_id, metadata, groups: Vec::new() };
+    let role_mark = role.id.clone();
+    log_in(call, Login { terms: &role.terms, role: name, role_mark, shown_as: None, known_as, meta, bound_cidrs })
 }
 
 /// The role and the secret id, if together they open. A role that asks for no secret id opens without one, and then
@@ -99,6 +104,6 @@ fn is_guess(found: Option<&(String, AppRoleRecord)>, record: Option<&SecretIdRec
 /// [`crate::error::ErrorKind::Invalid`] if the role that made the token is gone, also if another has its name by now.
 pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Bounds) -> Result<Option<Bounds>, Error> {
     let role = role::find(work.store, &work.mount, &token.method_role)?;
-    let role = role.filter(|role| role.entity_id == token.entity_id).ok_or_else(login::gone)?;
+    let role = role.filter(|role| role.id == token.method_role_mark).ok_or_else(login::gone)?;
     Ok(Some(Bounds { role_max_secs: role.terms.max_ttl_secs, period_secs: role.terms.period_secs, ..bounds }))
 }

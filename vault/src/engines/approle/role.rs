@@ -57,9 +57,6 @@ pub(super) struct AppRoleRecord {
     /// What a login presents.
     #[prost(string, tag = "2")]
     pub(super) role_id: String,
-    /// A UUID, drawn at creation: who its tokens stand for.
-    #[prost(string, tag = "3")]
-    pub(super) entity_id: String,
     #[prost(bool, tag = "4")]
     pub(super) bind_secret_id: bool,
     #[prost(string, repeated, tag = "5")]
@@ -79,12 +76,7 @@ pub(super) struct AppRoleRecord {
 
 impl AppRoleRecord {
     fn new(context: &mut Context<'_>) -> Self {
-        Self {
-            id: hex::encode(context.bytes::<16>()),
-            entity_id: context.uuid(),
-            bind_secret_id: true,
-            ..Self::default()
-        }
+        Self { id: hex::encode(context.bytes::<16>()), bind_secret_id: true, ..Self::default() }
     }
 
     /// Takes what was sent; the rest stays.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::engines::{ENGINES, approle, cubbyhole, kv1, kv2, sys, token, userpass};
+use crate::engines::{ENGINES, approle, cubbyhole, identity, kv1, kv2, sys, token, userpass};
 
 /// In front of the table.
 const BEGIN: &str = "<!-- paths -->\n";
@@ -12,7 +12,7 @@ const BEGIN: &str = "<!-- paths -->\n";
 const END: &str = "<!-- /paths -->";
 
 /// Each page, the engine that it describes, and where that is mounted.
-const PAGES: [(&str, &Engine, &str); 7] = [
+const PAGES: [(&str, &Engine, &str); 8] = [
     ("sys", &sys::ENGINE, "sys/"),
     ("token", &token::ENGINE, "auth/token/"),
     ("kv-v1", &kv1::ENGINE, "{mount}/"),
@@ -20,6 +20,7 @@ const PAGES: [(&str, &Engine, &str); 7] = [
     ("cubbyhole", &cubbyhole::ENGINE, "cubbyhole/"),
     ("approle", &approle::ENGINE, "auth/approle/"),
     ("userpass", &userpass::ENGINE, "auth/userpass/"),
+    ("identity", &identity::ENGINE, "identity/"),
 ];
 
 fn file(page: &str) -> PathBuf {

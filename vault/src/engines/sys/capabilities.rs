@@ -10,9 +10,9 @@ use serde_json::{Map, json};
 use crate::engine::{Call, Effect, Path, spelled};
 use crate::error::{Error, multi};
 use crate::field::{Kind, field};
+use crate::identity::rights;
 use crate::mount::table::MountTable;
 use crate::policy::acl::Acl;
-use crate::policy::records;
 use crate::reply::Reply;
 use crate::request::Operation;
 use crate::token::{self, Token};
@@ -77,7 +77,7 @@ fn of_accessor(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 
 fn of(call: &mut Call<'_, '_>, token: Option<Arc<Token>>, if_absent: &str) -> Result<Reply, Error> {
     let token = token.ok_or_else(|| Error::invalid(multi(if_absent)))?;
-    let acl = records::acl_of(call.store, &token.policies, call.context.now)?;
+    let acl = rights::of(call.store, &token, call.context.now)?;
     answer(call, &acl)
 }
 

@@ -10,6 +10,8 @@ use crate::engine::Call;
 use crate::engines::token::role::{self, RoleRecord};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::identity::login::{KnownAs, enter};
+use crate::identity::rights;
 use crate::lease::Origin;
 use crate::policy::name::{self, NameError, PolicyName};
 use crate::policy::records;
@@ -68,7 +70,7 @@ fn create(call: &mut Call<'_, '_>, role: Option<(&str, &RoleRecord)>, is_orphan_
     let is_sudo = call.has_sudo;
     let role_record = role.map(|(_, role)| role);
     check_rights(call, is_sudo, role_record)?;
-    check_alias(call, role_record)?;
+    let alias = alias(call, role_record)?;
     let is_batch = is_batch(call, role_record)?;
     let policies = policies(call, role_record, &parent, is_sudo)?;
     // With a role the role decides, whatever the request says.
@@ -96,6 +98,10 @@ fn create(call: &mut Call<'_, '_>, role: Option<(&str, &RoleRecord)>, is_orphan_
         record.depth = parent.record.depth + 1;
         record.entity_id.clone_from(&parent.record.entity_id);
     }
+    if let Some(name) = alias {
+        let (mount, known) = (call.mount.clone(), KnownAs { name, ..KnownAs::default() });
+        record.entity_id = enter(call.store, call.context, &mount, &known)?;
+    }
     if is_batch {
         check_batch(call, &record, role_record)?;
     }
@@ -113,7 +119,9 @@ fn issue(call: &mut Call<'_, '_>, record: TokenRecord, is_batch: bool) -> Result
     } else {
         issue::issue(call.store, call.context, record, chosen.as_deref())?
     };
-    let reply = Reply::auth(issued.auth(call.context.now));
+    let mut auth = issued.auth(call.context.now);
+    rights::tell(call.store, &mut auth)?;
+    let reply = Reply::auth(auth);
     Ok(match chosen {
         Some(_) => reply.warn(
             "A custom ID for the token is only as hard to guess as the text that was chosen; \
@@ -149,19 +157,16 @@ fn check_rights(call: &Call<'_, '_>, is_sudo: bool, role: Option<&RoleRecord>) -
     if id.is_empty() { Ok(()) } else { check_chosen(id) }
 }
 
-/// An alias would attach an entity, which only a role may permit. Until there is an identity store, an alias that is
-/// permitted is refused too, for a token without the entity would lack its policies without a word.
-fn check_alias(call: &Call<'_, '_>, role: Option<&RoleRecord>) -> Result<(), Error> {
+/// The alias of the token mount whose entity is to be behind the token instead of the maker's; only a role may permit it.
+fn alias(call: &Call<'_, '_>, role: Option<&RoleRecord>) -> Result<Option<String>, Error> {
     let alias = call.fields.text_or_empty("entity_alias").to_lowercase();
     match role {
-        _ if alias.is_empty() => Ok(()),
+        _ if alias.is_empty() => Ok(None),
         None => Err(Error::invalid("'entity_alias' is only allowed in combination with token role")),
         Some(role) if !role.entity_aliases.iter().any(|glob| role::glob_matches(glob, &alias)) => {
             Err(Error::invalid("invalid 'entity_alias' value"))
         }
-        Some(_) => {
-            Err(Error::invalid("this server keeps no entities, so 'entity_alias' cannot be attached; leave it out"))
-        }
+        Some(_) => Ok(Some(alias)),
     }
 }
 

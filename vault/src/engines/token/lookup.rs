@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::engine::Call;
 use crate::engines::token::{Target, accessed, invalid_accessor, named, own as calling, role, sent_id};
 use crate::error::{Error, ErrorKind};
+use crate::identity::rights::Standing;
 use crate::reply::Reply;
 use crate::time::Time;
 use crate::token::issue::metadata;
@@ -36,6 +37,7 @@ fn show(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
     let uses = uses_left(call, token)?;
     let orphan = token::is_orphan(call.store, token)?;
     let period_secs = period(call, &token.record)?;
+    let identity_policies = Standing::of(call.store, &token.record.entity_id)?.beside(&[]);
     let record = &token.record;
     let now = call.context.now;
     let mut data = Map::new();
@@ -59,6 +61,11 @@ fn show(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
         // The first root token was given by no request and so has no lease that these would describe.
         put("issue_time", Time::from_nanos(record.issued_nanos).to_string().into());
         put("renewable", record.is_renewable.into());
+    }
+    if !identity_policies.is_empty() {
+        put("identity_policies", json!(identity_policies));
+        // Those of other namespaces, of which there are none.
+        put("external_namespace_policies", json!({}));
     }
     if period_secs > 0 {
         put("period", period_secs.into());

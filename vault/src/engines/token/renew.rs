@@ -6,6 +6,7 @@ use crate::engine::Call;
 use crate::engines::login::gone;
 use crate::engines::token::{Target, accessed, invalid_accessor, named, own as calling, role, sent_id};
 use crate::error::Error;
+use crate::identity::rights::{self, Standing};
 use crate::mount::table::MountTable;
 use crate::reply::Reply;
 use crate::task::calendar;
@@ -45,6 +46,7 @@ fn renew(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
     if !record.is_renewable || record.expires_nanos == 0 {
         return Err(Error::invalid("lease is not renewable"));
     }
+    Standing::admitted(call.store, &record.entity_id)?;
     let Some(bounds) = bounds(call, &record)? else { return Ok(Reply::empty()) };
     let increment = call.fields.duration("increment").map_or(0, |increment| increment.as_secs());
     let wanted_secs = smallest([increment]).or(smallest([record.renewal_secs])).unwrap_or(record.ttl_secs);
@@ -59,6 +61,7 @@ fn renew(call: &mut Call<'_, '_>, target: &Target) -> Result<Reply, Error> {
     call.store.put(&system, &token_path(&hash), &record)?;
     let mut auth = auth_of(&record, &target.shown_id, false, now);
     auth.orphan = token::is_orphan(call.store, &target.token)?;
+    rights::tell(call.store, &mut auth)?;
     Ok(Reply { warnings: life.warnings, ..Reply::auth(auth) })
 }
 

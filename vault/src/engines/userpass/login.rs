@@ -11,6 +11,7 @@ use crate::engine::{Call, Work};
 use crate::engines::login::{Login, log_in, permits};
 use crate::engines::userpass::user::{self, UserRecord};
 use crate::error::Error;
+use crate::identity::login::KnownAs;
 use crate::lockout;
 use crate::reply::Reply;
 use crate::token::lifetime::Bounds;
@@ -46,8 +47,9 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         Login {
             terms: &user.terms,
             role: name.clone(),
+            role_mark: user.id.clone(),
             shown_as: Some(name.clone()),
-            entity_id: user.entity_id.clone(),
+            known_as: KnownAs { name: name.clone(), ..KnownAs::default() },
             meta: BTreeMap::from([("username".to_owned(), name)]),
             bound_cidrs: user.terms.bound_cidrs.clone(),
         },
@@ -61,7 +63,7 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 /// [`crate::error::ErrorKind::Invalid`] if the user's policies are others by now: a renewal would keep the old ones alive.
 pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Bounds) -> Result<Option<Bounds>, Error> {
     let user = user::find(work.store, &work.mount, &token.method_role)?;
-    let Some(user) = user.filter(|user| user.entity_id == token.entity_id) else { return Ok(None) };
+    let Some(user) = user.filter(|user| user.id == token.method_role_mark) else { return Ok(None) };
     if !token.policies.iter().filter(|name| *name != crate::policy::name::DEFAULT).eq(user
         .terms
         .policies

@@ -44,9 +44,9 @@ pub(super) struct UserRecord {
     memory_kib: u32,
     #[prost(uint32, tag = "4")]
     passes: u32,
-    /// A UUID, drawn at creation: who its tokens stand for.
+    /// A UUID, drawn at creation, which tells them from a user of the same name who comes later.
     #[prost(string, tag = "5")]
-    pub(super) entity_id: String,
+    pub(super) id: String,
     #[prost(message, required, tag = "6")]
     pub(super) terms: TermsRecord,
 }
@@ -159,7 +159,7 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let name = name_of(call)?;
     let found = find(call.store, &call.mount, &name)?;
     let is_new = found.is_none();
-    let mut user = found.unwrap_or_else(|| UserRecord { entity_id: call.context.uuid(), ..UserRecord::default() });
+    let mut user = found.unwrap_or_else(|| UserRecord { id: call.context.uuid(), ..UserRecord::default() });
     let mut reply = Reply::empty();
     user.terms.take(&call.fields, &mut reply.warnings)?;
     match sent_password(call)?.map(str::to_owned).map(zeroize::Zeroizing::new) {
