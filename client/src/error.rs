@@ -32,7 +32,7 @@ pub enum Error {
     /// The write may or may not have been carried out: it may have reached a server, and no proof came back.
     #[error(
         "{method} {path}: the outcome is unknown after {} attempt(s); it may have been carried out, so read before \
-         you repeat it", attempts.len()
+         you repeat it{}", attempts.len(), list(attempts)
     )]
     UnknownOutcome {
         /// The request's method.
@@ -200,8 +200,13 @@ pub enum Cause {
     #[error("timed out")]
     Timeout,
     /// The server's certificate was not accepted, or the handshake failed otherwise.
-    #[error("TLS failed: {0}")]
-    Tls(String),
+    #[error("TLS failed: {detail}")]
+    Tls {
+        /// What kind of failure it is, as far as somebody can do something about it.
+        fault: TlsFault,
+        /// What the TLS library says.
+        detail: String,
+    },
     /// The connection broke.
     #[error("connection lost: {0}")]
     Lost(String),
@@ -211,6 +216,28 @@ pub enum Cause {
     /// The server does not know itself whether it carried the request out.
     #[error("the server does not know whether it was carried out")]
     Undecided,
+}
+
+/// What a failure of TLS comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsFault {
+    /// What answers does not speak TLS.
+    NotSpoken,
+    /// No authority that is trusted vouches for the certificate.
+    UnknownAuthority,
+    /// The certificate is for other names than the one that was expected.
+    OtherName,
+    /// The certificate has expired, or is not valid yet.
+    OutOfTime,
+    /// The certificate is one of an authority, which no server may show (RFC 5280, section 4.2.1.9).
+    AuthorityAsServer,
+    /// The server speaks TLS, and no HTTP in it.
+    OtherProtocol,
+    /// The server wants a certificate of the client, or accepts not the one that it got.
+    ClientCertificate,
+    /// Something else.
+    Other,
 }
 
 /// The newest attempts, each kind once.

@@ -42,7 +42,7 @@ pub use api::wrapping::Wrapping;
 pub use builder::{ClientBuilder, Discovery};
 pub use client::Client;
 pub use environment::{Environment, Variable};
-pub use error::{Attempt, Cause, Error, StatusError};
+pub use error::{Attempt, Cause, Error, StatusError, TlsFault};
 pub use renewal::TokenEnd;
 pub use reply::{Auth, Reply, WrapInfo};
 pub use request::{Effect, Method, Request};

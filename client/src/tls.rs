@@ -13,7 +13,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use crate::error::Error;
+use crate::error::{Error, TlsFault};
 use crate::secret::Secret;
 
 #[derive(Default, Clone)]
@@ -34,7 +34,7 @@ pub(crate) fn configuration(settings: &TlsSettings) -> Result<ClientConfig, Erro
         .with_safe_default_protocol_versions()
         .map_err(|source| Error::Configuration(format!("TLS cannot be set up: {source}")))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier(settings, provider)?);
+        .with_custom_certificate_verifier(Arc::new(verifier(settings, provider)?));
     let mut configuration = match &settings.identity {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
@@ -50,23 +50,23 @@ pub(crate) fn configuration(settings: &TlsSettings) -> Result<ClientConfig, Erro
     Ok(configuration)
 }
 
-fn verifier(settings: &TlsSettings, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
-    if settings.skip_verify {
-        return Ok(Arc::new(Unverified { provider }));
-    }
-    let webpki: Arc<dyn ServerCertVerifier> = if settings.roots_pem.is_empty() {
-        Arc::new(SystemRoots { provider, verifier: OnceLock::new() })
+fn verifier(settings: &TlsSettings, provider: Arc<CryptoProvider>) -> Result<Verifier, Error> {
+    let trust = if settings.skip_verify {
+        Trust::Anybody
+    } else if settings.roots_pem.is_empty() {
+        Trust::System(OnceLock::new())
     } else {
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots(&settings.roots_pem)?), provider)
-            .build()
-            .map_err(|source| Error::Configuration(format!("the CA certificates cannot be used: {source}")))?
+        Trust::Given(
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots(&settings.roots_pem)?), Arc::clone(&provider))
+                .build()
+                .map_err(|source| Error::Configuration(format!("the CA certificates cannot be used: {source}")))?,
+        )
     };
-    let Some(name) = &settings.server_name else {
-        return Ok(webpki);
+    let expected = |name: &String| {
+        ServerName::try_from(name.clone())
+            .map_err(|_| Error::Configuration(format!("`{name}` is not a name that a certificate could carry")))
     };
-    let name = ServerName::try_from(name.clone())
-        .map_err(|_| Error::Configuration(format!("`{name}` is not a name that a certificate could carry")))?;
-    Ok(Arc::new(OtherName { webpki, name }))
+    Ok(Verifier { provider, trust, name: settings.server_name.as_ref().map(expected).transpose()? })
 }
 
 fn roots(pems: &[Vec<u8>]) -> Result<RootCertStore, Error> {
@@ -89,36 +89,53 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
     }
 }
 
-/// Trusts the system's authorities, read once and not before a certificate is to be checked.
+/// Whose word about a server is believed.
 #[derive(Debug)]
-struct SystemRoots {
-    provider: Arc<CryptoProvider>,
-    /// `None` inside if the system has none that can be used: then no certificate can pass.
-    verifier: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+enum Trust {
+    /// These authorities.
+    Given(Arc<WebPkiServerVerifier>),
+    /// The system's authorities, read once and not before a certificate is to be checked. `None` inside if the system
+    /// has none that can be used: then no certificate can pass.
+    System(OnceLock<Option<Arc<WebPkiServerVerifier>>>),
+    /// The server's own, because the operator asked not to verify. Signatures are checked all the same.
+    Anybody,
 }
 
-impl SystemRoots {
-    fn verifier(&self) -> Option<&WebPkiServerVerifier> {
-        let read = || {
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&self.provider)).build().ok()
+/// Checks a server's certificate by those who are trusted, and its signatures by the provider.
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    trust: Trust,
+    /// The name that the certificate must carry, if it is another than the one that was dialled.
+    name: Option<ServerName<'static>>,
+}
+
+impl Verifier {
+    /// The system's authorities.
+    fn system(&self) -> Option<Arc<WebPkiServerVerifier>> {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&self.provider)).build().ok()
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        dialled: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let authorities = match &self.trust {
+            Trust::Anybody => return Ok(ServerCertVerified::assertion()),
+            Trust::Given(authorities) => Some(authorities),
+            Trust::System(authorities) => authorities.get_or_init(|| self.system()).as_ref(),
         };
-        self.verifier.get_or_init(read).as_deref()
-    }
-}
-
-impl ServerCertVerifier for SystemRoots {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
         let unknown = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        self.verifier().ok_or_else(unknown)?.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+        let name = self.name.as_ref().unwrap_or(dialled);
+        authorities.ok_or_else(unknown)?.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -146,88 +163,47 @@ impl ServerCertVerifier for SystemRoots {
     }
 }
 
-/// Expects one fixed name, whatever address was dialled.
-#[derive(Debug)]
-struct OtherName {
-    webpki: Arc<dyn ServerCertVerifier>,
-    name: ServerName<'static>,
-}
-
-impl ServerCertVerifier for OtherName {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _dialled: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        self.webpki.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
+/// What kind of failure an error of the TLS library is.
+pub(crate) fn fault(error: &rustls::Error) -> TlsFault {
+    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
+    match error {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => TlsFault::NotSpoken,
+        Error::InvalidCertificate(reason) => match reason {
+            // An authority of the same name has another key: it was made anew.
+            Certificate::UnknownIssuer | Certificate::BadSignature => TlsFault::UnknownAuthority,
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => TlsFault::OtherName,
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. } => TlsFault::OutOfTime,
+            Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => TlsFault::AuthorityAsServer,
+            _ => TlsFault::Other,
+        },
+        Error::NoApplicationProtocol => TlsFault::OtherProtocol,
+        Error::AlertReceived(alert) => alert_fault(&format!("{alert:?}")),
+        _ => TlsFault::Other,
     }
 }
 
-/// Accepts every certificate, because the operator asked not to verify. Signatures are checked all the same.
-#[derive(Debug)]
-struct Unverified {
-    provider: Arc<CryptoProvider>,
+/// What the text of an error says of an alert of the server: HTTP/2 keeps no more than text of what broke a connection.
+pub(crate) fn fault_in_text(text: &str) -> Option<TlsFault> {
+    text.strip_prefix("received fatal alert: ").map(alert_fault)
 }
 
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _dialled: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+/// What a server means by an alert, by the name that the TLS library gives it.
+fn alert_fault(name: &str) -> TlsFault {
+    match name {
+        "NoApplicationProtocol" => TlsFault::OtherProtocol,
+        // It speaks of the client's certificate: it has seen nothing else that could be wrong with one.
+        "CertificateRequired"
+        | "BadCertificate"
+        | "UnsupportedCertificate"
+        | "CertificateRevoked"
+        | "CertificateExpired"
+        | "CertificateUnknown"
+        | "UnknownCA"
+        | "AccessDenied" => TlsFault::ClientCertificate,
+        _ => TlsFault::Other,
     }
 }
 
@@ -237,12 +213,27 @@ mod tests {
 
     #[test]
     fn the_systems_authorities_are_read_when_a_certificate_is_to_be_checked_and_not_before() {
-        let roots = SystemRoots { provider: Arc::new(aws_lc_rs::default_provider()), verifier: OnceLock::new() };
-        assert!(!roots.supported_verify_schemes().is_empty());
-        assert!(roots.verifier.get().is_none(), "an HTTP address, or a command that sends nothing, needs none");
+        let settings = TlsSettings::default();
+        let verifier = verifier(&settings, Arc::new(aws_lc_rs::default_provider())).unwrap();
+        let are_read = || matches!(&verifier.trust, Trust::System(authorities) if authorities.get().is_some());
+        assert!(!verifier.supported_verify_schemes().is_empty());
+        assert!(!are_read(), "an HTTP address, or a command that sends nothing, needs none");
         let certificate = CertificateDer::from(vec![0x30, 0x00]);
         let name = ServerName::try_from("vault.example").unwrap();
-        assert!(roots.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now()).is_err());
-        assert!(roots.verifier.get().is_some());
+        assert!(verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now()).is_err());
+        assert!(are_read());
+    }
+
+    #[test]
+    fn an_alert_about_the_clients_certificate_is_known_as_an_error_and_as_its_text() {
+        use rustls::{AlertDescription as Alert, Error};
+        let wanted = [Alert::CertificateRequired, Alert::CertificateUnknown, Alert::BadCertificate, Alert::UnknownCA];
+        for error in wanted.map(Error::AlertReceived) {
+            assert_eq!(fault(&error), TlsFault::ClientCertificate, "{error}");
+            assert_eq!(fault_in_text(&error.to_string()), Some(TlsFault::ClientCertificate), "{error}");
+        }
+        assert_eq!(fault(&Error::AlertReceived(Alert::NoApplicationProtocol)), TlsFault::OtherProtocol);
+        assert_eq!(fault(&Error::AlertReceived(Alert::InternalError)), TlsFault::Other);
+        assert_eq!(fault_in_text("connection closed"), None);
     }
 }

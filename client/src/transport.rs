@@ -13,7 +13,7 @@ use reqwest::Url;
 use zeroize::Zeroizing;
 
 use crate::address::Address;
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, TlsFault};
 use crate::reply::Reply;
 use crate::request::{Effect, Method, Request};
 use crate::secret::Secret;
@@ -116,8 +116,13 @@ impl Transport {
         }
         let response = match outgoing.send().await {
             Ok(response) => response,
-            Err(error) if error.is_connect() || error.is_builder() => return Sent::Never(cause(&error)),
-            Err(error) => return Sent::Lost(cause(&error)),
+            Err(error) => {
+                let cause = cause(&error);
+                // In TLS 1.3 a client sends before the server has judged its certificate; one that it refuses reads nothing.
+                let is_refused = matches!(cause, Cause::Tls { fault: TlsFault::ClientCertificate, .. });
+                let is_sent = !error.is_connect() && !error.is_builder() && !is_refused;
+                return if is_sent { Sent::Lost(cause) } else { Sent::Never(cause) };
+            }
         };
         self.collect(address, request, response).await
     }
@@ -223,13 +228,17 @@ fn cause(error: &reqwest::Error) -> Cause {
         innermost = Some(source);
         next = source.source();
     }
-    Cause::Lost(innermost.map_or_else(|| "no detail".to_owned(), ToString::to_string))
+    let detail = innermost.map_or_else(|| "no detail".to_owned(), ToString::to_string);
+    match tls::fault_in_text(&detail) {
+        Some(fault) => Cause::Tls { fault, detail },
+        None => Cause::Lost(detail),
+    }
 }
 
 /// Looks inside an IO error by hand: its `source` skips the error that it carries, which may be another IO error.
 fn known_cause(error: &(dyn std::error::Error + 'static)) -> Option<Cause> {
-    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return Some(Cause::Tls(tls.to_string()));
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(Cause::Tls { fault: tls::fault(error), detail: error.to_string() });
     }
     let io = error.downcast_ref::<io::Error>()?;
     if io.kind() == io::ErrorKind::ConnectionRefused {

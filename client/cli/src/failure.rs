@@ -5,7 +5,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use conclave_client::{Attempt, Cause, Error, StatusError};
+use conclave_client::{Address, Attempt, Cause, Error, StatusError, TlsFault};
+
+/// How much of an answer is shown that is none of the API.
+const RAW_CHARACTERS: usize = 400;
 
 /// What a command ends with.
 pub(crate) type Outcome = Result<(), Failure>;
@@ -97,9 +100,11 @@ impl fmt::Display for Told<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.error {
             Error::Status(error) => answer(formatter, error, self.if_forbidden),
-            Error::Unreachable { attempts, .. } | Error::Unanswered { attempts, .. } => {
+            Error::Unreachable { attempts, .. }
+            | Error::Unanswered { attempts, .. }
+            | Error::UnknownOutcome { attempts, answer: None, .. } => {
                 write!(formatter, "{}", self.error)?;
-                attempts.last().and_then(advice).map_or(Ok(()), |advice| write!(formatter, "\n\n{advice}"))
+                telling(attempts).and_then(advice).map_or(Ok(()), |advice| write!(formatter, "\n\n{advice}"))
             }
             other => write!(formatter, "{other}"),
         }
@@ -110,11 +115,26 @@ impl fmt::Display for Told<'_> {
 fn answer(formatter: &mut fmt::Formatter<'_>, error: &StatusError, if_forbidden: Option<&str>) -> fmt::Result {
     let address = error.reply.address();
     write!(formatter, "Error making API request.\n\nURL: {} {address}/v1/{}", error.method, error.path)?;
-    write!(formatter, "\nCode: {}. Errors:\n", error.status)?;
-    for reason in &error.errors {
+    match raw(error) {
+        Some(text) => write!(formatter, "\nCode: {}. Raw Message:\n\n* {text}", error.status)?,
+        None => write!(formatter, "\nCode: {}. Errors:\n", error.status)?,
+    }
+    // What has only warnings is refused by way of them.
+    let warnings = error.reply.warnings();
+    let reasons = error.errors.iter().map(String::as_str);
+    for reason in reasons.chain(warnings.into_iter().filter(|_| error.errors.is_empty())) {
         write!(formatter, "\n* {}", reason.trim())?;
     }
     hint(error, if_forbidden).map_or(Ok(()), |hint| write!(formatter, "\n\n{hint}"))
+}
+
+/// The beginning of an answer that is none of the API: of a proxy, or of another kind of server.
+fn raw(error: &StatusError) -> Option<String> {
+    let is_of_the_api = !error.reply.json().is_null();
+    let text = String::from_utf8_lossy(error.reply.bytes());
+    let shown = text.trim().chars().filter(|character| !character.is_control() || *character == '\n');
+    let shown: String = shown.take(RAW_CHARACTERS).collect();
+    (!is_of_the_api && !shown.is_empty()).then_some(shown)
 }
 
 fn hint<'a>(error: &StatusError, if_forbidden: Option<&'a str>) -> Option<&'a str> {
@@ -123,16 +143,83 @@ fn hint<'a>(error: &StatusError, if_forbidden: Option<&'a str>) -> Option<&'a st
             "Only 307 is followed, and only to a known address. Does something in between redirect? Give the address of \
              the server itself, or let it pass requests on.",
         ),
-        503 if error.says("sealed") => Some("Unseal the server first, share by share: `operator unseal`."),
-        503 if error.says("leader") => {
-            Some("The cluster has no leader at the moment; `operator members` and `status` say more.")
+        503 if error.says("is sealed") => Some("Unseal the server first, share by share: `operator unseal`."),
+        503 if error.says("could not be handed over") => {
+            Some("Start or unseal another node, and try again; `operator members` shows how they are.")
         }
-        403 if if_forbidden.is_some() => if_forbidden,
-        403 if error.says("invalid token") => Some("The token is wrong or expired; `login` gets another."),
-        403 => Some("`token lookup` shows what the token is, `token capabilities` what it may do there."),
-        400 if error.says("HTTP request to an HTTPS server") => Some("Write the address with https:// (VAULT_ADDR)."),
+        503 if error.says("no leader") || error.says("confirms a leader") => Some(
+            "The node is in contact with no leader: `status` says since when, `operator members` which nodes answer it.",
+        ),
+        403 => Some(forbidden(error, if_forbidden)),
+        400 if raw(error).is_some_and(|text| text.contains("HTTP request to an HTTPS server")) => {
+            Some("This server speaks TLS: write its address with https:// (VAULT_ADDR, -address).")
+        }
+        400 if error.says("failed to decrypt keys") => {
+            Some("This is no share of this cluster: it was mistyped, or belongs to another one. Enter a right one.")
+        }
+        400 if error.says("already initialized") => {
+            Some("Its shares were shown when that was done; `operator unseal` takes them.")
+        }
         _ => None,
     }
+}
+
+/// What to try where the server forbids something.
+fn forbidden<'a>(error: &StatusError, instead: Option<&'a str>) -> &'a str {
+    if error.says("preflight capability check") {
+        return "No engine is mounted there (`secrets list` shows them), or the token may do nothing there.";
+    }
+    if error.says("bad token") {
+        return "The token that was asked about is wrong, expired or revoked.";
+    }
+    // Servers of this API count the reasons where a token works and may not do this, and only then.
+    if error.says("error occurred") && !error.says("invalid token") {
+        return "The token's policies do not allow this: `token capabilities` says what they do allow there.";
+    }
+    instead.unwrap_or("The token is wrong, expired or revoked; `login` gets another.")
+}
+
+fn tls_advice(fault: TlsFault, address: &Address) -> Option<String> {
+    let text = match fault {
+        TlsFault::NotSpoken => {
+            let plain = address.as_str().replacen("https://", "http://", 1);
+            return Some(format!(
+                "What listens at {address} does not speak TLS. If it is the server, write its address as {plain} \
+                 (VAULT_ADDR, -address); tokens then travel in clear."
+            ));
+        }
+        TlsFault::UnknownAuthority => {
+            "No authority that is trusted here vouches for the server's certificate. Name the file of the authority that \
+             does with -ca-cert or VAULT_CACERT."
+        }
+        TlsFault::OtherName => {
+            "The server's certificate does not carry the name in the address. Write the address with a name that it \
+             carries, or say which to expect with -tls-server-name or VAULT_TLS_SERVER_NAME."
+        }
+        TlsFault::OutOfTime => {
+            "Is the clock of this machine right? If it is, the server needs a new certificate; it reads its files again \
+             on the signal HUP."
+        }
+        TlsFault::AuthorityAsServer => {
+            "The server shows a certificate that is an authority's. Make it one of its own, with \
+             basicConstraints=critical,CA:FALSE."
+        }
+        TlsFault::OtherProtocol => {
+            "What listens there speaks no HTTP. Is it the address for other nodes (cluster_addr)? Clients use the one of \
+             the API (api_addr), by default one port below."
+        }
+        TlsFault::ClientCertificate => {
+            "The server wants a certificate from an authority that it knows. Name yours with -client-cert and \
+             -client-key, or VAULT_CLIENT_CERT and VAULT_CLIENT_KEY."
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// The attempt that says most: a server that refuses a certificate is often seen to hang up and no more.
+fn telling(attempts: &[Attempt]) -> Option<&Attempt> {
+    attempts.iter().rev().find(|attempt| matches!(attempt.cause, Cause::Tls { .. })).or(attempts.last())
 }
 
 fn advice(attempt: &Attempt) -> Option<String> {
@@ -142,14 +229,14 @@ fn advice(attempt: &Attempt) -> Option<String> {
             Some(format!("Nothing listens at {address}. Is the server running, and is VAULT_ADDR or -address right?"))
         }
         Cause::Name => Some("Is the host name in VAULT_ADDR or -address spelled right?".to_owned()),
-        Cause::Tls(_) => Some(
-            "If the certificate comes from an authority of your own, name its file with VAULT_CACERT or -ca-cert. \
-             If the server has no TLS, write its address with http://."
-                .to_owned(),
-        ),
+        Cause::Tls { fault, .. } => tls_advice(*fault, address),
         Cause::Lost(_) if !address.is_tls() => {
             Some(format!("If the server speaks TLS, write its address with https:// instead of {address}."))
         }
+        Cause::Lost(_) => Some(format!(
+            "{address} hung up. If the server demands a certificate of its clients, name yours with -client-cert and \
+             -client-key, or VAULT_CLIENT_CERT and VAULT_CLIENT_KEY."
+        )),
         Cause::Timeout => Some(format!("{address} does not answer; a firewall may drop the connection.")),
         _ => None,
     }

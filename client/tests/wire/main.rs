@@ -5,3 +5,4 @@ mod failover;
 mod fake;
 mod redirect;
 mod renewal;
+mod tls;

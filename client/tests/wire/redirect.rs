@@ -3,11 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::fake::{Act, Answer, Fake, Seen, answer};
+use crate::fake::{Answer, Fake, Seen, answer};
+use crate::tls::{authority, tls_node};
 use conclave_client::{Client, ClientBuilder, Error, Request};
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 const WELL: &str = r#"{"request_id": "r", "data": {"word": "well"}}"#;
 
@@ -100,28 +98,6 @@ async fn a_redirect_keeps_method_key_and_body() {
     assert_eq!(seen[0].header("idempotency-key"), seen[1].header("idempotency-key"));
 }
 
-struct Authority {
-    pem: String,
-    certificate: rcgen::CertifiedKey<rcgen::KeyPair>,
-}
-
-fn authority(names: &[&str]) -> Authority {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let certificate = rcgen::generate_simple_self_signed(names).expect("valid names");
-    Authority { pem: certificate.cert.pem(), certificate }
-}
-
-async fn tls_node(authority: &Authority, handler: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Fake {
-    let key = PrivatePkcs8KeyDer::from(authority.certificate.signing_key.serialize_der());
-    let configuration = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider has them")
-        .with_no_client_auth()
-        .with_single_cert(vec![authority.certificate.cert.der().clone()], key.into())
-        .expect("a key that fits");
-    Fake::start_tls(configuration, handler).await
-}
-
 fn members(addresses: &[&str]) -> String {
     let nodes: Vec<_> = addresses.iter().map(|address| serde_json::json!({"api_address": address})).collect();
     serde_json::json!({"request_id": "r", "data": {"Nodes": nodes}, "Nodes": nodes}).to_string()
@@ -179,35 +155,4 @@ async fn a_plaintext_node_named_over_tls_is_not_taken() {
     let node = tls_node(&authority, |_| answer(200, &members(&["http://127.0.0.1:1"])).act()).await;
     let client = builder(&node.address).ca_cert_pem(authority.pem.clone()).build().unwrap();
     assert_eq!(client.refresh_addresses().await.unwrap(), 1);
-}
-
-#[tokio::test]
-async fn a_node_with_a_certificate_for_another_name_gets_no_request() {
-    // check 266
-    let authority = authority(&["other.example"]);
-    let node = tls_node(&authority, |_| answer(200, WELL).act()).await;
-    let client = builder(&node.address).ca_cert_pem(authority.pem.clone()).max_retries(0).build().unwrap();
-    let failure = client.send(Request::get("secret/app")).await.unwrap_err();
-    assert!(matches!(failure, Error::Unreachable { .. }), "{failure}");
-    assert_eq!(node.count(), 0);
-}
-
-#[tokio::test]
-async fn an_expected_server_name_replaces_the_host() {
-    let authority = authority(&["other.example"]);
-    let node = tls_node(&authority, |_| answer(200, WELL).act()).await;
-    let client =
-        builder(&node.address).ca_cert_pem(authority.pem.clone()).tls_server_name("other.example").build().unwrap();
-    assert!(client.send(Request::get("secret/app")).await.is_ok());
-}
-
-#[tokio::test]
-async fn an_unknown_authority_is_reported_as_a_tls_failure() {
-    let (right, wrong) = (authority(&["127.0.0.1"]), authority(&["127.0.0.1"]));
-    let node = tls_node(&right, |_| answer(200, WELL).act()).await;
-    let client = builder(&node.address).ca_cert_pem(wrong.pem).max_retries(0).build().unwrap();
-    let Err(Error::Unreachable { attempts, .. }) = client.send(Request::get("secret/app")).await else {
-        panic!("an unknown authority was accepted")
-    };
-    assert!(matches!(attempts[0].cause, conclave_client::Cause::Tls(_)), "{:?}", attempts[0].cause);
 }

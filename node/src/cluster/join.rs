@@ -180,7 +180,10 @@ impl Attempt {
             return join(seal, token.reveal(), self.as_non_voter).await;
         }
         let unreached = |reason: String| {
-            let mut failed = Error::unavailable("the member does not answer; the log of this node says why");
+            let mut failed = Error::unavailable(
+                "the member does not answer, or its certificate is from no authority that is trusted here (-leader-ca-cert names \
+                 one); the log of this node says why",
+            );
             failed.detail = Some(reason);
             failed
         };

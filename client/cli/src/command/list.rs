@@ -41,7 +41,7 @@ pub(super) async fn show(session: &Session, path: &str, request: Request, is_det
     }
     let keys: Vec<_> = reply.keys().into_iter().map(str::to_owned).collect();
     if keys.is_empty() {
-        return nothing(session, path.to_owned(), Vec::new());
+        return nothing(session, path.to_owned(), reply.warnings().into_iter().map(str::to_owned).collect());
     }
     let is_table = session.output.is_table();
     if is_table {

@@ -67,7 +67,11 @@ impl Login {
         };
         let request = Request::get("auth/token/lookup-self").token(given.clone());
         let reply = session.send("authenticating", request).await;
-        let reply = reply.map_err(|failure| failure.if_forbidden("The token is wrong or expired."))?;
+        let reply = reply.map_err(|failure| {
+            failure.if_forbidden(
+                "The token is wrong, expired or revoked. For a login by something else, name it: -method=userpass.",
+            )
+        })?;
         Ok(as_login(&reply, &given))
     }
 
@@ -92,7 +96,12 @@ impl Login {
             }
         };
         let request = Request::post(path, &Value::Object(data));
-        let reply = session.send_anonymously("authenticating", request).await?;
+        let reply = session.send_anonymously("authenticating", request).await.map_err(|failure| {
+            failure.if_forbidden(
+                "Is the auth method enabled at this path (`auth list`, -path)? Who is locked out, or comes from an \
+                 address that is not admitted, gets the same answer.",
+            )
+        })?;
         Ok(reply.json().clone())
     }
 }
