@@ -106,6 +106,14 @@ impl<'a> Environment<'a> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
+    /// Whether any certificate is accepted, if that is said.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] if it is neither true nor false.
+    pub fn skips_verification(&self) -> Result<Option<bool>, Error> {
+        self.get(Variable::SkipVerify).map(|text| boolean("VAULT_SKIP_VERIFY", &text)).transpose()
+    }
+
     pub(crate) fn apply(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, Error> {
         if let Some(addresses) = self.get(Variable::AgentAddress).or_else(|| self.get(Variable::Address)) {
             builder = builder.without_addresses().address(addresses);
@@ -152,8 +160,8 @@ impl<'a> Environment<'a> {
         if let Some(name) = self.get(Variable::TlsServerName) {
             builder = builder.tls_server_name(name);
         }
-        if let Some(skip) = self.get(Variable::SkipVerify) {
-            builder = builder.danger_skip_verify(boolean("VAULT_SKIP_VERIFY", &skip)?);
+        if let Some(skips) = self.skips_verification()? {
+            builder = builder.danger_skip_verify(skips);
         }
         Ok(builder)
     }

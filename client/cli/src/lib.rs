@@ -15,6 +15,7 @@ mod output;
 pub mod prompt;
 pub mod quickstart;
 mod session;
+mod shell;
 pub mod spelling;
 mod table;
 mod token_file;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use conclave_client::{Client, Discovery, Environment, Error, Method, Reply, Request, Secret, Variable};
 
-use crate::curl;
+use crate::curl::{self, Connection};
 use crate::failure::Failure;
 use crate::format::Format;
 use crate::globals::Globals;
@@ -27,7 +27,7 @@ pub(crate) struct Session {
     pub(crate) may_ask: bool,
     pub(crate) version_line: String,
     headers: Vec<(String, String)>,
-    namespace: Option<String>,
+    connection: Connection,
     wrap_ttl: Option<String>,
     shows: Option<Show>,
 }
@@ -79,7 +79,7 @@ impl Session {
             may_ask: !globals.non_interactive,
             version_line: version_line.to_owned(),
             headers: headers(&globals.header)?,
-            namespace: environment.get(Variable::Namespace),
+            connection: Connection::of(&environment, environment.skips_verification().map_err(local)?.unwrap_or(false)),
             wrap_ttl: environment.get(Variable::WrapTtl),
             shows: match (globals.output_curl_string, globals.output_policy) {
                 (true, _) => Some(Show::Curl),
@@ -155,7 +155,7 @@ impl Session {
             Some(Show::Policy) => needed_policy(&request),
             Some(Show::Curl) => {
                 let address = client.addresses().first().map(ToString::to_string).unwrap_or_default();
-                let command = curl::command(&request, &address, has_token, self.namespace.as_deref());
+                let command = curl::command(&request, &address, has_token, &self.connection);
                 command.map_err(Sending::Failed)? + "\n"
             }
         };
