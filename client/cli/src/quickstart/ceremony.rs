@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use conclave_client::{Client, Discovery, InitRequest, Method, Secret};
@@ -12,6 +13,7 @@ use zeroize::Zeroizing;
 use super::error::QuickstartError;
 use super::folder::{Folder, write_private};
 use super::{Node, step};
+use crate::shell;
 
 /// Shares that are made.
 const SHARES: u32 = 5;
@@ -66,7 +68,8 @@ impl<'f> Ceremony<'f> {
         let first = &self.seats[0];
         let status = first.client.seals().status().await.map_err(request("reading the seal status"))?;
         if status.initialized {
-            return self.use_root_token();
+            // Who revoked the token, or keeps it elsewhere, resumes all the same.
+            return if self.folder.root_token().exists() { self.use_root_token() } else { Ok(()) };
         }
         step(&format!("Initialising: {SHARES} shares, any {THRESHOLD} of them unseal"));
         let wanted = InitRequest { secret_shares: SHARES, secret_threshold: THRESHOLD };
@@ -79,16 +82,16 @@ impl<'f> Ceremony<'f> {
     }
 
     fn use_root_token(&self) -> Result<(), QuickstartError> {
-        let token = self.read_secret(self.folder.root_token())?;
+        let token = read_secret(self.folder.root_token())?;
         for seat in &self.seats {
             seat.client.set_token(Some(token.clone()));
         }
         Ok(())
     }
 
-    fn read_secret(&self, path: std::path::PathBuf) -> Result<Secret, QuickstartError> {
-        let text = Zeroizing::new(fs::read_to_string(&path).map_err(|_| QuickstartError::ShareMissing { path })?);
-        Ok(Secret::new(text.trim()))
+    /// Whether there is a token that still does what an operator may do.
+    async fn may_administer(&self) -> bool {
+        self.folder.root_token().exists() && self.seats[0].client.tokens().lookup_self().await.is_ok()
     }
 
     /// Holds the ceremony on the first node; it unseals the others too, as the processes that were started here.
@@ -104,22 +107,35 @@ impl<'f> Ceremony<'f> {
         if !is_any_sealed {
             return Ok(());
         }
+        self.enter_shares(&started_here).await?;
+        wait("electing a leader", async || is_serving(&self.seats[0]).await).await
+    }
+
+    /// Enters as many of the shares that are there as are needed; one that the node refuses is said and passed over.
+    async fn enter_shares(&self, confirmed: &[String]) -> Result<(), QuickstartError> {
         let host = &self.seats[0];
-        for number in 1..=THRESHOLD as usize {
-            let share = self.read_secret(self.folder.share(number))?;
-            let status =
-                host.client.seals().unseal_cluster(&share, &started_here).await.map_err(request("entering a share"))?;
-            step(&format!("Ceremony on {}: share {number} of {THRESHOLD} entered", host.node.name));
+        let mut entered = 0;
+        for path in (1..=SHARES as usize).map(|number| self.folder.share(number)).filter(|path| path.exists()) {
+            let share = read_secret(path.clone())?;
+            let status = match host.client.seals().unseal_cluster(&share, confirmed).await {
+                Err(error) if error.status() == Some(400) => {
+                    step(&format!("The share in {} was not accepted: {error}", path.display()));
+                    continue;
+                }
+                answer => answer.map_err(request("entering a share"))?,
+            };
+            // With the last share needed, the next ceremony begins.
+            let is_complete = status.progress == 0;
+            entered = if is_complete { u64::from(THRESHOLD) } else { status.progress };
+            step(&format!("Ceremony on {}: share {entered} of {THRESHOLD} entered", host.node.name));
             for node in status.nodes.iter().filter(|node| node.error.is_some()) {
                 step(&format!("{} could not be unsealed yet: {}", node.address, node.error.as_deref().unwrap_or("")));
             }
+            if is_complete {
+                return Ok(());
+            }
         }
-        wait("electing a leader", async || self.has_leader().await).await?;
-        Ok(())
-    }
-
-    async fn has_leader(&self) -> bool {
-        self.seats[0].client.tokens().lookup_self().await.is_ok()
+        Err(QuickstartError::SharesMissing { folder: self.folder.shares(), found: entered, needed: THRESHOLD })
     }
 
     /// Lets the other nodes join, each with a token of its own, and unseals them by a second ceremony.
@@ -145,12 +161,15 @@ impl<'f> Ceremony<'f> {
         if is_grown {
             self.unseal().await?;
         }
-        wait("making every node a voter", async || self.voters().await == self.seats.len()).await?;
         for seat in &self.seats {
             let what = format!("unsealing {}", seat.node.name);
-            wait(&what, async || seat.client.tokens().lookup_self().await.is_ok()).await?;
+            wait(&what, async || is_serving(seat).await).await?;
         }
-        Ok(())
+        if !self.may_administer().await {
+            step(&format!("There is no root token that works in {}", self.folder.root_token().display()));
+            return Ok(());
+        }
+        wait("making every node a voter", async || self.voters().await == self.seats.len()).await
     }
 
     async fn voters(&self) -> usize {
@@ -161,6 +180,9 @@ impl<'f> Ceremony<'f> {
     /// Enables KV version 2 at `secret/`, unless something is there.
     pub(super) async fn enable_kv(&self) -> Result<(), QuickstartError> {
         let client = &self.seats[0].client;
+        if !self.may_administer().await {
+            return Ok(());
+        }
         let mounts = client.mounts().list().await.map_err(request("listing the mounts"))?;
         if mounts.contains_key("secret/") {
             return Ok(());
@@ -173,13 +195,16 @@ impl<'f> Ceremony<'f> {
 
     /// The lines that point a shell's client at the cluster.
     pub(super) fn environment(&self) -> Result<Zeroizing<String>, QuickstartError> {
-        let token = self.read_secret(self.folder.root_token())?;
-        Ok(Zeroizing::new(format!(
-            "export VAULT_ADDR={}\nexport VAULT_CACERT={}\nexport VAULT_TOKEN={}\n",
+        let mut lines = Zeroizing::new(format!(
+            "export VAULT_ADDR={}\nexport VAULT_CACERT={}\n",
             self.seats[0].node.address(),
-            quoted(&self.folder.ca().display().to_string()),
-            token.expose(),
-        )))
+            shell::word(&self.folder.ca().display().to_string()),
+        ));
+        if self.folder.root_token().exists() {
+            let token = read_secret(self.folder.root_token())?;
+            lines = Zeroizing::new(format!("{}export VAULT_TOKEN={}\n", lines.as_str(), token.expose()));
+        }
+        Ok(lines)
     }
 
     /// Writes those lines to the folder's `env` file.
@@ -191,10 +216,14 @@ impl<'f> Ceremony<'f> {
     }
 }
 
-/// A word for a shell: as it is, or in single quotes.
-fn quoted(text: &str) -> String {
-    let is_plain = text.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c));
-    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+fn read_secret(path: PathBuf) -> Result<Secret, QuickstartError> {
+    let read = fs::read_to_string(&path).map_err(|source| QuickstartError::File { path, source })?;
+    Ok(Secret::new(Zeroizing::new(read).trim()))
+}
+
+/// Whether a node serves requests, which needs no token.
+async fn is_serving(seat: &Seat) -> bool {
+    seat.client.raw(Method::Get, "sys/health", &[("standbyok", "true")], None).await.is_ok()
 }
 
 fn request(what: &str) -> impl FnOnce(conclave_client::Error) -> QuickstartError + use<> {

@@ -69,15 +69,17 @@ pub enum QuickstartError {
         /// Why not.
         source: conclave_client::Error,
     },
-    /// The shares are not in the folder any more.
+    /// Too few of the shares are in the folder.
     #[error(
-        "{path} is missing, and without it the cluster cannot be unsealed; put it back, or remove the folder to start afresh"
+        "{folder} has {found} of the {needed} shares that unseal the cluster; put the files share-1 to share-5 back, \
+         or remove the whole folder above it to start afresh"
     )]
-    ShareMissing {
-        /// The file.
-        path: PathBuf,
+    SharesMissing {
+        /// The folder of the shares.
+        folder: PathBuf,
+        /// How many are there and were accepted.
+        found: u64,
+        /// How many it takes.
+        needed: u32,
     },
-    /// The cluster answered something else than it should.
-    #[error("{0}")]
-    Unexpected(String),
 }

@@ -113,12 +113,17 @@ impl Folder {
         self.path.join(format!("{}/log", node.name))
     }
 
+    /// Where the shares lie.
+    pub(super) fn shares(&self) -> PathBuf {
+        self.path.join("shares")
+    }
+
     pub(super) fn share(&self, number: usize) -> PathBuf {
-        self.path.join(format!("shares/share-{number}"))
+        self.shares().join(format!("share-{number}"))
     }
 
     pub(super) fn root_token(&self) -> PathBuf {
-        self.path.join("shares/root-token")
+        self.shares().join("root-token")
     }
 
     pub(super) fn environment(&self) -> PathBuf {

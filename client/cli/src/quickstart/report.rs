@@ -39,5 +39,5 @@ pub(super) fn node_ended(folder: &Folder, ended: &Ended, left: usize) {
     println!("    {left} of the nodes go on; the cluster works as long as they are a majority.");
     println!("    To bring it back, press Ctrl-C and run the same command again; or start it in another terminal,");
     println!("      conclave server -config={}", configuration.display());
-    println!("    and unseal it with the shares in {}.", folder.share(1).parent().unwrap_or(folder.path()).display());
+    println!("    and unseal it with the shares in {}.", folder.shares().display());
 }
