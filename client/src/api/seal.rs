@@ -69,6 +69,9 @@ pub struct Candidate {
     /// Its address for other nodes.
     #[serde(default)]
     pub cluster_address: String,
+    /// Whether it votes, as the node that was asked last knew; `None` if it knows of no part in the replication.
+    #[serde(default)]
+    pub voter: Option<bool>,
     /// Whether it is sealed; `None` if it does not answer.
     #[serde(default)]
     pub sealed: Option<bool>,

@@ -44,7 +44,7 @@ fn is_due(replica: &Replica) -> bool {
 fn report(replica: &Replica, before: Contact, now: Contact) {
     match (before, now) {
         (Contact::Confirmed { .. }, Contact::Lost) => tracing::warn!(
-            "no quorum of the cluster confirms a leader; this node answers 503 until one does, except to local reads"
+            "no quorum of the cluster confirms a leader; this node answers 503 until one does, except to reads that max_staleness allows"
         ),
         (Contact::Lost | Contact::Removed | Contact::LeftBehind, Contact::Confirmed { leader }) => {
             tracing::info!(leader = replica.node_name(leader), "a quorum of the cluster confirms a leader")

@@ -49,8 +49,15 @@ pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
     if state == HealthState::Removed {
         body["removed_from_cluster"] = true.into();
     }
+    let contact = seal.replica.contact();
     if matches!(state, HealthState::Removed | HealthState::CutOff) {
-        body["reason"] = seal.replica.contact().reason().into();
+        body["state"] = contact.trouble().into();
+        body["reason"] = contact.reason().into();
+    }
+    if state != HealthState::Uninitialised && contact.trouble().is_some() && seal.replica.has_others() {
+        let last = seal.replica.raft.confirmed();
+        body["last_leader"] = last.map(|known| seal.replica.node_name(known.leader)).into();
+        body["last_leader_contact_secs"] = last.map(|known| known.asked_at.elapsed().as_secs()).into();
     }
     if is_open {
         body["cluster_name"] = seal.replica.cluster_name().into();

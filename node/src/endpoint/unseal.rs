@@ -84,6 +84,7 @@ pub(crate) fn node(seal: &Seal, incoming: &Incoming) -> Outgoing {
         "id": node_id(own.id),
         "address": own.api_addr,
         "cluster_address": seal.replica.cluster_url(&own.cluster_addr),
+        "voter": seal.replica.is_voter(own.id),
         "sealed": is_sealed,
         "fingerprint": (is_sealed && seal.replica.is_clustered()).then(|| seal.fingerprint.to_string()),
         "error": null,

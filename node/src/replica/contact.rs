@@ -38,6 +38,16 @@ impl Contact {
         }
     }
 
+    /// What a node in this place is called, beside the names of [`crate::keeper::State`]; `None` if nothing is wrong.
+    pub(crate) fn trouble(self) -> Option<&'static str> {
+        match self {
+            Self::Confirmed { .. } => None,
+            Self::Lost => Some("cut off"),
+            Self::Removed => Some("removed"),
+            Self::LeftBehind => Some("left behind"),
+        }
+    }
+
     /// Whether the cluster goes on without this node.
     pub(crate) fn is_out(self) -> bool {
         matches!(self, Self::Removed | Self::LeftBehind)

@@ -76,6 +76,16 @@ impl Replica {
         self.raft.name_of(id)
     }
 
+    /// Whether a node votes, as far as this one knows; `None` if it has no part in the replication.
+    pub(crate) fn is_voter(&self, id: u64) -> Option<bool> {
+        self.raft.status().members.iter().find(|member| member.id == id).map(|member| member.voter)
+    }
+
+    /// Whether this node knows others of its cluster.
+    pub(crate) fn has_others(&self) -> bool {
+        self.raft.status().members.iter().any(|member| member.id != self.identity.id())
+    }
+
     /// The member with a name or an id.
     pub(crate) fn find_node(&self, text: &str) -> Option<Member> {
         let members = self.raft.status().members;

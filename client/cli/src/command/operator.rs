@@ -2,6 +2,7 @@
 
 mod init;
 mod key_status;
+mod known;
 mod members;
 mod raft;
 mod reset_time;

@@ -1,4 +1,4 @@
-//! `status`: how sealed the node is and who leads.
+//! `status`: how sealed the node is, who leads, and what is wrong with its place in the cluster.
 //!
 //! It needs no token. What surprises: the exit code is 2 for a sealed node, which scripts wait for.
 
@@ -40,6 +40,13 @@ impl Status {
                 document["boot_fingerprint"] = own.json()["fingerprint"].clone();
             }
         }
+        if document["initialized"].as_bool().unwrap_or(false) {
+            let request = Request::get("sys/health").about_one_node().any_status();
+            // Plain Vault says no more than was said already.
+            if let Ok(health) = session.send_anonymously("reading the health", request).await {
+                add_place(&mut document, health.json());
+            }
+        }
         session.output.either(|| table::pairs(&rows(&document)), &document)?;
         if is_sealed { Err(Failure::Quiet(2)) } else { Ok(()) }
     }
@@ -60,6 +67,15 @@ fn add(document: &mut Value, more: &Value) {
     if let (Some(document), Some(more)) = (document.as_object_mut(), more.as_object()) {
         let told = more.iter().filter(|(name, value)| applies(name, value));
         document.extend(told.map(|(name, value)| (name.clone(), value.clone())));
+    }
+}
+
+/// Adds what a node says of its place in the cluster if something is wrong with it.
+fn add_place(document: &mut Value, health: &Value) {
+    for name in ["state", "reason", "last_leader", "last_leader_contact_secs"] {
+        if let Some(value) = health.get(name) {
+            document[name] = value.clone();
+        }
     }
 }
 
@@ -114,6 +130,16 @@ fn rows(document: &Value) -> Vec<(String, String)> {
             row(title, shown(name));
         }
     }
+    for (title, name) in [("State", "state"), ("Reason", "reason"), ("Last Leader", "last_leader")] {
+        if is_set(document, name) {
+            row(title, shown(name));
+        }
+    }
+    match fields.get("last_leader_contact_secs") {
+        None => {}
+        Some(Value::Null) => row("Last Leader Contact", "none since its start".to_owned()),
+        Some(_) => row("Last Leader Contact", format!("{} s ago", shown("last_leader_contact_secs"))),
+    }
     rows
 }
 
@@ -154,6 +180,28 @@ Version            1.17.6
             }),
         );
         assert_eq!(document, json!({"sealed": false, "ha_enabled": false, "raft_applied_index": 7}));
+    }
+
+    #[test]
+    fn a_node_without_a_leader_says_why_and_since_when() {
+        let mut document = json!({ "initialized": true, "sealed": false });
+        add_place(
+            &mut document,
+            &json!({
+                "state": "cut off", "reason": "no quorum", "last_leader": "vault-2", "last_leader_contact_secs": 12,
+                "standby": true
+            }),
+        );
+        let shown = rows(&document);
+        let ends = ["cut off", "no quorum", "vault-2", "12 s ago"];
+        assert_eq!(shown[shown.len() - 4..].iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ends);
+        add_place(&mut document, &json!({ "last_leader": null, "last_leader_contact_secs": null }));
+        let last = rows(&document).pop().unwrap();
+        assert_eq!(last, ("Last Leader Contact".to_owned(), "none since its start".to_owned()));
+        // What is well, and what plain Vault says, adds nothing.
+        let mut document = json!({ "initialized": true, "sealed": false });
+        add_place(&mut document, &json!({ "initialized": true, "sealed": false, "standby": false }));
+        assert!(!rows(&document).iter().any(|(title, _)| title.starts_with("Last") || title == "State"));
     }
 
     #[test]

@@ -76,6 +76,7 @@ async fn make(seal: &Arc<Seal>) -> Value {
             "id": node_id(other.id),
             "address": other.api_addr,
             "cluster_address": seal.replica.cluster_url(&other.cluster_addr),
+            "voter": seal.replica.is_voter(other.id),
             "sealed": offered.as_ref().ok().map(Option::is_some),
             "fingerprint": offered.as_ref().ok().copied().flatten().map(|fingerprint| fingerprint.to_string()),
             "error": offered.err(),

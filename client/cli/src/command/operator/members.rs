@@ -2,25 +2,44 @@
 
 use clap::Args;
 use conclave_client::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::known::Known;
 use crate::failure::Outcome;
 use crate::session::Session;
 use crate::{golang, table};
 
-/// Show the cluster's nodes.
+/// Show the cluster's nodes; without a quorum those that the node knew last.
 #[derive(Args)]
 pub(crate) struct Members {}
 
 impl Members {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
-        let reply = session.send("reading the members", Request::get("sys/ha-status")).await?;
+        let reply = match session.send("reading the members", Request::get("sys/ha-status")).await {
+            Ok(reply) => reply,
+            Err(failure) => return last_known(&Known::instead_of(failure, session).await?, session),
+        };
         let data = &reply.json()["data"];
         // Servers differ in whether the name's first letter is upper case.
         let nodes = data["nodes"].as_array().or_else(|| data["Nodes"].as_array()).cloned().unwrap_or_default();
         let document = serde_json::json!({ "Nodes": nodes });
         session.output.either(|| text(&nodes), &document)
     }
+}
+
+fn last_known(known: &Known, session: &Session) -> Outcome {
+    let nodes = known.rows(|member| {
+        json!({
+            "hostname": "",
+            "api_address": member.address,
+            "cluster_address": member.cluster_address,
+            "active_node": null,
+            "version": "",
+            "upgrade_version": "",
+            "last_echo": null,
+        })
+    });
+    known.print(session, || text(&nodes), json!({ "Nodes": nodes }))
 }
 
 fn text(nodes: &[Value]) -> String {
@@ -65,7 +84,6 @@ fn text(nodes: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn each_node_shows_its_name_and_whether_it_needs_a_ceremony() {

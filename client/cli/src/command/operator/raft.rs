@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use conclave_client::Request;
 use serde_json::{Map, Value, json};
 
+use super::known::Known;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{assignment, golang, table};
@@ -13,7 +14,7 @@ use crate::{assignment, golang, table};
 /// What can be done with replicating nodes.
 #[derive(Subcommand)]
 pub(crate) enum Raft {
-    /// Show the nodes that replicate.
+    /// Show the nodes that replicate; without a quorum those that the node knew last.
     ListPeers,
     Join(Join),
     RemovePeer(RemovePeer),
@@ -72,7 +73,10 @@ impl Raft {
         match self {
             Self::ListPeers => {
                 let request = Request::get("sys/storage/raft/configuration");
-                let reply = session.send("reading the raft cluster configuration", request).await?;
+                let reply = match session.send("reading the raft cluster configuration", request).await {
+                    Ok(reply) => reply,
+                    Err(failure) => return last_known(&Known::instead_of(failure, session).await?, session),
+                };
                 session.output.either(|| text(&reply.json()["data"]["config"]["servers"]), reply.json())
             }
             Self::Join(command) => command.run(session).await,
@@ -131,6 +135,15 @@ impl Join {
         let text = || table::pairs(&[("Joined".to_owned(), reply.json()["joined"].to_string())]);
         session.output.either(text, reply.json())
     }
+}
+
+fn last_known(known: &Known, session: &Session) -> Outcome {
+    let servers = known.rows(|member| {
+        let address = member.cluster_address.trim_start_matches("https://");
+        json!({ "address": address, "leader": null, "state": "answers", "last_contact": null })
+    });
+    let document = json!({ "data": { "config": { "servers": servers } } });
+    known.print(session, || text(&document["data"]["config"]["servers"]), document.clone())
 }
 
 /// Whether a state needs no word beside the column that says whether the node is sealed.

@@ -173,6 +173,7 @@ mod tests {
             id: String::new(),
             address: format!("https://{id}:1"),
             cluster_address: String::new(),
+            voter: Some(true),
             sealed: None,
             fingerprint: fingerprint.map(str::to_owned),
             error: error.map(str::to_owned),
