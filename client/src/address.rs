@@ -75,6 +75,10 @@ impl Address {
             return Err(InvalidAddress(reason.to_owned()));
         }
         let text = url.as_str().trim_end_matches('/').to_owned();
+        if let Some(added) = ["/v1", "/ui"].into_iter().find(|end| text.ends_with(end)) {
+            let reason = format!("an address ends before {added}: paths of the API are added to it");
+            return Err(InvalidAddress(reason));
+        }
         Ok(Self(Arc::new(Parts { text, origin })))
     }
 
@@ -138,5 +142,14 @@ mod tests {
     fn a_list_of_addresses_is_separated_by_commas() {
         let list = Address::parse_list("http://a:1, http://b:2,,").unwrap();
         assert_eq!(list.iter().map(Address::as_str).collect::<Vec<_>>(), ["http://a:1", "http://b:2"]);
+    }
+
+    #[test]
+    fn an_address_that_goes_on_into_the_api_is_refused() {
+        for text in ["https://a:8200/v1", "https://a:8200/v1/", "https://a:8200/proxied/ui"] {
+            let refused = Address::parse(text).unwrap_err().to_string();
+            assert!(refused.contains("ends before /"), "{text}: {refused}");
+        }
+        assert!(Address::parse("https://a:8200/proxied").is_ok());
     }
 }

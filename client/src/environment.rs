@@ -144,6 +144,9 @@ impl<'a> Environment<'a> {
         if let Some(pem) = self.get(Variable::CaCertBytes) {
             builder = builder.ca_cert_pem(pem);
         } else if let Some(file) = self.get(Variable::CaCert) {
+            if Path::new(&file).is_dir() {
+                return Err(wrong("VAULT_CACERT", "a file; a folder of them goes into VAULT_CAPATH (-ca-path)"));
+            }
             builder = builder.ca_cert_pem(read("VAULT_CACERT", Path::new(&file))?);
         } else if let Some(folder) = self.get(Variable::CaPath) {
             builder = builder.ca_folder(Path::new(&folder))?;
@@ -277,6 +280,13 @@ mod tests {
         assert_eq!(duration("V", "90").unwrap(), Duration::from_secs(90));
         assert_eq!(duration("V", "250ms").unwrap(), Duration::from_millis(250));
         assert!(duration("V", "soon").is_err());
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_file_is_told_where_it_goes() {
+        let environment = environment(&[("VAULT_CACERT", "/")]);
+        let refused = ClientBuilder::default().environment(&environment).err().unwrap().to_string();
+        assert!(refused.contains("VAULT_CAPATH"), "{refused}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) fn configuration(settings: &TlsSettings) -> Result<ClientConfig, Erro
     let mut configuration = match &settings.identity {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
-            let chain = certificates(chain, "the client certificate")?;
+            let chain = certificates(chain, "the client certificate (VAULT_CLIENT_CERT, -client-cert)")?;
             let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
                 .map_err(|_| Error::Configuration("the client key is not a private key in PEM form".to_owned()))?;
             builder.with_client_auth_cert(chain, key).map_err(|source| {
@@ -72,7 +72,7 @@ fn verifier(settings: &TlsSettings, provider: Arc<CryptoProvider>) -> Result<Ver
 fn roots(pems: &[Vec<u8>]) -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
     for pem in pems {
-        for certificate in certificates(pem, "the CA certificate")? {
+        for certificate in certificates(pem, "the CA certificate (VAULT_CACERT, -ca-cert)")? {
             store.add(certificate).map_err(|source| {
                 Error::Configuration(format!("a CA certificate cannot be used as a root: {source}"))
             })?;

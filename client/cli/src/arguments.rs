@@ -37,12 +37,33 @@ pub(crate) fn description() -> Command {
         })
 }
 
+/// Where a word is a verb that was typed without what it stands below, such as `unseal` for `operator unseal`.
+pub(crate) fn elsewhere(word: &str, within: &Command, typed: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for inner in within.get_subcommands() {
+        let whole = format!("{typed} {}", inner.get_name()).trim_start().to_owned();
+        if inner.get_name() == word && !typed.is_empty() {
+            found.push(whole.clone());
+        }
+        found.extend(elsewhere(word, inner, &whole));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
     use crate::format::Format;
+
+    #[test]
+    fn a_verb_is_found_below_others() {
+        let found = |word: &str| elsewhere(word, &description(), "");
+        assert_eq!(found("unseal"), ["operator unseal"]);
+        assert_eq!(found("get"), ["kv get", "kv metadata get"]);
+        assert_eq!(found("frobnicate"), [String::new(); 0]);
+    }
 
     #[test]
     fn the_description_of_all_verbs_and_flags_has_no_contradiction() {

@@ -25,6 +25,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
+use clap::error::{ContextKind, ContextValue};
 
 use arguments::{CommandLine, description};
 use failure::Outcome;
@@ -49,6 +50,7 @@ pub async fn run(arguments: Vec<OsString>, version_line: &str) -> ExitCode {
         Err(error) => {
             // The message itself says what was wrong or asked for; if it cannot be printed there is nobody to tell.
             let _ = error.print();
+            suggest(&error);
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
@@ -58,6 +60,14 @@ pub async fn run(arguments: Vec<OsString>, version_line: &str) -> ExitCode {
         Err(failure) => Err(failure),
     };
     finish(outcome, is_coloured)
+}
+
+/// Says where a verb stands that was looked for at the top.
+fn suggest(error: &clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
+    for whole in arguments::elsewhere(word, &description(), "") {
+        output::complain(&format!("\nThere is `conclave {whole}`."), false);
+    }
 }
 
 fn finish(outcome: Outcome, is_coloured: bool) -> ExitCode {

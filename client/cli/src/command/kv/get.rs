@@ -27,8 +27,8 @@ impl KvGet {
         if let Some(version) = self.version.filter(|version| *version > 0) {
             request = request.query("version", version.to_string());
         }
-        let reply = session.fetch(&format!("reading {path}"), &path, request).await?;
-        show(session, &place, &path, &reply)
+        let reply = session.fetch(&format!("reading {path}"), &path, request).await;
+        show(session, &place, &path, &reply.map_err(|failure| place.explain(failure))?)
     }
 }
 

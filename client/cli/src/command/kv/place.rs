@@ -72,6 +72,17 @@ impl Place {
         Self { inside: inside.unwrap_or(whole).to_owned(), mount, is_versioned }
     }
 
+    /// Adds to the failure to find a secret that its path names a part of the API, which these commands add.
+    pub(super) fn explain(&self, failure: Failure) -> Failure {
+        match (failure, self.inside.strip_prefix("data/").filter(|_| self.is_versioned)) {
+            (Failure::NotFound { path, mut reasons }, Some(inside)) => {
+                reasons.push(format!("`kv` adds `data/` itself: is {}{inside} meant?", self.mount));
+                Failure::NotFound { path, reasons }
+            }
+            (failure, _) => failure,
+        }
+    }
+
     /// The path of the API, below `kind` (`data`, `metadata`, ...) where there are versions.
     pub(super) fn api_path(&self, kind: &str) -> String {
         let mount = &self.mount;
