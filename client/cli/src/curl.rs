@@ -1,11 +1,15 @@
 //! A request as a curl command, which sends what this program would, over a connection that is set up alike.
 //!
-//! What surprises: the token is not in it; the shell asks this program for it when the command runs. Nor are
-//! authorities that a variable holds as text: the shell hands them over from there.
+//! What surprises: the token is not in it; the shell asks this program for it when the command runs. Nor are the
+//! password of a proxy and authorities that a variable holds as text: the shell takes them from there.
 
 use conclave_client::{Environment, Error, Method, Request, Variable};
 
 use crate::shell;
+
+/// Where the environment names a proxy; the first that is set counts, as in the SDK.
+const PROXY_VARIABLES: [&str; 4] =
+    ["CONCLAVE_PROXY_ADDR", "VAULT_PROXY_ADDR", "CONCLAVE_HTTP_PROXY", "VAULT_HTTP_PROXY"];
 
 /// The settings that curl must be told of.
 #[derive(Default)]
@@ -19,7 +23,8 @@ pub(crate) struct Connection {
     pub(crate) skips_verification: bool,
     /// The name that the server's certificate must carry.
     pub(crate) server_name: Option<String>,
-    pub(crate) proxy: Option<String>,
+    /// The proxy, and the variable that holds it.
+    pub(crate) proxy: Option<(&'static str, String)>,
     pub(crate) namespace: Option<String>,
 }
 
@@ -36,7 +41,7 @@ impl Connection {
             client_key: get(Variable::ClientKey),
             skips_verification,
             server_name: get(Variable::TlsServerName),
-            proxy: get(Variable::ProxyAddress).or_else(|| get(Variable::HttpProxy)),
+            proxy: PROXY_VARIABLES.iter().find_map(|name| Some((*name, environment.named(name)?))),
             namespace: get(Variable::Namespace),
         }
     }
@@ -47,7 +52,8 @@ impl Connection {
         let authorities = match (self.authorities_variable, &self.authorities_file, &self.authorities_folder) {
             (Some(variable), ..) => Some(format!("--cacert <(printf %s \"${variable}\")")),
             (None, Some(file), _) => Some(option("--cacert", file)),
-            (None, None, Some(folder)) => Some(option("--capath", folder)),
+            // For curl's own `--capath` a folder must have been prepared; this program reads every file of it.
+            (None, None, Some(folder)) => Some(format!("--cacert <(cat {}/*)", shell::word(folder))),
             (None, None, None) => None,
         };
         let certificate = self.client_certificate.as_ref().map(|file| option("--cert", file));
@@ -77,8 +83,13 @@ pub(crate) fn command(
             words.push(word);
         }
     }
-    if let Some(proxy) = &connection.proxy {
-        words.push(format!("--proxy {}", shell::word(proxy)));
+    if let Some((variable, proxy)) = &connection.proxy {
+        let has_password = proxy.contains('@');
+        words.push(if has_password {
+            format!("--proxy \"${variable}\"")
+        } else {
+            format!("--proxy {}", shell::word(proxy))
+        });
     }
     words.push("-H \"X-Vault-Request: true\"".to_owned());
     if has_token {
@@ -143,7 +154,7 @@ mod tests {
             client_certificate: Some("c.pem".into()),
             client_key: Some("k.pem".into()),
             server_name: Some("vault".into()),
-            proxy: Some("http://p:3128".into()),
+            proxy: Some(("VAULT_PROXY_ADDR", "http://p:3128".into())),
             namespace: Some("team a".into()),
             ..Connection::default()
         };
@@ -154,6 +165,16 @@ mod tests {
         assert_eq!(command(&request, "https://a", false, &connection).unwrap(), expected);
         // Without TLS there is nothing to say of it.
         assert!(!command(&request, "http://a", false, &connection).unwrap().contains("cacert"));
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_stays_in_its_variable_and_a_folder_of_authorities_is_read_whole() {
+        let variables = [("VAULT_PROXY_ADDR", "http://me:canary@p:1"), ("VAULT_CAPATH", "/my cas")];
+        let environment = Environment::from_fn(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        });
+        let shown = command(&Request::get("a"), "https://a:1", false, &Connection::of(&environment, false)).unwrap();
+        assert!(shown.starts_with("curl --cacert <(cat '/my cas'/*) --proxy \"$VAULT_PROXY_ADDR\" -H"), "{shown}");
     }
 
     #[test]
