@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ::fjall::config::CompressionPolicy;
+use ::fjall::config::{CompressionPolicy, PartitioningPolicy};
 use ::fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
 use bytes::Bytes;
 
@@ -186,6 +186,9 @@ impl DurableRows {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES)
                 .data_block_compression_policy(uncompressed)
+                // A whole index of a large file is a megabyte, read anew for a row whenever it is no longer cached.
+                .index_block_partitioning_policy(PartitioningPolicy::all(true))
+                .filter_block_partitioning_policy(PartitioningPolicy::all(true))
         };
         if !is_new && !database.keyspace_exists("rows") {
             return Err(damaged("the set of rows in force has no rows"));
