@@ -99,6 +99,9 @@ impl proto::peers_server::Peers for Answers {
         let caller = caller(&request)?;
         let inner = self.0.clone();
         let requests = request.into_inner().map(move |message| {
+            if message.is_err() {
+                inner.append_broke.notify_one();
+            }
             let read = message.and_then(|message| {
                 vote_of(message.vote.as_ref(), caller)?;
                 *inner.heard_leader.lock() = Instant::now();
@@ -218,6 +221,7 @@ impl proto::peers_server::Peers for Answers {
             asker_is_doubled: self.0.processes.is_doubled(caller.id, Instant::now()),
             is_refused: self.0.is_refused_by_most(),
             acknowledged: self.0.factory.acknowledged.all().into_iter().map(wire::acknowledgement).collect(),
+            last: self.0.last_log_id().as_ref().map(wire::log_id),
         }))
     }
 

@@ -19,6 +19,7 @@ mod raft;
 mod report;
 mod start;
 mod status;
+mod succession;
 
 mod gate;
 mod propose;

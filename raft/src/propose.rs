@@ -101,7 +101,11 @@ impl Inner {
             return Verdict::NotLeader("the leader is not known here".into());
         };
         let soon = deadline.min(Instant::now() + self.config.timing.election_max);
-        let Some((number, mut client)) = way.client_by(soon).await else {
+        let connected = tokio::select! {
+            connected = way.client_by(soon) => connected,
+            () = self.leader_changes(leader) => None,
+        };
+        let Some((number, mut client)) = connected else {
             return Verdict::NotLeader("the leader cannot be reached".into());
         };
         let nonce = Bytes::copy_from_slice(&rand::random::<[u8; 16]>());
@@ -128,13 +132,18 @@ impl Inner {
     }
 
     /// Returns a little after another node than `before` leads, so that a leader which was relieved in good order can still
-    /// answer; never, if consensus ends.
+    /// answer.
     async fn another_leads(&self, before: u64) {
+        self.leader_changes(before).await;
+        tokio::time::sleep(self.config.timing.election_min).await;
+    }
+
+    /// Returns as soon as another node than `before` leads; never, if consensus ends.
+    async fn leader_changes(&self, before: u64) {
         let mut view = self.view.clone();
         if view.wait_for(|view| view.leader.is_some_and(|leader| leader != before)).await.is_err() {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(self.config.timing.election_min).await;
     }
 
     fn read_reply(&self, nonce: &[u8], mut reply: proto::ProposeReply) -> Verdict {

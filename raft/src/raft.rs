@@ -13,7 +13,7 @@ use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
@@ -88,6 +88,8 @@ pub(crate) struct Inner {
     pub(crate) started_at: Instant,
     /// Whether there was a log when this node started.
     pub(crate) had_log: bool,
+    /// Told when a stream of entries from another node broke off.
+    pub(crate) append_broke: Notify,
     /// Whether there was a log or a table already when this node started, or it has bootstrapped since.
     pub(crate) had_state: AtomicBool,
     /// Turns true once, when this node is to stop.

@@ -11,7 +11,7 @@ use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -69,6 +69,7 @@ impl Raft {
             tokio::spawn(follow(raft, inner.clone(), view)),
             tokio::spawn(crate::upkeep::run(inner.clone(), reopened, inner.stopping.subscribe())),
             tokio::spawn(crate::leadership::run(inner.clone(), inner.stopping.subscribe())),
+            tokio::spawn(crate::succession::run(inner.clone(), inner.stopping.subscribe())),
         ];
         if let Some(listener) = listener {
             let acceptor = TlsAcceptor::from(Arc::new(tls.server().map_err(tls_failed)?));
@@ -163,6 +164,7 @@ impl Foundation {
             heard_leader: Mutex::new(Instant::now()),
             started_at: Instant::now(),
             had_log: state.last.is_some(),
+            append_broke: Notify::new(),
             had_state: AtomicBool::new(state.last.is_some() || self.table.applied().last.is_some()),
             config,
             raft,

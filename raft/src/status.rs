@@ -5,7 +5,7 @@ use std::time::Duration;
 use conclave_storage::table::Contradiction;
 use tokio::time::Instant;
 
-use crate::types::Endpoint;
+use crate::types::{Endpoint, LogId};
 
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +163,8 @@ pub struct Status {
 pub(crate) struct Probe {
     pub(crate) round_trip: Duration,
     pub(crate) can_lead: bool,
+    /// The last entry of its log.
+    pub(crate) last: Option<LogId>,
     /// Its clock in milliseconds since the Unix epoch, and when it said so; 0 if it said nothing.
     pub(crate) clock_millis: u64,
     pub(crate) at: Instant,

@@ -146,6 +146,7 @@ impl Inner {
         let probe = Probe {
             round_trip,
             can_lead: reply.can_lead,
+            last: reply.last.as_ref().map(wire::read_log_id),
             clock_millis,
             at: Instant::now(),
             contradiction,

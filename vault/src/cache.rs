@@ -143,6 +143,11 @@ impl Cache {
         self.entries.insert((key.clone(), TypeId::of::<T>()), Arc::new(entry));
     }
 
+    /// The encrypted key of a path, if it is known.
+    pub fn known_key(&self, path: &[u8]) -> Option<Bytes> {
+        self.keys.get(path)
+    }
+
     /// The encrypted key of a path, which is made if it is not known.
     pub fn key_of(&self, path: Vec<u8>, make: impl FnOnce() -> Bytes) -> Bytes {
         if path.len() > MAX_KEPT_PATH_BYTES {

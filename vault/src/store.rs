@@ -72,6 +72,8 @@ pub struct Store<'a> {
     /// Keys of the writes that stay although the request is refused.
     lasting: BTreeSet<Bytes>,
     is_lasting: bool,
+    /// Whether what it decodes goes into the cache.
+    fills_cache: bool,
 }
 
 impl<'a> Store<'a> {
@@ -85,7 +87,25 @@ impl<'a> Store<'a> {
     ) -> Self {
         let system = Area::new(ROOT_NAMESPACE, SYSTEM, barrier.system_names());
         let (reads, writes, lasting) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Self { view, barrier, cache, registry, _run: run, system, reads, writes, lasting, is_lasting: false }
+        Self {
+            view,
+            barrier,
+            cache,
+            registry,
+            _run: run,
+            system,
+            reads,
+            writes,
+            lasting,
+            is_lasting: false,
+            fills_cache: true,
+        }
+    }
+
+    /// Answers from the cache and puts nothing there: for work that walks over what no request needs again.
+    pub(crate) fn passing(mut self) -> Self {
+        self.fills_cache = false;
+        self
     }
 
     /// The system's area of the root namespace.
@@ -144,7 +164,8 @@ impl<'a> Store<'a> {
 
     /// The encrypted key of a path.
     fn key(&self, area: &Area, path: &[&str]) -> Bytes {
-        self.cache.key_of(area.plain(path), || area.key(path))
+        let (path, make) = (area.plain(path), || area.key(path));
+        if self.fills_cache { self.cache.key_of(path, make) } else { self.cache.known_key(&path).unwrap_or_else(make) }
     }
 
     fn write(&mut self, key: Bytes, write: Write) {
@@ -205,7 +226,7 @@ impl<'a> Store<'a> {
         }
         let plaintext = self.open(area.namespace, &key, &record.value)?;
         let object = Arc::new(make(&plaintext)?);
-        self.cache.put(&key, record.revision, self.view, Arc::clone(&object), DECODED_FACTOR * plaintext.len());
+        self.keep(&key, record.revision, &object, DECODED_FACTOR * plaintext.len());
         Ok(Some(object))
     }
 
@@ -220,9 +241,16 @@ impl<'a> Store<'a> {
         }
         let (key, object) = (self.key(area, path), Arc::default());
         if !self.writes.contains_key(&key) {
-            self.cache.put(&key, 0, self.view, Arc::clone(&object), 0);
+            self.keep(&key, 0, &object, 0);
         }
         Ok(object)
+    }
+
+    /// Puts an object of about `bytes` into the cache, if this run fills it.
+    fn keep<T: Send + Sync + 'static>(&self, key: &Bytes, revision: u64, object: &Arc<T>, bytes: usize) {
+        if self.fills_cache {
+            self.cache.put(key, revision, self.view, Arc::clone(object), bytes);
+        }
     }
 
     /// Whether a record is there.

@@ -62,7 +62,7 @@ static CHORES: [&Chore; 7] = [
 /// # Errors
 /// What stopped a piece of work, if no other was left to do.
 pub fn run_tasks<'a>(core: &'a Core, context: &mut Context<'a>, view: &'a dyn View) -> Result<Option<Proposal>, Error> {
-    let mut store = core.store(view);
+    let mut store = core.store(view).passing();
     let mut budget = Budget { left: MAX_ITEMS, error: None };
     calendar::run(&mut store, context, &mut budget, &REMINDERS)?;
     chore::run(&mut store, context, &mut budget, &CHORES)?;

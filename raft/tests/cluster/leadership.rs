@@ -10,7 +10,7 @@ use conclave_storage::log::{Log, MemoryLog};
 use conclave_storage::table::Table;
 use tokio::time::Instant;
 
-use crate::nodes::{deadline, eventually, leader_of, three};
+use crate::nodes::{clustered, deadline, eventually, leader_of, three, three_with};
 
 /// A log as it is now, as a backup of a disk would hold it.
 fn copy_of(log: &MemoryLog) -> Arc<MemoryLog> {
@@ -162,6 +162,24 @@ async fn nodes_know_how_far_the_others_clocks_and_tables_are_off() {
     eventually("a sees c", async || near(0, seen_by(&a, c.id()))).await;
     assert_eq!(a.table.contradiction(), None);
     for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_process_ends_is_followed_without_an_election_timeout() {
+    // So long that nobody campaigns for silence before this test gives up.
+    let mut config = clustered();
+    config.timing.election_min = Duration::from_secs(600);
+    config.timing.election_max = Duration::from_secs(1200);
+    let [a, b, c] = three_with(config).await;
+    a.put_surely("before", "1").await;
+    a.raft.shutdown().await;
+    let leader = leader_of(&[&b, &c]).await;
+    let follower = if leader.id() == b.id() { &c } else { &b };
+    follower.put_surely("after", "2").await;
+    assert_eq!(leader.get("before").as_deref(), Some("1"));
+    for node in [b, c] {
         node.raft.shutdown().await;
     }
 }

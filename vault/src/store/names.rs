@@ -52,7 +52,7 @@ impl Store<'_> {
         };
         let bytes = names.iter().map(|name| size_of::<Name>() + NAME_BYTES + name.name.len()).sum();
         let names = Arc::new(names);
-        self.cache.put(&key, directory.revision, self.view, Arc::clone(&names), bytes);
+        self.keep(&key, directory.revision, &names, bytes);
         Ok(names)
     }
 

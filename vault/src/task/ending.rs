@@ -18,13 +18,13 @@ use crate::reply::Reply;
 /// # Errors
 /// If the view cannot be read.
 pub fn leases_to_end(core: &Core, view: &dyn View, busy: &BTreeSet<String>) -> Result<Vec<String>, Error> {
-    ending::waiting(&core.store(view), busy)
+    ending::waiting(&core.store(view).passing(), busy)
 }
 
 /// One run for one lease. It ends with an errand, or with a batch, or with neither if there is nothing to do. The context's
 /// errands must be those of a request: seeded, and kept over the runs.
 pub fn end_lease<'a>(core: &'a Core, context: &mut Context<'a>, view: &'a dyn View, name: &str) -> Done {
-    let mut store = core.store(view);
+    let mut store = core.store(view).passing();
     context.errands.begin_run();
     let attempted = ending::attempt(&mut store, context, name);
     if let Some(errand) = context.errands.take_asked() {

@@ -162,6 +162,23 @@ fn the_records_of_an_unmounted_engine_go() {
 }
 
 #[test]
+fn removing_much_puts_nothing_into_the_cache() {
+    let mut harness = Harness::new();
+    for name in 0..20 {
+        let written = harness.request("POST", &format!("secret/data/{name}"), json!({ "data": { "x": 1 } }));
+        assert_eq!(written.0, 200);
+        assert_eq!(harness.request("POST", "auth/token/create", json!({ "ttl": "1h" })).0, 200);
+    }
+    assert_eq!(harness.request("DELETE", "sys/mounts/secret", Value::Null).0, 204);
+    assert_eq!(harness.request("POST", "sys/leases/revoke-prefix/auth/token/create", Value::Null).0, 204);
+    assert!(count(&harness, &["task"]) > 0, "there is something to remove");
+    harness.core.cache().clear();
+    harness.run_tasks();
+    assert_eq!((harness.core.cache().bytes(), harness.core.cache().key_bytes()), (0, 0));
+    assert_eq!(count(&harness, &["task"]), 0, "all is removed");
+}
+
+#[test]
 fn a_tree_is_deleted_up_to_a_limit() {
     let mut harness = Harness::new();
     change(&mut harness, |store| {
