@@ -15,7 +15,7 @@ use openraft::ServerState;
 use openraft::raft::TransferLeaderRequest;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::raft::{Inner, View};
 use crate::types::LogId;
@@ -66,11 +66,19 @@ impl Inner {
         leader.filter(|_| is_voter && view.state == ServerState::Follower && self.may_lead())
     }
 
-    /// Whether nobody listens at a node's address while its machine answers.
-    async fn is_gone(&self, id: u64) -> bool {
-        let Some(endpoint) = self.peers.endpoint(id) else { return false };
-        let dialled = timeout(self.turn(), TcpStream::connect(&endpoint.cluster_addr)).await;
-        matches!(dialled, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
+    /// Whether nobody listens at the leader's address while its machine answers. Asked again for a while, because a process
+    /// that ends may close its connections before its listener; what the leader sends meanwhile ends the doubt.
+    async fn is_gone(&self, leader: u64) -> bool {
+        let Some(endpoint) = self.peers.endpoint(leader) else { return false };
+        let broke_at = Instant::now();
+        while *self.heard_leader.lock() <= broke_at && broke_at.elapsed() < self.config.timing.election_min {
+            let dialled = timeout(self.turn(), TcpStream::connect(&endpoint.cluster_addr)).await;
+            if matches!(dialled, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused) {
+                return true;
+            }
+            sleep(self.config.timing.heartbeat / 4).await;
+        }
+        false
     }
 
     /// How many of the other voters are more advanced and may lead. Of equally advanced ones, the lower id comes first.
