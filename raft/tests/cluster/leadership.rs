@@ -6,21 +6,11 @@ use std::time::Duration;
 
 use conclave_batch::Outcome;
 use conclave_raft::Candidacy;
-use conclave_storage::log::{Log, MemoryLog};
+use conclave_storage::log::Log;
 use conclave_storage::table::Table;
 use tokio::time::Instant;
 
-use crate::nodes::{clustered, deadline, eventually, leader_of, three, three_with};
-
-/// A log as it is now, as a backup of a disk would hold it.
-fn copy_of(log: &MemoryLog) -> Arc<MemoryLog> {
-    let (copy, state) = (Arc::new(MemoryLog::new()), log.state());
-    let end = state.last.expect("there are entries").index + 1;
-    let entries = log.read(0..end, usize::MAX).expect("a memory log reads");
-    copy.append(entries, Box::new(|_| {})).expect("a memory log takes everything");
-    copy.save_vote(state.vote.expect("it has voted")).expect("a memory log takes everything");
-    copy
-}
+use crate::nodes::{clustered, copy_of, deadline, eventually, leader_of, three, three_with};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_disk_went_back_gives_no_vote_although_the_leader_that_knew_is_gone() {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use conclave_raft::{CallError, Candidacy, ChangeError, Config, Exclusion, Role};
 use tokio::time::Instant;
 
-use crate::nodes::{Node, add, clustered, deadline, eventually, first, leader_of, retry, three};
+use crate::nodes::{Node, add, clustered, copy_of, deadline, eventually, first, leader_of, retry, three};
 
 fn body() -> Bytes {
     Bytes::from_static(b"hello")
@@ -341,16 +341,55 @@ async fn two_processes_under_one_id_are_told_both_and_neither_leads_until_one_is
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_that_are_removed_at_the_same_moment_both_learn_it() {
-    let [a, b, c] = three().await;
-    a.raft.remove(b.id()).await.expect("two voters remain");
+async fn the_second_of_two_removed_nodes_learns_it_from_the_one_voter_that_is_left() {
+    let [a, b, mut c] = three().await;
+    let (cluster, pins) = (a.raft.cluster_id().expect("there is a cluster"), a.raft.status().members);
+    retry(async || a.raft.remove(b.id()).await).await;
+    // Without c this was not committed, so its log has it. Of its own removal it gets to see as much as the leader likes.
+    let before = copy_of(&c.log);
     retry(async || a.raft.remove(c.id()).await).await;
+    c.raft.shutdown().await;
+    (c.log, c.table) = (before, Arc::default());
+    let c = c.restart(cluster, pins).await;
     for node in [&b, &c] {
         eventually("a removed node knows", async || node.raft.exclusion() == Some(Exclusion::Removed)).await;
     }
     assert_eq!(a.raft.exclusion(), None);
     a.put_surely("k", "1").await;
     for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_that_were_removed_while_they_were_away_do_not_keep_each_other_from_learning_it() {
+    let [a, b, c] = three().await;
+    let mut away = Vec::new();
+    for _ in 0..2 {
+        let node = Node::start(clustered()).await;
+        add(&a, &node).await;
+        retry(async || a.raft.promote(node.id()).await).await;
+        away.push(node);
+    }
+    let (cluster, pins) = (a.raft.cluster_id().expect("there is a cluster"), a.raft.status().members);
+    let last = a.put_surely("k", "1").await;
+    for node in &away {
+        node.raft.wait_applied(last, deadline()).await.expect("it has seen all five");
+        node.raft.shutdown().await;
+    }
+    for node in &away {
+        retry(async || a.raft.remove(node.id()).await).await;
+    }
+    let mut back = Vec::new();
+    for node in away {
+        back.push(node.restart(cluster, pins.clone()).await);
+    }
+    // Each is still a member to the other.
+    for node in &back {
+        eventually("a removed node knows", async || node.raft.exclusion() == Some(Exclusion::Removed)).await;
+    }
+    assert_eq!([&a, &b, &c].map(|node| node.raft.exclusion()), [None; 3]);
+    for node in [a, b, c].into_iter().chain(back) {
         node.raft.shutdown().await;
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use conclave_batch::key::push_segment;
 use conclave_batch::{Batch, Checkpoint, Guard, Op, Outcome, SignedBatch};
 use conclave_raft::{CallError, Config, Hooks, Identity, Member, Peer, ProposeError, Raft, Role};
-use conclave_storage::log::MemoryLog;
+use conclave_storage::log::{Log, MemoryLog};
 use conclave_storage::table::{MemoryTable, Table};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -191,6 +191,16 @@ pub(crate) fn clustered() -> Config {
     config.upkeep_interval = Duration::from_millis(100);
     config.promote_after = None;
     config
+}
+
+/// A log as it is now, as a backup of a disk would hold it.
+pub(crate) fn copy_of(log: &MemoryLog) -> Arc<MemoryLog> {
+    let (copy, state) = (Arc::new(MemoryLog::new()), log.state());
+    let end = state.last.expect("there are entries").index + 1;
+    let entries = log.read(0..end, usize::MAX).expect("a memory log reads");
+    copy.append(entries, Box::new(|_| {})).expect("a memory log takes everything");
+    copy.save_vote(state.vote.expect("it has voted")).expect("a memory log takes everything");
+    copy
 }
 
 /// A cluster of one, to which others can be added.
