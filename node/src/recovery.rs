@@ -217,8 +217,12 @@ impl<'a> Work<'a> {
         let keep = self.plan.keep;
         let led = self.node.table.hold(|table| table_check::in_place(table, &self.node.log, self.core, keep, keep));
         self.verdict = led.map_err(Refusal::Broken)?;
-        // The log may be cut only when no table needs it any more.
+        // The log may be cut only when no table needs it any more: the one on the disk never goes beyond what is kept.
         self.node.table.sync()?;
+        // Begun once more, it starts from there.
+        if let Some(led_to) = self.node.table.applied().last {
+            self.node.commit(led_to)?;
+        }
         if self.node.keyring() != self.keyring { Err(Refusal::Rotated) } else { Ok(()) }
     }
 
@@ -235,6 +239,7 @@ impl<'a> Work<'a> {
         let (batches, epoch) = batches(self.flags, self.node, self.core, &members, self.verdict)?;
         let last = recovery::make_sole_voter(&self.node.identity, &self.node.log, &members, batches)?;
         self.node.apply_to(last.index)?;
+        self.node.commit(last)?;
         self.done = Recovered { epoch, last };
         Ok(())
     }

@@ -66,7 +66,14 @@ impl StoppedNode {
         let log = DurableLog::open(folder).map_err(StoppedError::Log)?;
         let table = DurableTable::open(folder).map_err(StoppedError::Table)?;
         let identity = Identity::load(&folder.join("node"))?;
-        Ok(Self { identity, log, table: GatedTable::new(Arc::new(table), Arc::default()), folder: folder.to_owned() })
+        let table = GatedTable::new(Arc::new(table), Arc::default());
+        let node = Self { identity, log, table, folder: folder.to_owned() };
+        // As consensus does before it runs: the table on the disk is behind.
+        let LogState { last, committed, .. } = node.log.state();
+        if let (Some(last), Some(committed)) = (last, committed) {
+            node.apply_to(last.index.min(committed.index)).map_err(StoppedError::Table)?;
+        }
+        Ok(node)
     }
 
     /// The last entry of the log.
@@ -109,7 +116,7 @@ impl StoppedNode {
         if is_beyond { self.log.save_committed(last) } else { Ok(()) }
     }
 
-    /// Brings the table to an index of the log, durably.
+    /// Brings the table to an index of the log.
     pub(super) fn apply_to(&self, index: u64) -> Result<(), TableError> {
         let mut next = self.table.applied().last.map_or(0, |last| last.index + 1);
         while next <= index {
@@ -119,6 +126,12 @@ impl StoppedNode {
             next += entries.len() as u64;
         }
         self.table.sync().map(drop)
+    }
+
+    /// Says on the disk that the log is committed up to its last entry, so that a server applies all of it when it starts.
+    pub(super) fn commit(&self, last: LogId) -> Result<(), LogError> {
+        self.log.save_committed(Some(last))?;
+        self.log.sync()
     }
 
     /// What an operator compares between nodes.
