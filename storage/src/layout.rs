@@ -134,7 +134,8 @@ fn other_format(path: &Path, name: &str, version: u32, found: &[u8]) -> LayoutEr
     if number.is_none_or(|number| number.is_empty() || !number.iter().all(u8::is_ascii_digit)) {
         return LayoutError::Damaged { path: path.to_owned() };
     }
-    let (found, expected) = (String::from_utf8_lossy(found).trim().to_owned(), format_of(name, version).trim().to_owned());
+    let (found, expected) =
+        (String::from_utf8_lossy(found).trim().to_owned(), format_of(name, version).trim().to_owned());
     LayoutError::OtherFormat { path: path.to_owned(), expected, found }
 }
 
