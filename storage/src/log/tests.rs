@@ -216,7 +216,7 @@ fn the_committed_position_is_on_the_disk_after_a_sync_and_soon_after_it_was_save
     let folder = Folder::new();
     let log = folder.open().unwrap();
     let committed = || folder.copy().open().unwrap().state().committed;
-    append(&log, &entries(1, 0..3));
+    append(&log, entries(1, 0..3));
     log.save_committed(Some(id(1, 1))).unwrap();
     log.sync().unwrap();
     assert_eq!(committed(), Some(id(1, 1)));
