@@ -12,6 +12,9 @@ use serde_json::json;
 /// How long a write may take while the cluster dies.
 const INSISTENCE: Duration = Duration::from_secs(5);
 
+/// Recoveries that may end before a kill hits one in the middle.
+const MAX_ATTEMPTS: u32 = 50;
+
 /// Shares for the command's standard input.
 fn shares(cluster: &Cluster, from: usize, count: usize) -> String {
     cluster.shares()[from..from + count].iter().map(|share| format!("{}\n", share.expose())).collect()
@@ -145,19 +148,40 @@ async fn a_recovery_that_was_killed_can_be_run_again() {
     let cluster = Cluster::start(Options { nodes: 1, ..Options::default() }).await.unwrap();
     cluster.client().kv2("secret").put("kept", &json!({ "kept": true })).await.unwrap();
     cluster.node(0).kill().unwrap();
-    let path = format!("-path={}", cluster.node(0).data_dir().display());
-    // From before the first change to after the last, on a machine of whatever speed: later each time, until it ends first.
+    let begin = || {
+        let path = format!("-path={}", cluster.node(0).data_dir().display());
+        cluster.node(0).begin(&["operator", "recover", &path, "-force"], &shares(&cluster, 1, 3)).unwrap()
+    };
+    // The first kill comes once the command has begun to change the node: its marker lies there, and stays.
+    let marker = cluster.node(0).data_dir().join("recovering");
+    for _ in 0..MAX_ATTEMPTS {
+        let mut begun = begin();
+        while !marker.exists() && begun.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        begun.kill().unwrap();
+        begun.wait().unwrap();
+        if marker.exists() {
+            break;
+        }
+    }
+    assert!(marker.exists(), "no kill hit a recovery that had begun");
+    let (is_done, shown) = recover(&cluster, 0, &[], "");
+    assert!(is_done && shown.contains("A recovery of this node was begun and did not end"), "{shown}");
+    assert!(cluster.node(0).restart().await.is_err(), "a node that is half recovered was started");
+    // Then anywhere, on a machine of whatever speed: later each time, until it ends first.
     let mut pause = Duration::from_millis(1);
     loop {
-        let input = shares(&cluster, 1, 3);
-        let mut begun = cluster.node(0).begin(&["operator", "recover", &path, "-force"], &input).unwrap();
+        let mut begun = begin();
         tokio::time::sleep(pause).await;
         begun.kill().unwrap();
         if begun.wait().unwrap().success() {
             break;
         }
+        assert!(marker.exists(), "a recovery that did not end has taken its marker away");
         pause = pause.mul_f32(1.4);
     }
+    assert!(!marker.exists());
     cluster.node(0).restart().await.unwrap();
     cluster.unseal_only(0).await.unwrap();
     cluster.wait_until_serving().await.unwrap();

@@ -22,7 +22,7 @@ use conclave_storage::log::{LogError, LogId};
 use conclave_storage::table::{Table, TableError};
 use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{Ceremony, Entered, Entry, Outside, ShareError};
-use conclave_vault::{Context, Core, Errands, Error, Recovery, Registry, SystemTtl, Time, begin_epoch};
+use conclave_vault::{Context, Core, EpochChange, Errands, Error, Registry, SystemTtl, Time, begin_epoch};
 use zeroize::Zeroizing;
 
 use self::flags::RecoverFlags;
@@ -65,8 +65,8 @@ enum Refusal {
          or take the table as it is with -trust-table"
     )]
     Unconfirmed,
-    #[error("the key was rotated by an entry that was dropped; run this again, and enter the shares again")]
-    Rotated,
+    #[error("the key had been rotated by an entry that was dropped; run this again, and enter the shares again")]
+    Unrotated,
     #[error("the check after the cut failed, which cannot be if the disk keeps what it is given: {0}")]
     Broken(CheckError),
     #[error(transparent)]
@@ -173,8 +173,6 @@ struct Work<'a> {
     flags: &'a RecoverFlags,
     node: &'a StoppedNode,
     core: &'a Core,
-    /// The sealed keyring that the shares opened, and the index of its entry.
-    keyring: Option<(Bytes, u64)>,
     plan: Plan,
     verdict: Verdict,
     done: Recovered,
@@ -203,12 +201,11 @@ const STEPS: [RecoveryStep; 6] = [
 impl<'a> Work<'a> {
     /// Checks all that can refuse.
     fn plan(flags: &'a RecoverFlags, node: &'a StoppedNode, core: &'a Core) -> Result<Self, Refusal> {
-        let keyring = node.keyring();
-        if let Some((_, revision)) = &keyring {
-            core.barrier().note_installed_at(core.barrier().active_term(), *revision);
+        if let Some((_, revision)) = node.keyring() {
+            core.barrier().note_installed_at(core.barrier().active_term(), revision);
         }
         let plan = plan(flags, node, core)?;
-        Ok(Self { flags, node, core, keyring, plan, verdict: Verdict::Confirmed, done: Recovered::default() })
+        Ok(Self { flags, node, core, plan, verdict: Verdict::Confirmed, done: Recovered::default() })
     }
 
     /// Leads the table to the end of what is kept. Also entries that were not known to be committed count: who could have
@@ -223,7 +220,10 @@ impl<'a> Work<'a> {
         if let Some(led_to) = self.node.table.applied().last {
             self.node.commit(led_to)?;
         }
-        if self.node.keyring() != self.keyring { Err(Refusal::Rotated) } else { Ok(()) }
+        // The log may have rotated the key since the table that the shares opened: also an earlier run of this has done so.
+        let keyring = self.node.keyring();
+        let loaded = keyring.map(|(sealed, index)| self.core.barrier().load_keyring(&sealed, index));
+        loaded.transpose().map(drop).map_err(|_| Refusal::Unrotated)
     }
 
     fn cut_log(&mut self) -> Result<(), Refusal> {
@@ -323,8 +323,8 @@ fn batches(
         batches.push(core.checkpoint(&mut context, base, digest).bytes);
     }
     let view = node.table.view()?;
-    let recovery = Recovery { only_member: Some(to_record(own)), time: flags.sets_time.then_some(now) };
-    let (proposal, epoch) = begin_epoch(core, &mut context, &view, recovery)?;
+    let change = EpochChange { only_member: Some(to_record(own)), time: flags.sets_time.then_some(now) };
+    let (proposal, epoch) = begin_epoch(core, &mut context, &view, change)?;
     batches.push(proposal.bytes);
     Ok((batches, epoch))
 }

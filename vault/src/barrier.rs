@@ -191,12 +191,6 @@ impl Barrier {
         let (root, keyring) = (Arc::clone(&guard.root), guard.keyring.duplicate());
         *guard = Arc::new(State { root, keyring, installed_at });
     }
-
-    /// Forbids every encryption under the active term: a restored, cloned or recovered cluster needs a new term before
-    /// its first encryption, or two clusters would share a data key.
-    pub fn freeze_term(&self) {
-        self.active().uses().freeze();
-    }
 }
 
 /// Values.
@@ -292,26 +286,30 @@ impl Barrier {
         let state = self.state();
         let active = state.keyring.active().number();
         let installed_at = state.installed_at.get(&active).copied();
-        let era = Era { active, previous: state.keyring.previous(), installed_at };
+        let era = Era { active, previous: state.keyring.previous(), installed_at, foreseen: Vec::new() };
         self.verify_batch_in(&era, term, body, tag, at)
     }
 
     /// Checks the tag of a batch whose entry was appended while another keyring was in force than the present one.
     pub fn verify_batch_in(&self, era: &Era, term: u32, body: &[u8], tag: &[u8], at: u64) -> Result<(), BarrierError> {
         era.check(term, at)?;
-        tag::verify(&*self.term(term)?, &self.cluster_id, body, tag)
+        let term = era.foreseen(term).map_or_else(|| self.term(term), |term| Ok(Arc::clone(term)))?;
+        tag::verify(&term, &self.cluster_id, body, tag)
     }
 
     /// The terms that counted while `sealed`, applied at index `at`, was the keyring.
     pub fn era_of(&self, sealed: &[u8], at: u64) -> Result<Era, BarrierError> {
         let keyring = Keyring::open(&self.root_key(), &self.cluster_id, sealed)?;
-        Ok(Era { active: keyring.active().number(), previous: keyring.previous(), installed_at: Some(at) })
+        let (active, previous) = (keyring.active().number(), keyring.previous());
+        let unknown = [Some(active), previous].into_iter().flatten().filter(|number| self.term(*number).is_err());
+        let foreseen = unknown.filter_map(|number| keyring.term(number).cloned()).collect();
+        Ok(Era { active, previous, installed_at: Some(at), foreseen })
     }
 
     /// The terms that counted before there was a keyring in the table: the first alone, which its own batch is tagged under.
     pub fn first_era(&self) -> Era {
         let first = self.state().keyring.terms().next().map_or(0, |term| term.number());
-        Era { active: first, previous: None, installed_at: None }
+        Era { active: first, previous: None, installed_at: None, foreseen: Vec::new() }
     }
 
     /// Encrypts a forwarded request or its reply.

@@ -29,6 +29,7 @@ mod bootstrap;
 mod describe;
 mod engine;
 mod engines;
+mod epoch;
 mod field;
 pub mod hcl;
 mod idempotency;
@@ -41,7 +42,6 @@ mod mount;
 mod pattern;
 mod printable;
 mod random;
-mod recovery;
 mod registry;
 mod rotation;
 
@@ -78,8 +78,8 @@ pub use task::tree::delete_below;
 
 // The store, and what the node itself reads and writes there.
 pub use bootstrap::{NewCluster, first_batch};
+pub use epoch::{EpochChange, begin_epoch};
 pub use identity::rights::authenticate;
-pub use recovery::{Recovery, begin_epoch};
 pub use rotation::{rotate_term, rotate_term_if_due};
 pub use store::{Store, open_key};
 pub use task::ending::{end_lease, leases_to_end};

@@ -6,6 +6,7 @@
 use conclave_batch::View;
 use prost::Message;
 
+use crate::barrier::error::BarrierError;
 use crate::barrier::uses::{DEFAULT_ROTATION_LIMIT, NodeUses, needs_rotation, total_uses};
 use crate::batch::Proposal;
 use crate::context::Context;
@@ -76,13 +77,31 @@ pub(crate) fn encryptions(store: &mut Store<'_>) -> Result<u64, Error> {
 
 /// Makes the keyring's next term.
 pub fn rotate_term(store: &mut Store<'_>, context: &mut Context<'_>) -> Result<(), Error> {
+    let sealed = rotated(store, context)?;
+    store.put_open(KEYRING, sealed.map_err(does_not_rotate)?);
+    Ok(())
+}
+
+/// As [`rotate_term`], but a keyring that is full stays as it is: for what must not fail for want of a new term.
+pub(crate) fn rotate_term_if_there_is_room(store: &mut Store<'_>, context: &mut Context<'_>) -> Result<(), Error> {
+    match rotated(store, context)? {
+        Err(BarrierError::TooManyTerms { .. }) => {}
+        sealed => store.put_open(KEYRING, sealed.map_err(does_not_rotate)?),
+    }
+    Ok(())
+}
+
+/// The keyring with one more term, sealed.
+fn rotated(store: &mut Store<'_>, context: &mut Context<'_>) -> Result<Result<Vec<u8>, BarrierError>, Error> {
     // Of two rotations at once one must lose, or its term would vanish with what was encrypted under it: so the record
     // that is guarded is the one that is built on.
     let present = store.get_open(KEYRING)?.ok_or_else(|| Error::internal("there is no keyring to rotate"))?;
     let rotated = store.barrier().rotated_keyring(&present, context.now, context.random);
-    let (_, sealed) = rotated.map_err(|error| Error::internal(format!("the keyring does not rotate: {error}")))?;
-    store.put_open(KEYRING, sealed);
-    Ok(())
+    Ok(rotated.map(|(_, sealed)| sealed))
+}
+
+fn does_not_rotate(error: BarrierError) -> Error {
+    Error::internal(format!("the keyring does not rotate: {error}"))
 }
 
 /// The batch that rotates the term, if its age or its number of encryptions asks for it. For the leader, now and then.

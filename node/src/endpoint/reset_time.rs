@@ -11,7 +11,7 @@ use std::time::Duration;
 use conclave_batch::Outcome;
 use conclave_storage::table::Table;
 use conclave_vault::seal::{Entered, Entry, Outside, ShareError};
-use conclave_vault::{Core, Error, ErrorKind, Recovery, begin_epoch};
+use conclave_vault::{Core, EpochChange, Error, ErrorKind, begin_epoch};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -60,8 +60,8 @@ async fn reset(replica: &Replica, core: &Core) -> Result<u64, Error> {
             let mut random = SystemRandomness::default();
             let mut context = replica.context(&mut random);
             context.now = replica.clock.now();
-            let recovery = Recovery { only_member: None, time: Some(context.now) };
-            begin_epoch(core, &mut context, &view, recovery)?
+            let change = EpochChange { only_member: None, time: Some(context.now) };
+            begin_epoch(core, &mut context, &view, change)?
         };
         match replica.propose(&proposal, deadline).await? {
             Outcome::Applied { .. } => return Ok(epoch),
@@ -173,6 +173,7 @@ mod tests {
             2,
             "messages between nodes belong to the new epoch"
         );
+        assert_eq!(app.seal.state.unsealed().unwrap().barrier().active_term(), 2, "and so does what is encrypted");
 
         let (short, long) = (token(&app, "2s").await, token(&app, "1h").await);
         assert!(works(&app, &long).await);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use conclave_batch::{Batch, Op, SignedBatch};
+use conclave_batch::{Batch, Op, SignedBatch, View};
 use conclave_storage::log::{Entry as LogEntry, Log, Payload};
 use conclave_storage::table::DurableTable;
 use conclave_vault::open_key;
@@ -97,14 +97,21 @@ impl Scene {
         recover(&flags, &node, &self.core(&node))
     }
 
-    /// Appends a batch to the log, and applies it, as a sealed node does with whatever its leader sends. Answers its index.
-    fn append(&self, node: &StoppedNode, signed: Bytes) -> u64 {
+    /// Appends a batch to the log.
+    fn log(&self, node: &StoppedNode, signed: Bytes) -> LogEntry {
         let last = node.last().unwrap();
         let entry = LogEntry { id: LogId { index: last.index + 1, ..last }, payload: Payload::Batch(signed) };
         node.log.append(vec![entry.clone()], Box::new(|synced| synced.unwrap())).unwrap();
         node.log.save_committed(Some(entry.id)).unwrap();
+        entry
+    }
+
+    /// Appends a batch to the log, and applies it, as a sealed node does with whatever its leader sends. Answers its index.
+    fn append(&self, node: &StoppedNode, signed: Bytes) -> u64 {
+        let entry = self.log(node, signed);
+        let index = entry.id.index;
         node.table.apply(&[entry]).unwrap();
-        last.index + 1
+        index
     }
 
     /// A batch without a valid tag that somebody appended, and one behind it.
@@ -126,6 +133,20 @@ impl Scene {
         let core = open_with_shares(&outside, &mut next).unwrap();
         app.seal.unseal(core.into_barrier()).await.unwrap();
         app
+    }
+}
+
+fn context<'a>(node: &StoppedNode, random: &'a mut SystemRandomness, now: Time) -> Context<'a> {
+    Context {
+        now,
+        random,
+        node_id: node.identity.id(),
+        system_ttl: SystemTtl::default(),
+        epoch: 0,
+        user_lockout: conclave_vault::UserLockout::NONE,
+        api_version: version::API_VERSION,
+        errands: Errands::default(),
+        trail: None,
     }
 }
 
@@ -177,8 +198,36 @@ async fn wherever_it_is_interrupted_it_can_be_run_again() {
         assert!(has(&app, "kept"), "after {done} steps");
         put(&app, "after").await;
         assert!(has(&app, "after") && app.replica.table.applied().epoch > 1);
+        assert!(app.seal.state.serving().unwrap().barrier().active_term() > 1, "a new epoch encrypts under a new term");
         stop(app).await;
     }
+}
+
+/// Killed between the log and the table, a recovery finds its own new key term in the log when it is run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_the_table_does_not_have_yet_is_led_to_and_its_tags_count() {
+    let scene = Scene::new().await;
+    {
+        let node = scene.node();
+        node.apply_to(node.last().unwrap().index).unwrap();
+        let core = scene.core(&node);
+        let view = node.table.view().unwrap();
+        let mut random = SystemRandomness::default();
+        let mut context = context(&node, &mut random, view::now());
+        let mut store = core.store(&view);
+        conclave_vault::rotate_term(&mut store, &mut context).unwrap();
+        let rotation = store.finish(&mut context).unwrap().unwrap().bytes;
+        let sealed = SignedBatch::decode(rotation.clone()).and_then(|signed| Batch::decode(signed.body)).unwrap().ops;
+        let index = scene.log(&node, rotation).id.index;
+        core.barrier().load_keyring(sealed[0].value.as_ref().unwrap(), index).unwrap();
+        let under_the_new_term = core.checkpoint(&mut context, view.index(), None).bytes;
+        scene.log(&node, under_the_new_term);
+    }
+    scene.recover(&[]).unwrap();
+    let app = scene.unsealed().await;
+    assert!(has(&app, "kept"));
+    assert_eq!(app.seal.state.serving().unwrap().barrier().active_term(), 3);
+    stop(app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,18 +308,8 @@ async fn cluster_time_that_ran_ahead_is_set_back_if_that_is_wanted() {
             let core = scene.core(&node);
             let view = node.table.view().unwrap();
             let mut random = SystemRandomness::default();
-            let mut context = Context {
-                now: view::now().plus_secs(YEAR.as_secs()),
-                random: &mut random,
-                node_id: node.identity.id(),
-                system_ttl: SystemTtl::default(),
-                epoch: 0,
-                user_lockout: conclave_vault::UserLockout::NONE,
-                api_version: version::API_VERSION,
-                errands: Errands::default(),
-                trail: None,
-            };
-            let base = conclave_batch::View::index(&*view);
+            let mut context = context(&node, &mut random, view::now().plus_secs(YEAR.as_secs()));
+            let base = view.index();
             let ahead = core.checkpoint(&mut context, base, None).bytes;
             scene.append(&node, ahead);
         }

@@ -132,7 +132,7 @@ fn replay(
         let Some(last) = entries.last() else { break };
         next = last.id.index + 1;
         for run in entries.chunk_by(|entry, _| keyring_in(entry).is_none()) {
-            let is_bad = |entry: &&Entry| !era.is_some_and(|era| is_tagged(core, &era, entry));
+            let is_bad = |entry: &&Entry| !era.as_ref().is_some_and(|era| is_tagged(core, era, entry));
             bad_tag = bad_tag.or_else(|| run.iter().find(is_bad).map(|entry| entry.id.index));
             table.apply(run).map_err(storage)?;
             if run.last().is_some_and(|entry| keyring_in(entry).is_some()) {

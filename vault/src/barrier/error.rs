@@ -6,9 +6,6 @@ pub enum BarrierError {
     /// This node has used up the encryptions that it reserved.
     #[error("this node must reserve more uses of the key term before it encrypts; try again in a moment")]
     NeedsReservation,
-    /// The active term must not be used any more.
-    #[error("the key term may not be used any more: rotate the barrier key (sys/rotate) first")]
-    NeedsRotation,
     /// The keyring holds all the terms it may.
     #[error("the keyring holds {terms} terms and can take no more: rekey into a new cluster")]
     TooManyTerms {

@@ -5,6 +5,8 @@
 //! they apply. A tag counts under the active term, or under the one before it until [`GRACE_ENTRIES`] after the
 //! rotation, because batches made before it may still be under way; a term older than that never counts.
 
+use std::sync::Arc;
+
 use super::ClusterId;
 use super::error::BarrierError;
 use super::term::Term;
@@ -28,8 +30,8 @@ pub(crate) fn verify(term: &Term, cluster_id: &ClusterId, body: &[u8], tag: &[u8
     if is_authentic { Ok(()) } else { Err(BarrierError::NotAuthentic { what: WHAT }) }
 }
 
-/// The terms whose tags count while one keyring is in force. Holds no key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The terms whose tags count while one keyring is in force.
+#[derive(Clone)]
 pub struct Era {
     /// The newest term.
     pub active: u32,
@@ -37,9 +39,17 @@ pub struct Era {
     pub previous: Option<u32>,
     /// Log index of the rotation to the active term; while nobody said which that is, only the active term counts.
     pub installed_at: Option<u64>,
+    /// Those of them that the barrier has not got: they were made by a rotation that lies in the log and is not applied yet.
+    /// Else an era holds no key.
+    pub(super) foreseen: Vec<Arc<Term>>,
 }
 
 impl Era {
+    /// A term that only this era knows.
+    pub(super) fn foreseen(&self, number: u32) -> Option<&Arc<Term>> {
+        self.foreseen.iter().find(|term| term.number() == number)
+    }
+
     /// Whether a term counts for the entry at index `at`.
     pub fn check(&self, term: u32, at: u64) -> Result<(), BarrierError> {
         if term == self.active {

@@ -138,18 +138,6 @@ fn a_barrier_without_a_reservation_encrypts_nothing() {
     assert_eq!(refused, Err(BarrierError::NeedsReservation));
 }
 
-// check 247
-#[test]
-fn a_frozen_term_encrypts_again_only_after_a_rotation() {
-    let (one, two, mut random) = pair(10);
-    one.freeze_term();
-    let refused = one.seal_value(&NAMESPACE, b"key", &BATCH, b"x", &mut random);
-    assert_eq!(refused, Err(BarrierError::NeedsRotation));
-    let term = rotate([&one, &two], &mut random, 5);
-    let sealed = one.seal_value(&NAMESPACE, b"key", &BATCH, b"x", &mut random).unwrap();
-    assert_eq!(cipher::term_of(&sealed), Ok(term));
-}
-
 #[test]
 fn old_values_open_after_a_rotation_and_new_ones_use_the_new_term() {
     let (one, two, mut random) = pair(11);

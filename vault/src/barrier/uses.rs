@@ -9,7 +9,7 @@
 //! next reservation repays: they are counted unless the process dies before any reservation commits. The distance
 //! between the rotation limit and 2^32, 429 million, is there for those.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prost::Message;
 
@@ -32,7 +32,6 @@ pub(crate) const MIN_ROTATION_LIMIT: u64 = 1_000_000;
 pub struct UseCounter {
     left: AtomicU64,
     lent: AtomicU64,
-    is_frozen: AtomicBool,
 }
 
 /// A block that is being reserved. Its uses go into the node's record; after that committed, it is completed.
@@ -57,9 +56,6 @@ impl Reservation {
 impl UseCounter {
     /// Takes uses before they happen, all or none.
     pub fn take(&self, uses: u64) -> Result<(), BarrierError> {
-        if self.is_frozen.load(Ordering::Acquire) {
-            return Err(BarrierError::NeedsRotation);
-        }
         let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(uses));
         taken.map(|_| ()).map_err(|_| BarrierError::NeedsReservation)
     }
@@ -94,11 +90,6 @@ impl UseCounter {
         // The closure never refuses, so the update cannot fail.
         let _ = self.lent.fetch_update(Ordering::AcqRel, Ordering::Acquire, repaid);
         self.left.fetch_add(BLOCK_USES, Ordering::AcqRel);
-    }
-
-    /// Forbids all further uses, for good.
-    pub(crate) fn freeze(&self) {
-        self.is_frozen.store(true, Ordering::Release);
     }
 }
 
@@ -212,16 +203,6 @@ mod tests {
         counter.take(LENT_USES + 1).unwrap();
         assert!(counter.is_low());
         assert_eq!(counter.open_reservation(1).uses(), BLOCK_USES);
-    }
-
-    // check 247
-    #[test]
-    fn a_frozen_term_encrypts_nothing_whatever_is_left() {
-        let counter = UseCounter::default();
-        let reservation = counter.open_reservation(1);
-        counter.complete_reservation(reservation);
-        counter.freeze();
-        assert_eq!(counter.take(1), Err(BarrierError::NeedsRotation));
     }
 
     #[test]
