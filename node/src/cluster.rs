@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod admission;
 pub(crate) mod contact;
 pub(crate) mod endings;
+pub(crate) mod failure;
 pub(crate) mod handover;
 pub(crate) mod hooks;
 pub(crate) mod join;

@@ -21,6 +21,7 @@ use prost::Message;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::cluster::failure;
 use crate::config::limits::LOG_REMINDER_INTERVAL;
 use crate::config::{RetryJoin, Storage};
 use crate::reminder::Reminder;
@@ -149,7 +150,7 @@ async fn join_named(seal: &Seal, token: TokenText, as_non_voter: bool, deadline:
         let until = deadline.min(Instant::now() + CONTACT_TIME);
         match seal.replica.raft.call_address(&contact.cluster_addr, key, METHOD, body.clone(), until).await {
             Ok(answer) => return accept(seal, cluster_id, &answer),
-            Err(CallError::Failed { code, message }) if code == u32::from(ErrorKind::Invalid as u8) + 100 => {
+            Err(CallError::Failed { code, message }) if failure::is(code, ErrorKind::Invalid) => {
                 return Err(Error::invalid(message));
             }
             Err(error) => last = error.to_string(),
@@ -349,10 +350,7 @@ async fn redeem(seal: &Arc<Seal>, request: JoinRequest, member: MemberRecord) ->
             seal.replica.wakeups.wake_membership();
             Bytes::from(JoinReply { members: record.members }.encode_to_vec())
         })
-        .map_err(|error| CallError::Failed {
-            code: u32::from(error.kind as u8) + 100,
-            message: error.messages.join("; "),
-        })
+        .map_err(|error| failure::to_call(&error))
 }
 
 /// Whether a node that is listed already has never had anything of the log: then it loses nothing that it promised.

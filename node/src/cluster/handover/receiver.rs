@@ -7,6 +7,7 @@ use conclave_raft::{CallError, Peer};
 use prost::Message;
 
 use super::{Delivery, Invitation, occasion};
+use crate::cluster::failure;
 use crate::seal::Seal;
 
 /// A sealed node offers to receive; one that is unsealed answers nothing.
@@ -42,7 +43,7 @@ pub(crate) async fn answer_delivery(seal: &Arc<Seal>, from: Peer, body: &[u8]) -
     let root_key = opened.map_err(|error| denied(&error.to_string()))?;
     let barrier = outside.open_barrier(root_key).map_err(|error| denied(&error.to_string()))?;
     let unsealed = seal.unseal(barrier).await;
-    unsealed.map_err(|error| CallError::Failed { code: 100, message: error.messages.join("; ") })?;
+    unsealed.map_err(|error| failure::to_call(&error))?;
     tracing::info!(sender = seal.replica.node_name(sender), "unsealed by a ceremony that was held on another node");
     Ok(Bytes::new())
 }
