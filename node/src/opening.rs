@@ -16,10 +16,10 @@ use crate::config::{self, Config, Storage};
 use crate::metrics::Metrics;
 use crate::replica::Replica;
 use crate::replica::entering::Entering;
+use crate::replica::gated::GatedTable;
 use crate::replica::lag::Lag;
-use crate::seal::gated::GatedTable;
 use crate::seal::state::SealState;
-use crate::seal::{Ceremonies, Seal};
+use crate::seal::{Ceremonies, Seal, keyring};
 use crate::view;
 use crate::wakeups::Wakeups;
 
@@ -78,7 +78,7 @@ pub(crate) struct Opened {
 pub(crate) async fn open(config: Config) -> Result<Opened, StartError> {
     let (identity, log, table) = open_storage(&config)?;
     let (state, wakeups, ceremonies) = (Arc::<SealState>::default(), Arc::<Wakeups>::default(), Ceremonies::default());
-    let table = Arc::new(GatedTable::new(table, Arc::clone(&state)));
+    let table = Arc::new(GatedTable::new(table, keyring::before_snapshot(&state)));
     let mut raft_config = raft_config(&config)?;
     let fingerprint = ceremonies.boot_key.fingerprint(identity.id(), &identity.public_key());
     raft_config.process = fingerprint.to_bytes();

@@ -5,6 +5,7 @@
 
 pub(crate) mod contact;
 pub(crate) mod entering;
+pub(crate) mod gated;
 pub(crate) mod lag;
 pub(crate) mod record;
 
@@ -21,11 +22,11 @@ use tokio::time::Instant;
 
 use self::contact::Contact;
 use self::entering::Entering;
+use self::gated::GatedTable;
 use self::lag::Lag;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::seal::gated::GatedTable;
 use crate::view::{self, SystemRandomness};
 use crate::wakeups::Wakeups;
 

@@ -4,7 +4,6 @@
 //! serves, `table_check.rs` what lies between. What it is all about is [`crate::replica`].
 
 pub(crate) mod forgetting;
-pub(crate) mod gated;
 #[cfg(test)]
 mod holders;
 pub(crate) mod joining;

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 
 use crate::cluster::admission;
 use crate::keeper::Proposals;
-use crate::seal::gated::GatedTable;
+use crate::replica::gated::GatedTable;
 use crate::seal::keyring;
 use crate::seal::state::SealState;
 use crate::wakeups::Wakeups;

@@ -18,14 +18,15 @@ use conclave_vault::{
 use prost::Message;
 
 use super::hooks::NodeHooks;
-use crate::seal::gated::GatedTable;
+use crate::replica::gated::GatedTable;
+use crate::seal::keyring;
 use crate::seal::state::{SealState, Verdict};
 use crate::seal::table_check::{CheckError, check, is_right};
 use crate::view::SystemRandomness;
 
 /// Hooks over a state, and a table that holds nothing.
 fn hooks_over(state: Arc<SealState>) -> NodeHooks {
-    let table = GatedTable::new(Arc::new(MemoryTable::new()), Arc::clone(&state));
+    let table = GatedTable::new(Arc::new(MemoryTable::new()), keyring::before_snapshot(&state));
     NodeHooks::new(state, Arc::new(table), Arc::default())
 }
 
@@ -58,7 +59,7 @@ impl Scene {
         let made = initialize(parameters, &mut random, Time::from_secs(1_700_000_000), [7; 16]).unwrap();
         let scene = Self {
             core: Arc::new(Core::new(made.barrier, Registry::built_in())),
-            table: GatedTable::new(Arc::new(MemoryTable::new()), Arc::default()),
+            table: GatedTable::new(Arc::new(MemoryTable::new()), || {}),
             log: MemoryLog::new(),
         };
         scene.append(Payload::Blank);
@@ -324,7 +325,7 @@ fn a_log_from_its_first_entry_vouches_only_for_a_table_that_began_empty() {
 fn a_table_that_came_by_snapshot_waits_for_a_checkpoint() {
     let scene = Scene::new();
     scene.commit(&scene.honest("a", b"1").bytes);
-    let receiver = GatedTable::new(Arc::new(MemoryTable::new()), Arc::default());
+    let receiver = GatedTable::new(Arc::new(MemoryTable::new()), || {});
     let (mut export, mut import) = (scene.table.export().unwrap(), receiver.import().unwrap());
     while let Some(chunk) = export.next_chunk().unwrap() {
         import.push(&chunk).unwrap();
@@ -342,7 +343,7 @@ fn a_snapshot_withdraws_the_node_before_it_can_be_read() {
     let scene = Scene::new();
     let state = Arc::new(SealState::default());
     assert!(state.begin_check(&scene.core) && state.end_check(&scene.core, Verdict::Confirmed));
-    let receiver = GatedTable::new(Arc::new(MemoryTable::new()), Arc::clone(&state));
+    let receiver = GatedTable::new(Arc::new(MemoryTable::new()), keyring::before_snapshot(&state));
     let (mut export, mut import) = (scene.table.export().unwrap(), receiver.import().unwrap());
     while let Some(chunk) = export.next_chunk().unwrap() {
         import.push(&chunk).unwrap();

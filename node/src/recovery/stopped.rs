@@ -16,7 +16,7 @@ use conclave_vault::open_key;
 use conclave_vault::seal::{self, Outside, SealError};
 
 use crate::opening::RECOVERY_MARKER;
-use crate::seal::gated::GatedTable;
+use crate::replica::gated::GatedTable;
 
 /// Bytes of the log that are read at once.
 const READ_BYTES: usize = 4 << 20;
@@ -66,7 +66,7 @@ impl StoppedNode {
         let log = DurableLog::open(folder).map_err(StoppedError::Log)?;
         let table = DurableTable::open(folder).map_err(StoppedError::Table)?;
         let identity = Identity::load(&folder.join("node"))?;
-        let table = GatedTable::new(Arc::new(table), Arc::default());
+        let table = GatedTable::new(Arc::new(table), || {});
         let node = Self { identity, log, table, folder: folder.to_owned() };
         // As consensus does before it runs: the table on the disk is behind.
         let LogState { last, committed, .. } = node.log.state();

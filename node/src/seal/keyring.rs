@@ -1,11 +1,13 @@
 //! The keyring in memory follows the one in the table. Apply calls this, so it needs no more than a table and the keys.
 
+use std::sync::Arc;
+
 use conclave_storage::table::Table;
 use conclave_vault::seal::{CLUSTER, ClusterRecord, KEYRING};
 use prost::Message;
 
-use super::gated::GatedTable;
 use super::state::SealState;
+use crate::replica::gated::GatedTable;
 use crate::view::SystemRandomness;
 use crate::wakeups::Wakeups;
 
@@ -32,6 +34,13 @@ pub(crate) fn reload(state: &SealState, table: &GatedTable, wakeups: &Wakeups) {
             core.revoke(&mut SystemRandomness::default());
         }
     }
+}
+
+/// What is to be done before a snapshot takes the table's place: the node withdraws, because nobody has confirmed the new
+/// table yet. At which index a checkpoint will is known after.
+pub(crate) fn before_snapshot(state: &Arc<SealState>) -> impl Fn() + Send + Sync + 'static {
+    let state = Arc::clone(state);
+    move || _ = state.withdraw(u64::MAX)
 }
 
 /// A snapshot took the table's place: it is served once a checkpoint confirms it.

@@ -14,9 +14,9 @@ use conclave_vault::seal::KEYRING;
 use conclave_vault::{Core, Era, open_key};
 use prost::Message;
 
-use super::gated::GatedTable;
 use super::state::Verdict;
 use crate::config::limits::TRIAL_ENTRIES_MAX;
+use crate::replica::gated::GatedTable;
 
 /// Bytes of the log that are read at once.
 const READ_BYTES: usize = 4 << 20;

@@ -258,6 +258,17 @@ fn a_circle_is_found_through_what_a_parent_gives_on() {
 }
 
 #[test]
+fn the_replica_knows_nothing_of_the_seal() {
+    let edges = edges("node");
+    let named = edges.iter().filter(|(module, _)| top(module) == "replica");
+    let found = named.filter(|(_, named)| named.iter().any(|other| top(other) == "seal"));
+    assert_none(
+        "have the seal told by whom it gives",
+        found.map(|(module, _)| format!("node/src/{module}.rs")).collect(),
+    );
+}
+
+#[test]
 fn the_cluster_s_part_knows_no_application() {
     let named = edges("node").into_iter().filter(|(module, named)| {
         module.starts_with("cluster") && named.iter().any(|other| other == "app" || other.starts_with("app/"))

@@ -1,4 +1,5 @@
-//! The table with a gate in front of apply, so that it can be checked while nothing changes it.
+//! The table with a gate in front of apply, so that it can be checked while nothing changes it. It knows nothing of keys: who
+//! has some is told before a snapshot takes the table's place.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,20 +12,21 @@ use conclave_storage::table::{Applied, Contradiction, Export, Import, Rewound, T
 use conclave_vault::open_key;
 use parking_lot::Mutex;
 
-use super::state::SealState;
+/// Called before a snapshot takes the table's place, while nobody reads the new one yet.
+type BeforeInstall = Arc<dyn Fn() + Send + Sync>;
 
 /// A table whose apply waits while the gate is held.
 pub(crate) struct GatedTable {
     inner: Arc<dyn Table>,
     gate: Arc<Mutex<()>>,
-    state: Arc<SealState>,
+    before_install: BeforeInstall,
 }
 
 /// A snapshot being received; it takes the table's place only through the gate.
 struct GatedImport {
     inner: Box<dyn Import>,
     gate: Arc<Mutex<()>>,
-    state: Arc<SealState>,
+    before_install: BeforeInstall,
 }
 
 impl Import for GatedImport {
@@ -34,16 +36,15 @@ impl Import for GatedImport {
 
     fn install(self: Box<Self>) -> Result<Applied, TableError> {
         let _held = self.gate.lock();
-        // Before the new table can be read: nobody has confirmed it yet. At which index a checkpoint will is known after.
-        self.state.withdraw(u64::MAX);
+        (self.before_install)();
         self.inner.install()
     }
 }
 
 impl GatedTable {
-    /// Puts a gate in front of a table. A snapshot withdraws the node before it takes the table's place.
-    pub(crate) fn new(inner: Arc<dyn Table>, state: Arc<SealState>) -> Self {
-        Self { inner, gate: Arc::default(), state }
+    /// Puts a gate in front of a table, and has something done before a snapshot takes the table's place.
+    pub(crate) fn new(inner: Arc<dyn Table>, before_install: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { inner, gate: Arc::default(), before_install: Arc::new(before_install) }
     }
 
     /// A record outside the barrier, with its revision.
@@ -87,7 +88,11 @@ impl Table for GatedTable {
 
     fn import(&self) -> Result<Box<dyn Import>, TableError> {
         let inner = self.inner.import()?;
-        Ok(Box::new(GatedImport { inner, gate: Arc::clone(&self.gate), state: Arc::clone(&self.state) }))
+        Ok(Box::new(GatedImport {
+            inner,
+            gate: Arc::clone(&self.gate),
+            before_install: Arc::clone(&self.before_install),
+        }))
     }
 
     fn path(&self) -> Option<&Path> {
