@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::replica::Replica;
 use crate::replica::entering::Entering;
 use crate::replica::gated::GatedTable;
-use crate::replica::lag::Lag;
+use crate::replica::standstill::Standstill;
 use crate::seal::state::SealState;
 use crate::seal::{Ceremonies, Seal, keyring};
 use crate::view;
@@ -93,7 +93,7 @@ pub(crate) async fn open(config: Config) -> Result<Opened, StartError> {
         clock: Arc::clone(state.clock()),
         metrics: Arc::new(Metrics::new()),
         wakeups,
-        lag: Lag::default(),
+        standstill: Standstill::default(),
         last_read_point: Mutex::default(),
         entering: Entering::default(),
         active_since: AtomicI64::new(0),

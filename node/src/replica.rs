@@ -6,8 +6,8 @@
 pub(crate) mod contact;
 pub(crate) mod entering;
 pub(crate) mod gated;
-pub(crate) mod lag;
 pub(crate) mod record;
+pub(crate) mod standstill;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use self::contact::Contact;
 use self::entering::Entering;
 use self::gated::GatedTable;
-use self::lag::Lag;
+use self::standstill::Standstill;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -43,7 +43,7 @@ pub struct Replica {
     pub(crate) clock: Arc<Clock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) wakeups: Arc<Wakeups>,
-    pub(crate) lag: Lag,
+    pub(crate) standstill: Standstill,
     pub(crate) last_read_point: Mutex<Option<Instant>>,
     /// Held by whoever makes this node the first of a cluster, or lets it join one.
     pub(crate) entering: Entering,

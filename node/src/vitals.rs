@@ -16,7 +16,7 @@ use crate::config::limits::{DISK_CALM, DISK_STALL_MIN, UNREACHED_MIN};
 use crate::keeper::{self, Troubles, WayBack};
 use crate::replica::Replica;
 use crate::replica::contact::Contact;
-use crate::replica::lag::Look;
+use crate::replica::standstill::Look;
 use crate::seal::state::SealState;
 
 /// How often a node looks at itself. A fraction of the shortest election timeout.
@@ -103,7 +103,7 @@ fn behind(replica: &Replica, state: &SealState) -> Option<u64> {
         // Without keys it serves nothing, and the check of its table holds apply up.
         is_expected: !state.is_sealed() && matches!(replica.contact(), Contact::Confirmed { .. }),
     };
-    replica.lag.look(&look, replica.config.limits.consensus_time)
+    replica.standstill.look(&look, replica.config.limits.consensus_time)
 }
 
 fn diverged_at(replica: &Replica, status: &Status) -> Option<u64> {

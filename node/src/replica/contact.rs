@@ -109,7 +109,7 @@ impl Replica {
             let confirmed = self.raft.confirmed().map(|known| known.asked_at + limits.consensus_time);
             let until = confirmed.map_or(earliest, |until| until.max(earliest));
             let until = if self.contact().is_out() { earliest } else { until };
-            let stuck = self.lag.since().map(|since| (since + limits.consensus_time).max(earliest));
+            let stuck = self.standstill.since().map(|since| (since + limits.consensus_time).max(earliest));
             let until = stuck.map_or(until, |stuck| stuck.min(until));
             if Instant::now() >= until {
                 return;
@@ -120,7 +120,7 @@ impl Replica {
 
     /// Whether this node has applied nothing for too long of what its leader confirms.
     fn is_stuck(&self) -> bool {
-        self.lag.since().is_some_and(|since| since.elapsed() >= self.config.limits.consensus_time)
+        self.standstill.since().is_some_and(|since| since.elapsed() >= self.config.limits.consensus_time)
     }
 
     /// Why a read point was given up.

@@ -21,7 +21,8 @@ pub(crate) struct Look {
 }
 
 #[derive(Clone, Copy)]
-struct Standstill {
+struct Still {
+    /// Index of the last entry that it has applied.
     applied: u64,
     since: Instant,
     /// Whether it has lasted for too long already.
@@ -30,9 +31,9 @@ struct Standstill {
 
 /// Since when it stands still, if it does.
 #[derive(Default)]
-pub(crate) struct Lag(Mutex<Option<Standstill>>);
+pub(crate) struct Standstill(Mutex<Option<Still>>);
 
-impl Lag {
+impl Standstill {
     /// Looks once more. Says how many entries the node lacks if it has applied none of them for `patience`. Once that is
     /// so, only applying something ends it.
     pub(crate) fn look(&self, look: &Look, patience: Duration) -> Option<u64> {
@@ -45,7 +46,7 @@ impl Lag {
             standstill.filter(|before| before.applied == look.applied && (look.is_expected || before.is_behind));
         let since = still.map_or(look.now, |before| before.since);
         let is_behind = look.now - since >= patience;
-        *standstill = Some(Standstill { applied: look.applied, since, is_behind });
+        *standstill = Some(Still { applied: look.applied, since, is_behind });
         is_behind.then(|| look.read_point - look.applied)
     }
 
@@ -63,11 +64,11 @@ mod tests {
 
     /// Looks at these seconds: applied, read point, whether it is expected to apply; and what each look says.
     fn check(looks: &[(u64, u64, u64, bool, Option<u64>)]) {
-        let (lag, start) = (Lag::default(), Instant::now());
+        let (standstill, start) = (Standstill::default(), Instant::now());
         for (secs, applied, read_point, is_expected, expected) in looks.iter().copied() {
             let look = Look { now: start + Duration::from_secs(secs), applied, read_point, is_expected };
-            assert_eq!(lag.look(&look, PATIENCE), expected, "at {secs} s");
-            assert_eq!(lag.since().is_some(), applied < read_point);
+            assert_eq!(standstill.look(&look, PATIENCE), expected, "at {secs} s");
+            assert_eq!(standstill.since().is_some(), applied < read_point);
         }
     }
 
