@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use crate::actions::Actions;
 use crate::audit::Audit;
 use crate::audit::entry::Asked;
+use crate::before_unseal::BeforeUnseal;
 use crate::cluster::{address, contact, endings, join, membership, observer, upkeep};
 use crate::config::Config;
-use crate::endpoint::BeforeUnseal;
 use crate::forward::Nonces;
 use crate::gateway::{Gateway, Incoming, Outgoing};
 use crate::gauges::Gauges;
@@ -45,7 +45,7 @@ pub struct App {
     pub(crate) replica: Arc<Replica>,
     pub(crate) seal: Arc<Seal>,
     pub(crate) runner: Runner,
-    pub(crate) endpoint: BeforeUnseal,
+    pub(crate) before_unseal: BeforeUnseal,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) audit: Arc<Audit>,
@@ -73,7 +73,7 @@ impl App {
         Self {
             replica: Arc::clone(&seal.replica),
             runner: Runner::new(Arc::clone(&seal), actions, Arc::clone(&audit)),
-            endpoint: BeforeUnseal::new(Arc::clone(&seal), Arc::clone(&audit)),
+            before_unseal: BeforeUnseal::new(Arc::clone(&seal), Arc::clone(&audit)),
             seal,
             gauges,
             in_flight,
@@ -124,7 +124,7 @@ impl App {
     }
 
     async fn respond(&self, incoming: Incoming) -> Outgoing {
-        if let Some(outgoing) = self.endpoint.answer(&incoming).await {
+        if let Some(outgoing) = self.before_unseal.answer(&incoming).await {
             return outgoing;
         }
         if let Some(outgoing) = brake::answer(&self.runner, &incoming).await {

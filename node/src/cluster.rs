@@ -1,7 +1,8 @@
 //! This node's part in the cluster: what peers ask of it, and what it does when it leads.
 
+pub(crate) mod acceptance;
 pub(crate) mod address;
-pub(crate) mod admission;
+
 pub(crate) mod contact;
 pub(crate) mod endings;
 pub(crate) mod failure;

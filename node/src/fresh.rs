@@ -6,8 +6,8 @@ use conclave_vault::seal::Parameters;
 use zeroize::Zeroizing;
 
 use crate::app::App;
+use crate::before_unseal::init;
 use crate::config::Config;
-use crate::endpoint::init;
 use crate::opening::StartError;
 
 /// What a dev server tells whoever started it.

@@ -4,8 +4,8 @@
 //! [`crate::gateway::Gateway`] and sends what comes back. What surprises: a request runs on a task of its own, so a
 //! client that hangs up does not cut it in half, and a handler that panics ends only its own request.
 
-pub mod endpoint;
 pub mod listener;
+pub mod service;
 
 pub mod body;
 pub mod certificate;

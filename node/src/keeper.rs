@@ -36,7 +36,7 @@ pub struct Troubles {
     /// The checkpoint by which its table is not that of the others.
     pub diverged_at: Option<u64>,
     /// The newest entry that it had acknowledged to the leader and has lost.
-    pub lost: Option<u64>,
+    pub rolled_back_from: Option<u64>,
     /// How many milliseconds its clock is ahead of the voters' median; only if that is too much.
     pub clock_ahead_millis: Option<i64>,
     /// How many entries it lacks of those that its leader confirmed; only if it applies nothing.
@@ -125,7 +125,7 @@ impl State {
             Keys::Confirmed if troubles.is_removed => Self::Removed,
             Keys::Confirmed if troubles.is_doubled => Self::Doubled,
             Keys::Confirmed if troubles.diverged_at.is_some() => Self::Diverged,
-            Keys::Confirmed if troubles.lost.is_some() => Self::RolledBack,
+            Keys::Confirmed if troubles.rolled_back_from.is_some() => Self::RolledBack,
             Keys::Confirmed if troubles.clock_ahead_millis.is_some() => Self::ClockOff,
             Keys::Confirmed if troubles.behind.is_some() => Self::Behind,
             Keys::Confirmed if troubles.is_disk_stalled => Self::DiskSlow,
@@ -182,7 +182,7 @@ impl State {
                 "this node lacks entries up to index {} that it had acknowledged: its disk went back in time, as by a backup \
                  that was put back; use another node, remove this one from the cluster, empty its data folder, and let it \
                  join as a new node",
-                troubles.lost.unwrap_or_default()
+                troubles.rolled_back_from.unwrap_or_default()
             ),
             Self::ClockOff => {
                 let ahead = troubles.clock_ahead_millis.unwrap_or_default();

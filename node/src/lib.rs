@@ -26,9 +26,9 @@ pub mod replica;
 pub mod seal;
 
 mod actions;
+mod before_unseal;
 mod brake;
 mod cluster;
-mod endpoint;
 mod forward;
 mod gauges;
 mod heavy;

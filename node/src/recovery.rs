@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use conclave_cli::prompt;
 use conclave_raft::Member;
-use conclave_raft::recovery::{self, RecoveryError};
+use conclave_raft::sole_voter::{self, SoleVoterError};
 use conclave_storage::log::{LogError, LogId};
 use conclave_storage::table::{Table, TableError};
 use conclave_vault::members::MemberRecord;
@@ -70,7 +70,7 @@ enum Refusal {
     #[error("the check after the cut failed, which cannot be if the disk keeps what it is given: {0}")]
     Broken(CheckError),
     #[error(transparent)]
-    Consensus(#[from] RecoveryError),
+    Consensus(#[from] SoleVoterError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -231,13 +231,13 @@ impl<'a> Work<'a> {
     }
 
     fn leave_behind(&mut self) -> Result<(), Refusal> {
-        Ok(recovery::leave_behind(&self.node.identity, &self.node.members()?)?)
+        Ok(sole_voter::leave_behind(&self.node.identity, &self.node.members()?)?)
     }
 
     fn append(&mut self) -> Result<(), Refusal> {
         let members = self.node.members()?;
         let (batches, epoch) = batches(self.flags, self.node, self.core, &members, self.verdict)?;
-        let last = recovery::make_sole_voter(&self.node.identity, &self.node.log, &members, batches)?;
+        let last = sole_voter::make_sole_voter(&self.node.identity, &self.node.log, &members, batches)?;
         self.node.apply_to(last.index)?;
         self.node.commit(last)?;
         self.done = Recovered { epoch, last };
@@ -302,7 +302,7 @@ fn batches(
     verdict: Verdict,
 ) -> Result<(Vec<Bytes>, u64), Refusal> {
     let applied = node.table.applied();
-    let own = members.iter().find(|member| member.id == node.identity.id()).ok_or(RecoveryError::NotAMember)?;
+    let own = members.iter().find(|member| member.id == node.identity.id()).ok_or(SoleVoterError::NotAMember)?;
     let (mut random, now) = (SystemRandomness::default(), view::now());
     let cluster_time = Time::from_nanos(i64::try_from(applied.time_millis).unwrap_or(0).saturating_mul(1_000_000));
     let mut context = Context {

@@ -49,7 +49,7 @@ enum Run {
 /// What became of a batch: applied at an index, or not, because of what was applied there.
 enum Committed {
     At(u64),
-    Lost(u64),
+    Overtaken(u64),
 }
 
 /// Runs requests.
@@ -211,7 +211,7 @@ impl Runner {
         }
         if let Some(errand) = done.errand {
             if let Some(intent) = done.batch {
-                if let Committed::Lost(index) = self.commit(&intent, incoming.deadline).await? {
+                if let Committed::Overtaken(index) = self.commit(&intent, incoming.deadline).await? {
                     return Ok(Run::Conflict(index));
                 }
                 errands.keep_intents();
@@ -230,7 +230,7 @@ impl Runner {
                 }
                 Ok(Run::Finished(Box::new(done.result), Some(index)))
             }
-            Committed::Lost(index) => Ok(Run::Conflict(index)),
+            Committed::Overtaken(index) => Ok(Run::Conflict(index)),
         }
     }
 
@@ -238,9 +238,9 @@ impl Runner {
     async fn commit(&self, proposal: &Proposal, deadline: Instant) -> Result<Committed, Error> {
         match self.replica().propose(proposal, deadline).await? {
             Outcome::Applied { index } => Ok(Committed::At(index)),
-            Outcome::Conflict { index } => Ok(Committed::Lost(index)),
+            Outcome::Conflict { index } => Ok(Committed::Overtaken(index)),
             // A new id on a newer view: the old one was certainly not applied, or the proposal would have said so.
-            Outcome::TooOld => Ok(Committed::Lost(self.replica().raft.applied_index())),
+            Outcome::TooOld => Ok(Committed::Overtaken(self.replica().raft.applied_index())),
             Outcome::WrongEpoch => Err(Error::unavailable("the cluster began a new epoch meanwhile; try again")),
             Outcome::Malformed => Err(Error::internal("apply refused a batch as malformed")),
         }

@@ -51,7 +51,7 @@ pub(crate) async fn run(replica: Arc<Replica>, state: Arc<SealState>) {
             is_removed: replica.raft.exclusion().is_some(),
             is_doubled: replica.raft.is_doubled(),
             diverged_at: diverged_at(&replica, &status),
-            lost: replica.raft.lost(),
+            rolled_back_from: replica.raft.rolled_back_from(),
             clock_ahead_millis: clock_ahead(&replica, &status).unwrap_or(before.clock_ahead_millis),
             behind: behind(&replica, &state),
             is_disk_stalled: memory.is_disk_stalled(&replica),

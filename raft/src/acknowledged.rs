@@ -74,13 +74,13 @@ impl Acknowledged {
     }
 
     /// The newest entry that a node had acknowledged to the leader of `term`, if it has lost what it acknowledged.
-    pub(crate) fn lost(&self, node: u64, term: u64) -> Option<u64> {
+    pub(crate) fn rolled_back_from(&self, node: u64, term: u64) -> Option<u64> {
         let nodes = self.own.lock();
         nodes.get(&node).filter(|kept| kept.term == term && kept.is_reported).map(|kept| kept.index)
     }
 
     /// Whether a node that lacks the entry at `index` had acknowledged it in this term. Says so in the log, once.
-    pub(crate) fn has_lost(&self, node: u64, term: u64, index: u64) -> bool {
+    pub(crate) fn has_rolled_back(&self, node: u64, term: u64, index: u64) -> bool {
         let mut nodes = self.own.lock();
         let Some(kept) = nodes.get_mut(&node).filter(|kept| kept.term == term && index <= kept.index) else {
             return false;
@@ -107,11 +107,11 @@ mod tests {
         let acknowledged = Acknowledged::default();
         acknowledged.note(7, 2, 10);
         acknowledged.note(7, 2, 5);
-        assert_eq!(acknowledged.lost(7, 2), None);
-        assert!(acknowledged.has_lost(7, 2, 10));
-        assert_eq!((acknowledged.lost(7, 2), acknowledged.lost(7, 3)), (Some(10), None));
-        assert!(!acknowledged.has_lost(7, 2, 11));
-        assert!(!acknowledged.has_lost(8, 2, 10));
+        assert_eq!(acknowledged.rolled_back_from(7, 2), None);
+        assert!(acknowledged.has_rolled_back(7, 2, 10));
+        assert_eq!((acknowledged.rolled_back_from(7, 2), acknowledged.rolled_back_from(7, 3)), (Some(10), None));
+        assert!(!acknowledged.has_rolled_back(7, 2, 11));
+        assert!(!acknowledged.has_rolled_back(8, 2, 10));
     }
 
     #[test]
@@ -122,18 +122,18 @@ mod tests {
         assert_eq!(acknowledged.newest_of(7), Some(Acknowledgement { term: 2, index: 10 }));
         acknowledged.hear(7, Acknowledgement { term: 3, index: 4 });
         assert_eq!(acknowledged.all(), [(7, Acknowledgement { term: 3, index: 4 })]);
-        assert!(acknowledged.has_lost(7, 2, 10), "what was said to this leader stays");
+        assert!(acknowledged.has_rolled_back(7, 2, 10), "what was said to this leader stays");
         acknowledged.keep_only(|node| node != 7);
-        assert_eq!((acknowledged.newest_of(7), acknowledged.has_lost(7, 2, 10)), (None, false));
+        assert_eq!((acknowledged.newest_of(7), acknowledged.has_rolled_back(7, 2, 10)), (None, false));
     }
 
     #[test]
     fn what_an_earlier_term_acknowledged_may_have_been_replaced() {
         let acknowledged = Acknowledged::default();
         acknowledged.note(7, 2, 10);
-        assert!(!acknowledged.has_lost(7, 3, 10));
+        assert!(!acknowledged.has_rolled_back(7, 3, 10));
         acknowledged.note(7, 3, 4);
-        assert!(!acknowledged.has_lost(7, 3, 10));
-        assert!(acknowledged.has_lost(7, 3, 4));
+        assert!(!acknowledged.has_rolled_back(7, 3, 10));
+        assert!(acknowledged.has_rolled_back(7, 3, 4));
     }
 }

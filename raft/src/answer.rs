@@ -202,8 +202,8 @@ impl proto::peers_server::Peers for Answers {
     async fn probe(&self, request: Request<proto::ProbeRequest>) -> Result<Response<proto::ProbeReply>, Status> {
         let caller = caller(&request)?;
         let view = self.0.view.borrow().clone();
-        let lost = match view.state {
-            ServerState::Leader => self.0.factory.acknowledged.lost(caller.id, view.vote.leader_id.term),
+        let rolled_back_from = match view.state {
+            ServerState::Leader => self.0.factory.acknowledged.rolled_back_from(caller.id, view.vote.leader_id.term),
             _ => None,
         };
         let contradiction = self.0.table.contradiction();
@@ -212,7 +212,7 @@ impl proto::peers_server::Peers for Answers {
             clock_millis: self.0.hooks.clock_millis(),
             contradicted_index: contradiction.map_or(0, |found| found.index),
             contradicted_digest: contradiction.map_or_else(Bytes::new, |found| Bytes::copy_from_slice(&found.digest)),
-            lost_index: lost.unwrap_or(0),
+            rolled_back_from: rolled_back_from.unwrap_or(0),
             applied: self.0.progress.index(),
             membership_id: view.membership.log_id().as_ref().map(wire::log_id),
             membership: Some(wire::membership(view.membership.membership())),

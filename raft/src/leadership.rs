@@ -115,7 +115,7 @@ impl Inner {
 
     /// The leader says that this node has lost what it had acknowledged up to an index. Whether it lacks that, it sees
     /// itself. With such a vote or acknowledgement, what was acknowledged to clients could be lost.
-    pub(crate) fn learn_of_loss(&self, index: u64) {
+    pub(crate) fn learn_of_rollback(&self, index: u64) {
         let last = self.log.state().last.map_or(0, |last| last.index);
         if last >= index {
             return;

@@ -35,7 +35,7 @@ mod types;
 
 mod leadership;
 mod membership;
-pub mod recovery;
+pub mod sole_voter;
 mod transfer;
 mod upkeep;
 

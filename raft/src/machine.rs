@@ -21,7 +21,7 @@ use crate::hooks::Hooks;
 use crate::log::Durability;
 use crate::metrics::Counters;
 use crate::progress::Progress;
-use crate::types::{Endpoint, LeaderId, LogId, SnapshotMeta, StoredMembership, Types};
+use crate::types::{LeaderId, LogId, NodeRecord, SnapshotMeta, StoredMembership, Types};
 use crate::wire;
 
 /// Entries in one atomic write of the table.
@@ -30,7 +30,7 @@ const APPLY_ENTRIES: usize = 512;
 const APPLY_BYTES: usize = 4 << 20;
 
 /// A snapshot with its contents, and the consensus that works on this machine.
-pub(crate) type Snapshot = openraft::Snapshot<LeaderId, u64, Endpoint, SnapshotData>;
+pub(crate) type Snapshot = openraft::Snapshot<LeaderId, u64, NodeRecord, SnapshotData>;
 pub(crate) type Consensus = openraft::Raft<Types, Machine>;
 
 /// A snapshot on its way: read out of this table, received for it, or just made and not read.

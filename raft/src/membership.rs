@@ -8,9 +8,9 @@ use openraft::{ChangeMembers, Precondition};
 use crate::error::ChangeError;
 use crate::raft::{Inner, Raft};
 use crate::status::Member;
-use crate::types::{Endpoint, Types};
+use crate::types::{NodeRecord, Types};
 
-type Change = ChangeMembers<u64, Endpoint>;
+type Change = ChangeMembers<u64, NodeRecord>;
 
 impl Raft {
     /// Adds a node that replicates and does not vote. With `member.voter` the leader makes it a voter once it has
@@ -19,13 +19,13 @@ impl Raft {
         let inner = self.inner();
         let members = inner.members();
         if let Some(present) = members.get(&member.id) {
-            let is_same = *present == member.endpoint();
+            let is_same = *present == member.record();
             return if is_same { Ok(()) } else { Err(ChangeError::Invalid("the node is a member already".into())) };
         }
         if members.values().any(|present| present.public_key == member.public_key) {
             return Err(ChangeError::Invalid("another member has this key".into()));
         }
-        let change = Change::AddNodes(BTreeMap::from([(member.id, member.endpoint())]));
+        let change = Change::AddNodes(BTreeMap::from([(member.id, member.record())]));
         inner.change(change, true).await
     }
 
@@ -53,17 +53,17 @@ impl Raft {
     /// Changes a member's addresses. Its key stays. Only on the leader.
     pub async fn update(&self, id: u64, cluster_addr: String, api_addr: String) -> Result<(), ChangeError> {
         let inner = self.inner();
-        let mut endpoint = inner.members().remove(&id).ok_or(ChangeError::NotAMember(id))?;
-        endpoint.cluster_addr = cluster_addr;
-        endpoint.api_addr = api_addr;
-        inner.change(Change::SetNodes(BTreeMap::from([(id, endpoint)])), true).await
+        let mut record = inner.members().remove(&id).ok_or(ChangeError::NotAMember(id))?;
+        record.cluster_addr = cluster_addr;
+        record.api_addr = api_addr;
+        inner.change(Change::SetNodes(BTreeMap::from([(id, record)])), true).await
     }
 }
 
 impl Inner {
     /// The members of the membership that this node follows.
-    pub(crate) fn members(&self) -> BTreeMap<u64, Endpoint> {
-        self.view.borrow().membership.nodes().map(|(id, endpoint)| (*id, endpoint.clone())).collect()
+    pub(crate) fn members(&self) -> BTreeMap<u64, NodeRecord> {
+        self.view.borrow().membership.nodes().map(|(id, record)| (*id, record.clone())).collect()
     }
 
     /// Makes one change. With `retain`, a voter that no longer votes stays as a learner.

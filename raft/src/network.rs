@@ -29,7 +29,7 @@ use crate::metrics::Counters;
 use crate::peers::Peers;
 use crate::processes::PROCESS_BYTES;
 use crate::snapshot;
-use crate::types::{AppendEntries, Endpoint, Types, Vote};
+use crate::types::{AppendEntries, NodeRecord, Types, Vote};
 use crate::wire::{self, proto};
 
 /// Metadata that every request carries: the cluster, the sender's and receiver's node ids, and the sender's process.
@@ -58,23 +58,23 @@ impl Factory {
         Some(Wire { factory: self.clone(), to, link: Some(link) })
     }
 
-    fn wire_to(&self, to: u64, endpoint: &Endpoint, lane: Lane) -> Wire {
-        Wire { factory: self.clone(), to, link: self.peers.link_to(to, endpoint, lane) }
+    fn wire_to(&self, to: u64, record: &NodeRecord, lane: Lane) -> Wire {
+        Wire { factory: self.clone(), to, link: self.peers.link_to(to, record, lane) }
     }
 }
 
 impl RaftNetworkFactory<Types> for Factory {
     type Network = Wire;
 
-    async fn new_client(&mut self, target: u64, node: &Endpoint) -> Wire {
+    async fn new_client(&mut self, target: u64, node: &NodeRecord) -> Wire {
         self.wire_to(target, node, Lane::Replication)
     }
 
-    async fn new_heartbeat_client(&mut self, target: u64, node: &Endpoint) -> Wire {
+    async fn new_heartbeat_client(&mut self, target: u64, node: &NodeRecord) -> Wire {
         self.wire_to(target, node, Lane::Heartbeat)
     }
 
-    async fn new_snapshot_client(&mut self, target: u64, node: &Endpoint) -> Wire {
+    async fn new_snapshot_client(&mut self, target: u64, node: &NodeRecord) -> Wire {
         self.wire_to(target, node, Lane::Snapshot)
     }
 }
@@ -130,7 +130,7 @@ impl Wire {
         let acknowledged = &self.factory.acknowledged;
         match &result {
             Ok(Some(matched)) => acknowledged.note(self.to, term, matched.index),
-            Err(StreamAppendError::Conflict(lacks)) if acknowledged.has_lost(self.to, term, lacks.index) => {
+            Err(StreamAppendError::Conflict(lacks)) if acknowledged.has_rolled_back(self.to, term, lacks.index) => {
                 return Err(Unreachable::from_string("its disk went back in time").into());
             }
             _ => {}

@@ -23,7 +23,7 @@ use crate::config::Timing;
 use crate::identity::{CLUSTER_FILE, Identity, write_durably};
 use crate::link::{Lane, Link};
 use crate::tls::Tls;
-use crate::types::{Endpoint, LogId, StoredMembership};
+use crate::types::{LogId, NodeRecord, StoredMembership};
 use crate::wire::{self, proto};
 
 /// Addresses of members that are remembered. A cluster has a few nodes; more means that addresses change often.
@@ -51,24 +51,24 @@ pub(crate) struct Peers {
 }
 
 /// Each connection with the place it was dialled to.
-type Links = HashMap<(u64, Lane), (Endpoint, Arc<Link>)>;
+type Links = HashMap<(u64, Lane), (NodeRecord, Arc<Link>)>;
 
 /// `keys` is always the keys of `members` and `hints` together, without this node's own.
 #[derive(Default)]
 struct Known {
     cluster_id: Option<[u8; 16]>,
-    members: BTreeMap<u64, Endpoint>,
+    members: BTreeMap<u64, NodeRecord>,
     members_id: Option<LogId>,
-    hints: BTreeMap<u64, Endpoint>,
+    hints: BTreeMap<u64, NodeRecord>,
     /// Where the hints come from: a membership with this log id, or a join if `None`.
     hints_id: Option<LogId>,
     keys: HashMap<[u8; 32], u64>,
     /// The newest entry that this node had acknowledged and has lost; 0 if it has lost none.
-    lost_index: u64,
+    rolled_back_from: u64,
     /// `host:port` where a member said that it is, until the membership says the same.
     places: BTreeMap<u64, String>,
     /// Members of before a recovery that made this node the only one.
-    left_behind: BTreeMap<u64, Endpoint>,
+    left_behind: BTreeMap<u64, NodeRecord>,
 }
 
 impl Peers {
@@ -83,7 +83,7 @@ impl Peers {
         let mut known = Known::default();
         if let Some(content) = file.as_deref().map(read).transpose()?.flatten() {
             known.cluster_id = content.cluster_id.as_ref().try_into().ok();
-            known.lost_index = content.lost_index;
+            known.rolled_back_from = content.rolled_back_from;
             known.hints = content.pins.iter().map(wire::read_member).collect::<Result<_, _>>()?;
             known.left_behind = content.left_behind.iter().map(wire::read_member).collect::<Result<_, _>>()?;
         }
@@ -126,7 +126,7 @@ impl Peers {
 
     /// Takes cluster and members from the answer to a join, both or neither; they count until this node finds itself in
     /// the membership. `false` if it is a member of another cluster.
-    pub(crate) fn enter(&self, id: [u8; 16], members: BTreeMap<u64, Endpoint>) -> io::Result<bool> {
+    pub(crate) fn enter(&self, id: [u8; 16], members: BTreeMap<u64, NodeRecord>) -> io::Result<bool> {
         let mut known = self.known.write();
         if !known.members.is_empty() && known.cluster_id != Some(id) {
             return Ok(false);
@@ -142,17 +142,17 @@ impl Peers {
     }
 
     /// The newest entry that this node had acknowledged and has lost, for good.
-    pub(crate) fn lost(&self) -> Option<u64> {
-        Some(self.known.read().lost_index).filter(|index| *index > 0)
+    pub(crate) fn rolled_back_from(&self) -> Option<u64> {
+        Some(self.known.read().rolled_back_from).filter(|index| *index > 0)
     }
 
     /// Keeps that this node has lost what it acknowledged up to an index. `false` if that was known.
     pub(crate) fn note_loss(&self, index: u64) -> io::Result<bool> {
         let mut known = self.known.write();
-        if known.lost_index > 0 {
+        if known.rolled_back_from > 0 {
             return Ok(false);
         }
-        known.lost_index = index;
+        known.rolled_back_from = index;
         self.save(&known).map(|()| true)
     }
 
@@ -164,7 +164,7 @@ impl Peers {
 
     /// Takes what a known member says of a membership that is newer than ours. A node that is still joining adds it
     /// to what it learned then, since nothing else is certain to be reachable.
-    pub(crate) fn vouch(&self, id: LogId, members: BTreeMap<u64, Endpoint>) {
+    pub(crate) fn vouch(&self, id: LogId, members: BTreeMap<u64, NodeRecord>) {
         let mut known = self.known.write();
         if Some(id) <= known.members_id || Some(id) <= known.hints_id {
             return;
@@ -182,10 +182,10 @@ impl Peers {
     pub(crate) fn follow(&self, membership: &StoredMembership) {
         let mut known = self.known.write();
         let had_pins = known.hints_id.is_none() && !known.hints.is_empty();
-        known.members = membership.nodes().map(|(id, endpoint)| (*id, endpoint.clone())).collect();
+        known.members = membership.nodes().map(|(id, record)| (*id, record.clone())).collect();
         known.members_id = *membership.log_id();
         let Known { members, places, .. } = &mut *known;
-        places.retain(|id, place| members.get(id).is_some_and(|endpoint| endpoint.cluster_addr != *place));
+        places.retain(|id, place| members.get(id).is_some_and(|record| record.cluster_addr != *place));
         if known.members.contains_key(&self.own_id) && known.members_id >= known.hints_id {
             known.hints.clear();
             known.hints_id = None;
@@ -194,18 +194,17 @@ impl Peers {
             }
         }
         known.index_keys(&self.own_key);
-        let gone =
-            |id: &u64, endpoint: &Endpoint| known.endpoint(*id).is_none_or(|present| !same_place(present, endpoint));
-        self.links.lock().retain(|(id, _), (endpoint, _)| !gone(id, endpoint));
+        let gone = |id: &u64, record: &NodeRecord| known.record(*id).is_none_or(|present| !same_place(present, record));
+        self.links.lock().retain(|(id, _), (record, _)| !gone(id, record));
     }
 
     /// Dials every other member for what this node may have to say to it as follower, candidate or leader, so that
     /// the first word does not wait for a handshake. Not for snapshots, which are rare.
     pub(crate) fn warm(&self) {
         let members: Vec<_> = self.known.read().members.iter().map(|(id, at)| (*id, at.clone())).collect();
-        for (id, endpoint) in members.into_iter().filter(|(id, _)| *id != self.own_id) {
+        for (id, record) in members.into_iter().filter(|(id, _)| *id != self.own_id) {
             for lane in [Lane::Replication, Lane::Heartbeat, Lane::Calls] {
-                self.link_to(id, &endpoint, lane);
+                self.link_to(id, &record, lane);
             }
         }
     }
@@ -217,7 +216,7 @@ impl Peers {
 
     /// Whether a key was a member's that a recovery has left behind.
     pub(crate) fn is_left_behind(&self, key: &[u8; 32]) -> bool {
-        self.known.read().left_behind.values().any(|endpoint| endpoint.public_key == *key)
+        self.known.read().left_behind.values().any(|record| record.public_key == *key)
     }
 
     /// Whether members come from an address: one named in the membership, or one from which a key was proven.
@@ -225,8 +224,8 @@ impl Peers {
         let address = address.to_canonical();
         let proven = self.sources.lock().get(&address).copied();
         let known = self.known.read();
-        let is_named = |endpoint: &Endpoint| {
-            endpoint.cluster_addr.parse::<SocketAddr>().is_ok_and(|named| named.ip().to_canonical() == address)
+        let is_named = |record: &NodeRecord| {
+            record.cluster_addr.parse::<SocketAddr>().is_ok_and(|named| named.ip().to_canonical() == address)
         };
         proven.is_some_and(|id| known.keys.values().any(|known| *known == id))
             || known.members.values().chain(known.hints.values()).any(is_named)
@@ -241,8 +240,8 @@ impl Peers {
         sources.insert(address.to_canonical(), id);
     }
 
-    pub(crate) fn endpoint(&self, id: u64) -> Option<Endpoint> {
-        self.known.read().endpoint(id).cloned()
+    pub(crate) fn record(&self, id: u64) -> Option<NodeRecord> {
+        self.known.read().record(id).cloned()
     }
 
     /// Index of the membership that this node follows, committed or not; `None` before the first.
@@ -257,8 +256,8 @@ impl Peers {
 
     /// The connection to a known node; `None` if nobody has this id.
     pub(crate) fn link(&self, id: u64, lane: Lane) -> Option<Arc<Link>> {
-        let endpoint = self.endpoint(id)?;
-        self.link_to(id, &endpoint, lane)
+        let record = self.record(id)?;
+        self.link_to(id, &record, lane)
     }
 
     /// A member says where it is, whatever the membership says: it is dialled there from now on.
@@ -267,7 +266,7 @@ impl Peers {
             let mut known = self.known.write();
             match known.members.get(&id) {
                 None => return,
-                Some(endpoint) if endpoint.cluster_addr == address => known.places.remove(&id),
+                Some(record) if record.cluster_addr == address => known.places.remove(&id),
                 Some(_) => known.places.insert(id, address.to_owned()),
             };
         }
@@ -276,16 +275,16 @@ impl Peers {
     }
 
     /// The connection to a node at the place that the caller knows it to be, or where it said since that it is.
-    pub(crate) fn link_to(&self, id: u64, endpoint: &Endpoint, lane: Lane) -> Option<Arc<Link>> {
+    pub(crate) fn link_to(&self, id: u64, record: &NodeRecord, lane: Lane) -> Option<Arc<Link>> {
         // Before the links are locked, because whoever has locked what is known may wait for them.
         let place = self.known.read().places.get(&id).cloned();
         let mut links = self.links.lock();
         if let Some((present, link)) = links.get(&(id, lane))
-            && same_place(present, endpoint)
+            && same_place(present, record)
         {
             return Some(link.clone());
         }
-        let tls = self.client_tls(Some(endpoint.public_key))?;
+        let tls = self.client_tls(Some(record.public_key))?;
         let opened = self.opened.clone();
         let on_open = move || {
             if lane == Lane::Replication {
@@ -294,8 +293,8 @@ impl Peers {
             }
         };
         let link =
-            Arc::new(Link::dial(place.unwrap_or_else(|| endpoint.cluster_addr.clone()), tls, self.timing, on_open));
-        links.insert((id, lane), (endpoint.clone(), link.clone()));
+            Arc::new(Link::dial(place.unwrap_or_else(|| record.cluster_addr.clone()), tls, self.timing, on_open));
+        links.insert((id, lane), (record.clone(), link.clone()));
         Some(link)
     }
 
@@ -317,9 +316,9 @@ impl Peers {
         let content = proto::ClusterFile {
             version: VERSION,
             cluster_id: known.cluster_id.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id)),
-            pins: pins.into_iter().map(|(id, endpoint)| wire::member(*id, endpoint)).collect(),
-            left_behind: left.map(|(id, endpoint)| wire::member(*id, endpoint)).collect(),
-            lost_index: known.lost_index,
+            pins: pins.into_iter().map(|(id, record)| wire::member(*id, record)).collect(),
+            left_behind: left.map(|(id, record)| wire::member(*id, record)).collect(),
+            rolled_back_from: known.rolled_back_from,
             checksum: Bytes::new(),
         };
         let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -328,7 +327,7 @@ impl Peers {
 }
 
 impl Known {
-    fn endpoint(&self, id: u64) -> Option<&Endpoint> {
+    fn record(&self, id: u64) -> Option<&NodeRecord> {
         // A newer hint knows a newer address.
         let hinted = if self.hints_id > self.members_id { self.hints.get(&id) } else { None };
         hinted.or_else(|| self.members.get(&id)).or_else(|| self.hints.get(&id))
@@ -336,34 +335,34 @@ impl Known {
 
     fn index_keys(&mut self, own_key: &[u8; 32]) {
         let all = self.hints.iter().chain(&self.members);
-        let others = all.filter(|(_, endpoint)| endpoint.public_key != *own_key);
-        self.keys = others.map(|(id, endpoint)| (endpoint.public_key, *id)).collect();
+        let others = all.filter(|(_, record)| record.public_key != *own_key);
+        self.keys = others.map(|(id, record)| (record.public_key, *id)).collect();
     }
 }
 
 /// Whether members name a node under another key, or its key under another id.
 pub(crate) fn contradicts<'a>(
-    members: impl IntoIterator<Item = (&'a u64, &'a Endpoint)>,
+    members: impl IntoIterator<Item = (&'a u64, &'a NodeRecord)>,
     own_id: u64,
     own_key: &[u8; 32],
 ) -> bool {
-    members.into_iter().any(|(id, endpoint)| (*id == own_id) != (endpoint.public_key == *own_key))
+    members.into_iter().any(|(id, record)| (*id == own_id) != (record.public_key == *own_key))
 }
 
-fn same_place(a: &Endpoint, b: &Endpoint) -> bool {
+fn same_place(a: &NodeRecord, b: &NodeRecord) -> bool {
     a.cluster_addr == b.cluster_addr && a.public_key == b.public_key
 }
 
 /// Adds members to those that a recovery has left behind, and forgets whom this node believed besides the membership.
-pub(crate) fn leave_behind(identity: &Identity, members: Vec<(u64, Endpoint)>) -> io::Result<()> {
+pub(crate) fn leave_behind(identity: &Identity, members: Vec<(u64, NodeRecord)>) -> io::Result<()> {
     let dir = identity.dir().ok_or(io::ErrorKind::InvalidInput)?;
     let mut content = read(&dir.join(CLUSTER_FILE))?.ok_or_else(|| io::Error::other("node/node.cluster is missing"))?;
     content.pins.clear();
     // What is recovered is what this node has; nobody else is there whose trust it could break.
-    content.lost_index = 0;
+    content.rolled_back_from = 0;
     let known: BTreeSet<u64> = content.left_behind.iter().map(|member| member.id).collect();
     let new = members.iter().filter(|(id, _)| !known.contains(id));
-    content.left_behind.extend(new.map(|(id, endpoint)| wire::member(*id, endpoint)));
+    content.left_behind.extend(new.map(|(id, record)| wire::member(*id, record)));
     content.version = VERSION;
     write_durably(dir, CLUSTER_FILE, &encode(&content))
 }

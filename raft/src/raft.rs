@@ -31,7 +31,7 @@ use crate::progress::Progress;
 use crate::read::Coalescer;
 use crate::snapshot::Received;
 use crate::status::{Candidacy, Confirmed, Member, Probe};
-use crate::types::{Endpoint, StoredMembership, Vote};
+use crate::types::{NodeRecord, StoredMembership, Vote};
 
 /// How long a bootstrap waits for its single voter to lead.
 const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ pub(crate) struct View {
 /// A node's parts. Its tasks hold it, so it lives until [`Raft::shutdown`].
 pub(crate) struct Inner {
     pub(crate) id: u64,
-    pub(crate) own: Endpoint,
+    pub(crate) own: NodeRecord,
     pub(crate) config: Config,
     pub(crate) raft: Consensus,
     pub(crate) log: Arc<dyn Log>,
@@ -156,7 +156,7 @@ impl Raft {
     /// Takes the cluster and the members named in the answer to a join. They may speak to this node until it finds
     /// itself in the membership that they send. Kept beside the node's key.
     pub fn enter(&self, cluster: [u8; 16], members: Vec<Member>) -> Result<(), ChangeError> {
-        let members = members.into_iter().map(|member| (member.id, member.endpoint())).collect();
+        let members = members.into_iter().map(|member| (member.id, member.record())).collect();
         match self.0.peers.enter(cluster, members) {
             Ok(true) => Ok(()),
             Ok(false) => Err(ChangeError::AlreadyInitialized),
@@ -203,8 +203,8 @@ impl Raft {
 
     /// The newest entry that this node had acknowledged and has lost, because its disk went back in time. Kept beside the
     /// node's key: such a node never votes or leads again.
-    pub fn lost(&self) -> Option<u64> {
-        self.0.peers.lost()
+    pub fn rolled_back_from(&self) -> Option<u64> {
+        self.0.peers.rolled_back_from()
     }
 
     /// Which processes spoke under a node's id in the last minute, as far as this node heard them.
@@ -301,7 +301,7 @@ impl Inner {
     /// Whether this node may campaign and accept leadership.
     pub(crate) fn may_lead(&self) -> bool {
         *self.candidacy.borrow() == Candidacy::Free
-            && self.peers.lost().is_none()
+            && self.peers.rolled_back_from().is_none()
             && !self.is_doubled()
             && self.lacks().is_none()
     }

@@ -25,10 +25,10 @@ impl Raft {
         let stored = &metrics.membership_config;
         let voters: Vec<u64> = stored.voter_ids().collect();
         let members: Vec<_> =
-            stored.nodes().map(|(id, endpoint)| Member::new(*id, endpoint, voters.contains(id))).collect();
+            stored.nodes().map(|(id, record)| Member::new(*id, record, voters.contains(id))).collect();
         let leader = inner.view.borrow().leader.map(|id| {
-            let endpoint = inner.peers.endpoint(id).or_else(|| stored.get_node(&id).cloned()).unwrap_or_default();
-            Leader { id, api_addr: endpoint.api_addr, cluster_addr: endpoint.cluster_addr }
+            let record = inner.peers.record(id).or_else(|| stored.get_node(&id).cloned()).unwrap_or_default();
+            Leader { id, api_addr: record.api_addr, cluster_addr: record.cluster_addr }
         });
         let index = |id: &Option<crate::types::LogId>| id.map_or(0, |id| id.index);
         let peers: Vec<_> = members
@@ -61,7 +61,7 @@ impl Inner {
     pub(crate) fn name_of(&self, id: u64) -> String {
         let name = match id == self.id {
             true => self.own.name.clone(),
-            false => self.peers.endpoint(id).map(|endpoint| endpoint.name).unwrap_or_default(),
+            false => self.peers.record(id).map(|record| record.name).unwrap_or_default(),
         };
         if name.is_empty() { node_id(id) } else { name }
     }

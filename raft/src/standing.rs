@@ -12,7 +12,7 @@ const SETTLING_TIMEOUTS: u32 = 3;
 impl Inner {
     /// Why this node gives no vote, if it does not.
     pub(crate) fn objection_to_voting(&self) -> Option<&'static str> {
-        if self.peers.lost().is_some() {
+        if self.peers.rolled_back_from().is_some() {
             return Some("this node lost entries that it had acknowledged, and does not vote");
         }
         if self.is_doubled() {

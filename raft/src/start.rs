@@ -32,7 +32,7 @@ use crate::raft::{Inner, Raft, View};
 use crate::read::Coalescer;
 use crate::status::Candidacy;
 use crate::tls::Tls;
-use crate::types::Endpoint;
+use crate::types::NodeRecord;
 use crate::{call, server, wire};
 
 impl Raft {
@@ -59,7 +59,7 @@ impl Raft {
         recognise(&peers, &identity, &log, &table)?;
         let parts = Foundation::new(&config, identity.id(), &log, &table, Arc::new(peers));
         let raft = parts.run(consensus, &hooks).await?;
-        if parts.factory.peers.lost().is_some() {
+        if parts.factory.peers.rolled_back_from().is_some() {
             raft.runtime_config().elect(false);
         }
         let (view, followed) = watch::channel(look(&raft));
@@ -148,7 +148,7 @@ impl Foundation {
         let gate =
             Gate::new(self.table.clone(), hooks.clone(), Arc::new(lead), limits.waiting_bytes, limits.batch_bytes);
         let state = self.log.state();
-        let own = Endpoint {
+        let own = NodeRecord {
             cluster_addr: config.cluster_addr.clone(),
             api_addr: config.api_addr.clone(),
             public_key: identity.public_key(),
@@ -225,7 +225,7 @@ impl Inner {
         let is_voter = || view.membership.voter_ids().any(|voter| voter == leader);
         match leader == self.id {
             true => view.state == ServerState::Leader && is_voter(),
-            false => self.peers.endpoint(leader).is_some(),
+            false => self.peers.record(leader).is_some(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use conclave_storage::table::Contradiction;
 use tokio::time::Instant;
 
-use crate::types::{Endpoint, LogId};
+use crate::types::{LogId, NodeRecord};
 
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,19 +25,19 @@ pub struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(id: u64, endpoint: &Endpoint, voter: bool) -> Self {
+    pub(crate) fn new(id: u64, record: &NodeRecord, voter: bool) -> Self {
         Self {
             id,
-            name: endpoint.name.clone(),
-            cluster_addr: endpoint.cluster_addr.clone(),
-            api_addr: endpoint.api_addr.clone(),
-            public_key: endpoint.public_key,
+            name: record.name.clone(),
+            cluster_addr: record.cluster_addr.clone(),
+            api_addr: record.api_addr.clone(),
+            public_key: record.public_key,
             voter,
         }
     }
 
-    pub(crate) fn endpoint(&self) -> Endpoint {
-        Endpoint {
+    pub(crate) fn record(&self) -> NodeRecord {
+        NodeRecord {
             cluster_addr: self.cluster_addr.clone(),
             api_addr: self.api_addr.clone(),
             public_key: self.public_key,

@@ -69,10 +69,10 @@ impl Inner {
     /// Whether nobody listens at the leader's address while its machine answers. Asked again for a while, because a process
     /// that ends may close its connections before its listener; what the leader sends meanwhile ends the doubt.
     async fn is_gone(&self, leader: u64) -> bool {
-        let Some(endpoint) = self.peers.endpoint(leader) else { return false };
+        let Some(record) = self.peers.record(leader) else { return false };
         let broke_at = Instant::now();
         while *self.heard_leader.lock() <= broke_at && broke_at.elapsed() < self.config.timing.election_min {
-            let dialled = timeout(self.turn(), TcpStream::connect(&endpoint.cluster_addr)).await;
+            let dialled = timeout(self.turn(), TcpStream::connect(&record.cluster_addr)).await;
             if matches!(dialled, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused) {
                 return true;
             }

@@ -26,7 +26,7 @@ impl fmt::Display for Data {
 
 /// What the membership knows of a node besides its id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Endpoint {
+pub(crate) struct NodeRecord {
     pub(crate) cluster_addr: String,
     pub(crate) api_addr: String,
     pub(crate) public_key: [u8; 32],
@@ -47,16 +47,16 @@ openraft::declare_raft_types!(
         D = Data,
         R = Option<Outcome>,
         NodeId = u64,
-        Node = Endpoint,
+        Node = NodeRecord,
         AsyncRuntime = openraft_rt_tokio::TokioRuntime,
 );
 
 pub(crate) type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, u64>;
 pub(crate) type LogId = openraft::LogId<LeaderId>;
 pub(crate) type Vote = openraft::Vote<LeaderId>;
-pub(crate) type Payload = openraft::EntryPayload<Data, u64, Endpoint>;
+pub(crate) type Payload = openraft::EntryPayload<Data, u64, NodeRecord>;
 pub(crate) type Entry = openraft::Entry<LeaderId, Payload>;
-pub(crate) type Membership = openraft::Membership<u64, Endpoint>;
-pub(crate) type StoredMembership = openraft::StoredMembership<LeaderId, u64, Endpoint>;
-pub(crate) type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, Endpoint>;
+pub(crate) type Membership = openraft::Membership<u64, NodeRecord>;
+pub(crate) type StoredMembership = openraft::StoredMembership<LeaderId, u64, NodeRecord>;
+pub(crate) type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, NodeRecord>;
 pub(crate) type AppendEntries = openraft::raft::AppendEntriesRequest<Types>;

@@ -155,11 +155,11 @@ impl Inner {
             hears_two: reply.asker_is_doubled,
             is_refused: reply.is_refused,
         };
-        if reply.lost_index > 0 && self.view.borrow().leader == Some(id) {
-            self.learn_of_loss(reply.lost_index);
+        if reply.rolled_back_from > 0 && self.view.borrow().leader == Some(id) {
+            self.learn_of_rollback(reply.rolled_back_from);
         }
         for (node, acknowledged) in reply.acknowledged.iter().map(wire::read_acknowledgement) {
-            if node == self.id || self.peers.endpoint(node).is_some() {
+            if node == self.id || self.peers.record(node).is_some() {
                 self.factory.acknowledged.hear(node, acknowledged);
             }
         }
@@ -170,7 +170,7 @@ impl Inner {
         if let (Some(from), Some(members)) = (&reply.membership_id, &reply.membership)
             && let Ok(members) = wire::read_membership(members)
         {
-            let members = members.nodes().map(|(id, endpoint)| (*id, endpoint.clone())).collect();
+            let members = members.nodes().map(|(id, record)| (*id, record.clone())).collect();
             self.peers.vouch(wire::read_log_id(from), members);
         }
         Some(probe)
@@ -230,7 +230,7 @@ impl Inner {
         let candidates: BTreeSet<u64> = membership
             .membership()
             .learner_ids()
-            .filter(|id| membership.get_node(id).is_some_and(|endpoint| endpoint.promote))
+            .filter(|id| membership.get_node(id).is_some_and(|record| record.promote))
             .filter(|id| matched(id).is_some_and(|id| id.index + CAUGHT_UP_ENTRIES >= last))
             .collect();
         memory.caught_up.retain(|id, _| candidates.contains(id));

@@ -13,7 +13,7 @@ use prost::Message;
 
 use crate::acknowledged::Acknowledgement;
 use crate::types::{
-    AppendEntries, Data, Endpoint, Entry, LeaderId, LogId, Membership, Payload, StoredMembership, Vote,
+    AppendEntries, Data, Entry, LeaderId, LogId, Membership, NodeRecord, Payload, StoredMembership, Vote,
 };
 
 /// Generated from `proto/wire.proto`.
@@ -79,34 +79,34 @@ pub(crate) fn decode_vote(bytes: Bytes) -> Result<Vote, WireError> {
     read_vote(Some(&proto::Vote::decode(bytes)?))
 }
 
-pub(crate) fn member(id: u64, endpoint: &Endpoint) -> proto::Member {
+pub(crate) fn member(id: u64, record: &NodeRecord) -> proto::Member {
     proto::Member {
         id,
-        cluster_addr: endpoint.cluster_addr.clone(),
-        api_addr: endpoint.api_addr.clone(),
-        public_key: Bytes::copy_from_slice(&endpoint.public_key),
-        promote: endpoint.promote,
-        name: endpoint.name.clone(),
+        cluster_addr: record.cluster_addr.clone(),
+        api_addr: record.api_addr.clone(),
+        public_key: Bytes::copy_from_slice(&record.public_key),
+        promote: record.promote,
+        name: record.name.clone(),
     }
 }
 
-pub(crate) fn read_member(member: &proto::Member) -> Result<(u64, Endpoint), WireError> {
+pub(crate) fn read_member(member: &proto::Member) -> Result<(u64, NodeRecord), WireError> {
     let public_key = member.public_key.as_ref().try_into().map_err(|_| WireError::Invalid("member.public_key"))?;
-    let endpoint = Endpoint {
+    let record = NodeRecord {
         cluster_addr: member.cluster_addr.clone(),
         api_addr: member.api_addr.clone(),
         public_key,
         promote: member.promote,
         name: member.name.clone(),
     };
-    Ok((member.id, endpoint))
+    Ok((member.id, record))
 }
 
 pub(crate) fn membership(membership: &Membership) -> proto::Membership {
     let configs = membership.get_joint_config().iter();
     proto::Membership {
         configs: configs.map(|ids| proto::Voters { ids: ids.iter().copied().collect() }).collect(),
-        members: membership.nodes().map(|(id, endpoint)| member(*id, endpoint)).collect(),
+        members: membership.nodes().map(|(id, record)| member(*id, record)).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use conclave_vault::seal::{CLUSTER, KEYRING};
 use conclave_vault::{Envelope, open_key};
 use futures::future::BoxFuture;
 
-use crate::cluster::admission;
+use crate::cluster::acceptance;
 use crate::keeper::Proposals;
 use crate::replica::gated::GatedTable;
 use crate::seal::keyring;
@@ -52,13 +52,13 @@ impl Hooks for NodeHooks {
     fn verify_for_append(&self, signed: &[u8], time_millis: u64) -> Result<(), String> {
         match self.state.state().proposals() {
             Proposals::None => return Err(format!("its leader accepts no change: {}", self.state.reason())),
-            Proposals::Deletions if !admission::spares_space(&*self.table, signed) => {
+            Proposals::Deletions if !acceptance::spares_space(&*self.table, signed) => {
                 return Err(format!("its leader accepts no such change: {}", self.state.reason()));
             }
             Proposals::Deletions | Proposals::All => {}
         }
         let cluster_millis = self.table.applied().time_millis;
-        admission::check_time(time_millis, self.clock_millis(), cluster_millis)?;
+        acceptance::check_time(time_millis, self.clock_millis(), cluster_millis)?;
         let core = self.state.verifier().ok_or("this node is sealed and accepts no batch")?;
         core.verify_batch(signed, self.state.last_index()).map_err(|error| error.to_string())
     }

@@ -54,7 +54,7 @@ struct Row<'a> {
 fn own_state(seal: &Seal) -> NodeState {
     let raft = &seal.replica.raft;
     // An operator must see this of a sealed node too.
-    let state = if raft.lost().is_some() { State::RolledBack } else { seal.state.state() };
+    let state = if raft.rolled_back_from().is_some() { State::RolledBack } else { seal.state.state() };
     NodeState {
         is_sealed: seal.state.is_sealed(),
         hostname: host::name(),

@@ -26,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Listener;
-use crate::http::endpoint::{Endpoint, Services};
+use crate::http::service::{HttpService, Services};
 use crate::http::stall::Stalling;
 use crate::http::tls::{Certificates, TlsError};
 use crate::http::untaken::{Everywhere, ReplyBody, Untaken};
@@ -67,7 +67,7 @@ pub struct Bound {
 
 /// What every connection of one listener needs.
 struct Port {
-    endpoint: Arc<Endpoint>,
+    service: Arc<HttpService>,
     /// The connections of all listeners.
     connections: Arc<Pool>,
     tls: Option<Arc<Certificates>>,
@@ -91,10 +91,10 @@ impl Bound {
         let tls = tls.map_err(|source| ListenError::Tls { address: address.clone(), source })?;
         let socket = TcpListener::bind(&address).await.map_err(|source| ListenError::Bind { address, source })?;
         let handshakes = Pool::new(services.limits.handshakes);
-        let endpoint = Arc::new(Endpoint { services, listener: Arc::new(listener) });
-        let untaken = Everywhere::new(&endpoint.services.limits);
+        let service = Arc::new(HttpService { services, listener: Arc::new(listener) });
+        let untaken = Everywhere::new(&service.services.limits);
         let cut = CancellationToken::new();
-        let port = Arc::new(Port { endpoint, connections, tls, handshakes, untaken, cut });
+        let port = Arc::new(Port { service, connections, tls, handshakes, untaken, cut });
         Ok(Self { socket, port })
     }
 
@@ -117,7 +117,7 @@ impl Bound {
             () = accept_all(&socket, &port, &graceful) => {}
         }
         drop(socket);
-        let drain_time = port.endpoint.services.limits.drain_time;
+        let drain_time = port.service.services.limits.drain_time;
         if tokio::time::timeout(drain_time, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests did not end in time and are cut off");
             port.cut.cancel();
@@ -175,7 +175,7 @@ impl Port {
             acceptor.accept(stream).await
         };
         tokio::select! {
-            done = tokio::time::timeout(self.endpoint.services.limits.handshake_time, handshake) => done?,
+            done = tokio::time::timeout(self.service.services.limits.handshake_time, handshake) => done?,
             () = share.taken() => Err(io::ErrorKind::QuotaExceeded.into()),
         }
     }
@@ -185,24 +185,24 @@ impl Port {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let has_asked = Arc::new(AtomicBool::new(false));
-        let (endpoint, asked, own) = (self.endpoint.clone(), has_asked.clone(), share.clone());
-        let untaken = Untaken::new(&self.endpoint.services.limits, &self.untaken);
+        let (service, asked, own) = (self.service.clone(), has_asked.clone(), share.clone());
+        let untaken = Untaken::new(&self.service.services.limits, &self.untaken);
         let replies = Arc::clone(&untaken);
         let service = service_fn(move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let (endpoint, share, replies) = (endpoint.clone(), own.clone(), Arc::clone(&replies));
+            let (service, share, replies) = (service.clone(), own.clone(), Arc::clone(&replies));
             async move {
                 if request.version() < Version::HTTP_2 {
-                    return Ok::<_, Infallible>(endpoint.answer(peer, &share, request).await.map(ReplyBody::from));
+                    return Ok::<_, Infallible>(service.answer(peer, &share, request).await.map(ReplyBody::from));
                 }
                 replies.room().await;
-                Ok(endpoint.answer(peer, &share, request).await.map(|body| replies.body(body)))
+                Ok(service.answer(peer, &share, request).await.map(|body| replies.body(body)))
             }
         });
-        let stream = TokioIo::new(Stalling::new(stream, self.endpoint.services.limits.write_stall_time));
+        let stream = TokioIo::new(Stalling::new(stream, self.service.services.limits.write_stall_time));
         let builder = self.builder();
         let connection = pin!(watcher.watch(builder.serve_connection(stream, service)));
-        let listener = &self.endpoint.listener;
+        let listener = &self.service.listener;
         tokio::select! {
             result = connection => if let Err(error) = result {
                 tracing::debug!(%error, "a connection ended early");
@@ -218,7 +218,7 @@ impl Port {
     }
 
     fn builder(&self) -> Builder<TokioExecutor> {
-        let (limits, listener) = (&self.endpoint.services.limits, &self.endpoint.listener);
+        let (limits, listener) = (&self.service.services.limits, &self.service.listener);
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()

@@ -60,7 +60,7 @@ fn troubles() -> Vec<(Troubles, State)> {
         (Troubles { is_disk_stalled: true, ..none() }, State::DiskSlow),
         (Troubles { behind: Some(3), ..none() }, State::Behind),
         (Troubles { clock_ahead_millis: Some(-9_000), ..none() }, State::ClockOff),
-        (Troubles { lost: Some(9), ..none() }, State::RolledBack),
+        (Troubles { rolled_back_from: Some(9), ..none() }, State::RolledBack),
         (Troubles { diverged_at: Some(7), ..none() }, State::Diverged),
         (Troubles { is_doubled: true, ..none() }, State::Doubled),
         (Troubles { is_removed: true, ..none() }, State::Removed),
@@ -92,7 +92,7 @@ fn of_two_troubles_the_graver_one_counts() {
                 is_removed: lesser.is_removed || graver.is_removed,
                 is_doubled: lesser.is_doubled || graver.is_doubled,
                 diverged_at: lesser.diverged_at.or(graver.diverged_at),
-                lost: lesser.lost.or(graver.lost),
+                rolled_back_from: lesser.rolled_back_from.or(graver.rolled_back_from),
                 clock_ahead_millis: lesser.clock_ahead_millis.or(graver.clock_ahead_millis),
                 behind: lesser.behind.or(graver.behind),
                 is_disk_stalled: lesser.is_disk_stalled || graver.is_disk_stalled,
@@ -113,7 +113,7 @@ fn a_node_that_does_not_catch_up_says_what_it_lacks_and_where_to_look() {
     );
     let stalled = Troubles { is_disk_stalled: true, ..behind };
     assert!(State::Behind.reason(&stalled).contains("its disk takes no writes"));
-    assert!(State::RolledBack.reason(&Troubles { lost: Some(60), ..none() }).contains("up to index 60"));
+    assert!(State::RolledBack.reason(&Troubles { rolled_back_from: Some(60), ..none() }).contains("up to index 60"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::app::App;
-use crate::endpoint::init::create_cluster;
+use crate::before_unseal::init::create_cluster;
 use crate::gateway::{Consistency, Gateway, Incoming};
 use crate::server::chain;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use conclave_batch::View;
-use conclave_raft::recovery::{self, RecoveryError};
+use conclave_raft::sole_voter::{self, SoleVoterError};
 use conclave_raft::{Identity, IdentityError, Member, node_id};
 use conclave_storage::log::{DurableLog, Log, LogError, LogId, LogState};
 use conclave_storage::table::{DurableTable, Table, TableError};
@@ -99,9 +99,9 @@ impl StoppedNode {
     }
 
     /// The members as the table has them.
-    pub(super) fn members(&self) -> Result<Vec<Member>, RecoveryError> {
-        let (_, membership) = self.table.applied().membership.ok_or(RecoveryError::NotAMember)?;
-        recovery::members(&membership)
+    pub(super) fn members(&self) -> Result<Vec<Member>, SoleVoterError> {
+        let (_, membership) = self.table.applied().membership.ok_or(SoleVoterError::NotAMember)?;
+        sole_voter::members(&membership)
     }
 
     /// Cuts the log behind an index, if it goes on there. What counted as committed behind it does no more, also if an earlier

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::app::{App, StartError};
+use crate::before_unseal::init::create_cluster;
 use crate::config::{Config, Storage};
-use crate::endpoint::init::create_cluster;
 
 const YEAR: Duration = Duration::from_secs(31_536_000);
 

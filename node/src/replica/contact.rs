@@ -55,7 +55,7 @@ impl Contact {
 }
 
 /// Waiting was given up because no quorum confirms a leader, or because this node does not come to what its leader confirms.
-pub(crate) struct Lost;
+pub(crate) struct GivenUp;
 
 impl Replica {
     /// This node's place in the cluster, as last confirmed.
@@ -92,11 +92,11 @@ impl Replica {
 
     /// Waits for something that needs a quorum, and gives up once the quorum is gone for too long, or this node has stood
     /// still behind it for too long.
-    pub(crate) async fn while_in_contact<T>(&self, work: impl Future<Output = T>) -> Result<T, Lost> {
+    pub(crate) async fn while_in_contact<T>(&self, work: impl Future<Output = T>) -> Result<T, GivenUp> {
         tokio::select! {
             biased;
             done = work => Ok(done),
-            () = self.contact_lost() => Err(Lost),
+            () = self.contact_lost() => Err(GivenUp),
         }
     }
 

@@ -5,12 +5,12 @@ use openraft::vote::RaftLeaderId;
 use super::*;
 use crate::types::{LeaderId, Membership};
 
-fn endpoint(key: u8) -> Endpoint {
-    Endpoint { cluster_addr: format!("127.0.0.1:{key}"), public_key: [key; 32], ..Default::default() }
+fn record(key: u8) -> NodeRecord {
+    NodeRecord { cluster_addr: format!("127.0.0.1:{key}"), public_key: [key; 32], ..Default::default() }
 }
 
-fn members(ids: &[u64]) -> BTreeMap<u64, Endpoint> {
-    ids.iter().map(|id| (*id, endpoint(*id as u8))).collect()
+fn members(ids: &[u64]) -> BTreeMap<u64, NodeRecord> {
+    ids.iter().map(|id| (*id, record(*id as u8))).collect()
 }
 
 fn id(index: u64) -> LogId {
@@ -19,7 +19,7 @@ fn id(index: u64) -> LogId {
 
 fn membership(index: u64, ids: &[u64], own: u64) -> StoredMembership {
     let mut nodes = members(ids);
-    nodes.entry(own).and_modify(|endpoint| endpoint.public_key = [0xee; 32]);
+    nodes.entry(own).and_modify(|record| record.public_key = [0xee; 32]);
     let voters: BTreeSet<u64> = ids.iter().copied().collect();
     StoredMembership::new(Some(id(index)), Membership::new(vec![voters], nodes).expect("a valid membership"))
 }
@@ -97,7 +97,7 @@ fn a_member_that_moved_is_dialled_where_it_says_until_the_membership_says_so() {
     peers.note_place(3, "10.0.0.9:8201");
     assert_eq!(peers.known.read().places.len(), 1, "a place of no member was kept");
     // It moved back.
-    peers.note_place(2, &endpoint(2).cluster_addr);
+    peers.note_place(2, &record(2).cluster_addr);
     assert_eq!(place(), None);
 }
 

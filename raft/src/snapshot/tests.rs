@@ -3,14 +3,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use openraft::vote::RaftLeaderId;
 
 use super::*;
-use crate::types::{Endpoint, LeaderId, LogId, Membership};
+use crate::types::{LeaderId, LogId, Membership, NodeRecord};
 
 fn id(term: u64, index: u64) -> LogId {
     LogId::new(LeaderId::new(term, 1), index)
 }
 
 fn head(vote_term: u64, last: LogId, membership: LogId) -> proto::SnapshotHead {
-    let members = Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, Endpoint::default())]));
+    let members = Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, NodeRecord::default())]));
     let vote = Vote { leader_id: LeaderId::new(vote_term, 1), committed: true };
     proto::SnapshotHead {
         vote: Some(wire::vote(&vote)),

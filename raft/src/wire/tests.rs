@@ -8,14 +8,14 @@ fn id(index: u64) -> LogId {
 }
 
 fn one_member() -> Membership {
-    let endpoint = Endpoint {
+    let record = NodeRecord {
         cluster_addr: "a:1".into(),
         api_addr: "b".into(),
         public_key: [0x11; 32],
         promote: true,
         name: String::new(),
     };
-    Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, endpoint)])).expect("a valid membership")
+    Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, record)])).expect("a valid membership")
 }
 
 fn append(prev: Option<u64>, indexes: &[u64]) -> AppendEntries {
@@ -63,7 +63,7 @@ fn entries_with_a_hole_between_them_are_refused() {
 
 #[test]
 fn a_key_of_a_wrong_length_is_refused() {
-    let mut message = member(1, &Endpoint::default());
+    let mut message = member(1, &NodeRecord::default());
     message.public_key = Bytes::from_static(&[0; 31]);
     assert!(read_member(&message).is_err());
 }

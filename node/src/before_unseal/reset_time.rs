@@ -85,8 +85,8 @@ mod tests {
 
     use super::*;
     use crate::app::App;
+    use crate::before_unseal::init::create_cluster;
     use crate::config::Config;
-    use crate::endpoint::init::create_cluster;
     use crate::gateway::{Consistency, Gateway, Incoming};
 
     const ROOT: &str = "root-of-test";

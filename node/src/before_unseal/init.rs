@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::endpoint::plain;
+use crate::before_unseal::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::seal::Seal;
@@ -63,7 +63,7 @@ fn already() -> Error {
     Error::invalid("Vault is already initialized")
 }
 
-/// What the body asks for. This endpoint alone takes numbers as numbers only.
+/// What the body asks for. This path alone takes numbers as numbers only.
 fn parameters(incoming: &Incoming) -> Result<Parameters, Error> {
     let data = &incoming.request.data;
     let number = |name: &str| match data.get(name) {

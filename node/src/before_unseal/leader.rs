@@ -3,7 +3,7 @@
 use conclave_raft::Role;
 use serde_json::json;
 
-use crate::endpoint::plain;
+use crate::before_unseal::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::seal::Seal;

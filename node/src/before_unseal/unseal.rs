@@ -12,10 +12,10 @@ use conclave_vault::{Error, ErrorKind, boolean};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use crate::before_unseal::{plain, reset_time, seal_status};
 use crate::cluster::handover::candidates::Candidates;
 use crate::cluster::handover::{self, HandedOver};
 use crate::cluster::join::by_shares;
-use crate::endpoint::{plain, reset_time, seal_status};
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::seal::Seal;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::before_unseal::plain;
 use crate::cluster::join::by_shares;
-use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::seal::Seal;

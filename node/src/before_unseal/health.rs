@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::endpoint::plain;
+use crate::before_unseal::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::keeper;

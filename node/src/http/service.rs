@@ -54,7 +54,7 @@ impl Services {
 }
 
 /// One listener's side of the services.
-pub struct Endpoint {
+pub struct HttpService {
     /// What is shared.
     pub services: Arc<Services>,
     /// This listener's settings.
@@ -68,7 +68,7 @@ struct Admitted {
     entry: InFlightRequest,
 }
 
-impl Endpoint {
+impl HttpService {
     /// Answers a request of a peer, whatever happens. Its connection counts as in use once the request is whole.
     pub async fn answer<B>(
         &self,

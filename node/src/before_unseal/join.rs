@@ -5,10 +5,10 @@ use std::sync::Arc;
 use conclave_vault::{Error, boolean};
 use serde_json::{Value, json};
 
+use crate::before_unseal::plain;
 use crate::cluster::join;
 use crate::config::storage::is_url;
 use crate::config::{Hidden, RetryJoin};
-use crate::endpoint::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::seal::Seal;

@@ -20,7 +20,7 @@ use crate::wire::{self, WireError};
 
 /// Why a node cannot be made the only voter.
 #[derive(Debug, thiserror::Error)]
-pub enum RecoveryError {
+pub enum SoleVoterError {
     /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -35,29 +35,29 @@ pub enum RecoveryError {
     NotAMember,
 }
 
-impl From<WireError> for RecoveryError {
+impl From<WireError> for SoleVoterError {
     fn from(error: WireError) -> Self {
         Self::Malformed(error.to_string())
     }
 }
 
 /// The members as a membership entry lists them, voters marked.
-pub fn members(encoded: &Bytes) -> Result<Vec<Member>, RecoveryError> {
+pub fn members(encoded: &Bytes) -> Result<Vec<Member>, SoleVoterError> {
     let membership = wire::decode_membership(encoded.clone())?;
     let voters: BTreeSet<u64> = membership.voter_ids().collect();
-    Ok(membership.nodes().map(|(id, endpoint)| Member::new(*id, endpoint, voters.contains(id))).collect())
+    Ok(membership.nodes().map(|(id, record)| Member::new(*id, record, voters.contains(id))).collect())
 }
 
 /// The newest term that a node has voted in; 0 before the first.
-pub fn term_of_vote(vote: Option<&Bytes>) -> Result<u64, RecoveryError> {
+pub fn term_of_vote(vote: Option<&Bytes>) -> Result<u64, SoleVoterError> {
     let vote = vote.map(|bytes| wire::decode_vote(bytes.clone())).transpose()?;
     Ok(vote.map_or(0, |vote| vote.leader_id.term))
 }
 
 /// Notes beside the node's key whom this recovery leaves behind, so that they are told when they come back.
-pub fn leave_behind(identity: &Identity, members: &[Member]) -> Result<(), RecoveryError> {
+pub fn leave_behind(identity: &Identity, members: &[Member]) -> Result<(), SoleVoterError> {
     let others = members.iter().filter(|member| member.id != identity.id());
-    Ok(peers::leave_behind(identity, others.map(|member| (member.id, member.endpoint())).collect())?)
+    Ok(peers::leave_behind(identity, others.map(|member| (member.id, member.record())).collect())?)
 }
 
 /// Appends a membership whose only voter is this node, and `batches` behind it, in a term that no other node has led.
@@ -67,16 +67,16 @@ pub fn make_sole_voter(
     log: &dyn Log,
     members: &[Member],
     batches: Vec<Bytes>,
-) -> Result<LogId, RecoveryError> {
+) -> Result<LogId, SoleVoterError> {
     let own = members.iter().find(|member| member.id == identity.id() && member.public_key == identity.public_key());
-    let endpoint = own.ok_or(RecoveryError::NotAMember)?.endpoint();
+    let record = own.ok_or(SoleVoterError::NotAMember)?.record();
     let state = log.state();
-    let last = state.last.ok_or(RecoveryError::NotAMember)?;
+    let last = state.last.ok_or(SoleVoterError::NotAMember)?;
     let term = term_of_vote(state.vote.as_ref())?.max(last.term) + 1;
     let leader = identity.id();
     log.save_vote(wire::encode_vote(&Vote { leader_id: LeaderId::new(term, leader), committed: false }))?;
-    let (voters, nodes) = (vec![BTreeSet::from([leader])], BTreeMap::from([(leader, endpoint)]));
-    let membership = Membership::new(voters, nodes).map_err(|error| RecoveryError::Malformed(error.to_string()))?;
+    let (voters, nodes) = (vec![BTreeSet::from([leader])], BTreeMap::from([(leader, record)]));
+    let membership = Membership::new(voters, nodes).map_err(|error| SoleVoterError::Malformed(error.to_string()))?;
     let payloads = std::iter::once(Payload::Membership(wire::encode_membership(&membership)))
         .chain(batches.into_iter().map(Payload::Batch));
     let entries: Vec<_> = (last.index + 1..)
