@@ -407,7 +407,7 @@ fn run<'a>(
     let path = matched.as_ref().map(|(path, _)| *path);
     let decision = authorise(judge.as_deref(), request, operation, wrap, path)?;
     call.has_sudo = decision.is_some_and(|decision| decision.has_sudo);
-    call.context.note_allowed(operation);
+    call.context.note_allowed(operation, decision.as_ref());
     let mut reply = dispatch(&mut call, engine, matched, operation)?;
     if let (Some(acl), Some(decision)) = (&judge, decision.filter(|_| operation.is_list())) {
         shown::restrict(&mut reply, acl, &decision, request.path.as_str())?;

@@ -23,6 +23,8 @@ pub struct Trail {
     pub operation: Option<Operation>,
     /// Whether the caller might: its policies grant it, or the path asks for none.
     pub is_allowed: bool,
+    /// The policies that grant it; none if it was refused or the path asks for none.
+    pub granting_policies: Vec<String>,
 }
 
 /// A mount, as far as an audit record is about it.

@@ -111,6 +111,7 @@ fn seen(entry: &Entry) -> Seen {
         "policies": asked.trail.token.as_ref().map(|token| &token.policies),
         "mount": mount.map(|mount| format!("{} {} {} {}", mount.path, mount.kind, mount.accessor, mount.is_auth)),
         "allowed": asked.trail.is_allowed,
+        "granting": asked.trail.granting_policies,
         "wrap_ttl": asked.wrap_ttl,
         "namespace": asked.namespace,
         "from": asked.remote_address,
@@ -258,9 +259,10 @@ async fn a_record_holds_what_was_sent_what_was_answered_and_who_asked() {
     let token = reply["wrap_info"]["token"].as_str().unwrap();
     assert!(hidden.all.contains(token) && !hidden.all.contains(SECRET), "what was wrapped stays so");
     assert!(nobody.all.contains("\"allowed\":false") && nobody.all.contains("\"policies\":null"));
+    assert!(nobody.all.contains("\"granting\":[]"));
     assert_eq!(nobody.error.as_deref(), refused.error.as_deref());
     assert!(refused.error.as_deref().unwrap().contains("permission denied"));
-    assert!(sent.all.contains("\"allowed\":true"));
+    assert!(sent.all.contains("\"allowed\":true") && sent.all.contains("\"granting\":[\"root\"]"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::mount::Mount;
+use crate::policy::acl::Decision;
 use crate::request::Operation;
 use crate::token::Token;
 use crate::trail::NotedMount;
@@ -23,10 +24,12 @@ impl Context<'_> {
         }
     }
 
-    /// Notes that the caller may do what it asks for.
-    pub(super) fn note_allowed(&mut self, operation: Operation) {
+    /// Notes that the caller may do what it asks for, and by what its policies decided.
+    pub(super) fn note_allowed(&mut self, operation: Operation, decision: Option<&Decision<'_>>) {
         if let Some(trail) = &mut self.trail {
             (trail.operation, trail.is_allowed) = (Some(operation), true);
+            let granting = decision.into_iter().flat_map(Decision::granting_policies);
+            trail.granting_policies = granting.map(str::to_owned).collect();
         }
     }
 }

@@ -84,11 +84,6 @@ impl<'a> Decision<'a> {
         self.rule.and_then(|rule| rule.grant.key_filter.as_deref())
     }
 
-    /// The pattern of the block that decided.
-    pub fn pattern(&self) -> Option<&'a str> {
-        self.rule.map(|rule| rule.pattern.text())
-    }
-
     /// Names of the policies whose block allowed it; none if it is refused.
     pub fn granting_policies(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let needed = Capabilities::needed_for(self.operation).unwrap_or(Capabilities::NONE);
