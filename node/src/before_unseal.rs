@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::audit::Audit;
 use crate::cluster::handover::candidates::Candidates;
 use crate::gateway::{Incoming, Outgoing};
+use crate::paths::{self, OwnPath};
 use crate::seal::Seal;
 
 /// What these paths are answered from.
@@ -38,16 +39,17 @@ impl BeforeUnseal {
         if incoming.request.operation == Operation::Help && !seal.state.is_sealed() {
             return None;
         }
-        Some(match incoming.request.path.as_str() {
-            "sys/health" => health::answer(seal, incoming),
-            "sys/seal-status" => seal_status::answer(seal, incoming),
-            "sys/leader" => leader::answer(seal, incoming),
-            "sys/init" => audit.noting(incoming, init::answer(seal, incoming)).await,
-            "sys/unseal" => audit.noting(incoming, unseal::answer(seal, incoming)).await,
-            "sys/unseal/node" => unseal::node(seal, incoming),
-            "sys/unseal/nodes" => unseal::nodes(seal, &self.candidates, incoming).await,
-            "sys/storage/raft/join" => audit.noting(incoming, join::answer(seal, incoming)).await,
-            _ => return None,
+        Some(match paths::own(incoming.request.path.as_str())? {
+            OwnPath::Health => health::answer(seal, incoming),
+            OwnPath::SealStatus => seal_status::answer(seal, incoming),
+            OwnPath::Leader => leader::answer(seal, incoming),
+            OwnPath::Init => audit.noting(incoming, init::answer(seal, incoming)).await,
+            OwnPath::Unseal => audit.noting(incoming, unseal::answer(seal, incoming)).await,
+            OwnPath::CeremonyNode => unseal::node(seal, incoming),
+            OwnPath::CeremonyNodes => unseal::nodes(seal, &self.candidates, incoming).await,
+            OwnPath::Join => audit.noting(incoming, join::answer(seal, incoming)).await,
+            // The brake comes after these, see `brake.rs`.
+            OwnPath::Seal => return None,
         })
     }
 }
@@ -61,6 +63,7 @@ pub(crate) fn plain(status: u16, body: &Value) -> Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use conclave_vault::{CanonicalPath, Request};
@@ -99,12 +102,13 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn the_node_answers_what_the_table_says_that_it_answers_and_no_more() {
         let (app, _) = App::start_dev(Config::memory("127.0.0.1:0"), Some("root-of-test")).await.unwrap();
-        let paths: Vec<String> = conclave_vault::before_unseal().collect();
-        // What nodes tell each other and operators of a ceremony is no path of Vault's, and stands in no table.
-        let of_a_ceremony = ["sys/unseal/node", "sys/unseal/nodes"];
-        assert_eq!(paths.len(), 6);
-        for path in paths.iter().map(String::as_str).chain(of_a_ceremony) {
+        let described: BTreeSet<String> = conclave_vault::before_unseal().collect();
+        assert_eq!(described.len(), 6);
+        for (path, own) in paths::all_own().filter(|(_, own)| *own != OwnPath::Seal) {
             assert!(app.before_unseal.answer(&read(path)).await.is_some(), "{path}");
+            // What nodes tell each other and operators of a ceremony is no path of Vault's, and stands in no table of it.
+            let is_of_a_ceremony = matches!(own, OwnPath::CeremonyNode | OwnPath::CeremonyNodes);
+            assert_ne!(described.contains(path), is_of_a_ceremony, "{path}");
         }
         for path in [
             "sys/mounts",

@@ -16,17 +16,16 @@ use tokio::time::Instant;
 
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
+use crate::paths::{self, OwnPath};
 use crate::replica::contact::Contact;
 use crate::serve::Runner;
 
 /// How long a node that serves catches up before it refuses.
 const CATCH_UP_TIME: Duration = Duration::from_secs(1);
-/// The path of the brake.
-const PATH: &str = "sys/seal";
 
 /// Answers `sys/seal` if this node alone can; `None` for every other request, and for those that go the ordinary way.
 pub(crate) async fn answer(runner: &Runner, incoming: &Incoming) -> Option<Outgoing> {
-    if incoming.request.path.as_str() != PATH || !runner.seal.replica.is_initialized() {
+    if paths::own(incoming.request.path.as_str()) != Some(OwnPath::Seal) || !runner.seal.replica.is_initialized() {
         return None;
     }
     let replica = &runner.seal.replica;
@@ -71,7 +70,7 @@ mod tests {
         let request = Request {
             id: "1".into(),
             operation: Operation::Update,
-            path: CanonicalPath::new(PATH).unwrap(),
+            path: CanonicalPath::new("sys/seal").unwrap(),
             namespace: String::new(),
             data: Map::new(),
             has_body: false,

@@ -33,6 +33,7 @@ mod forward;
 mod gauges;
 mod heavy;
 mod index;
+mod paths;
 pub mod recovery;
 mod reminder;
 mod scrape;

@@ -10,20 +10,10 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::config::Limits;
+use crate::paths::Class;
 
 /// Parts of the table, so that requests on different cores do not wait for each other.
 const SHARDS: usize = 16;
-
-/// What kind of request asks for a place. Each has places of its own, so that none can shut another out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Anything.
-    Ordinary,
-    /// Health, seal status, leader: what orchestrators and load balancers judge a node by.
-    Status,
-    /// Initialising, sealing and unsealing: what an operator needs when all else is lost.
-    Seal,
-}
 
 /// One request.
 pub struct InFlightRequest {

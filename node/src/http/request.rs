@@ -17,8 +17,8 @@ use crate::config::Limits;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error::failure;
 use crate::http::header::{self, Said};
-use crate::http::in_flight::Class;
 use crate::http::query;
+use crate::paths::{self, Class, OwnPath};
 
 /// A request without its body.
 pub struct Head {
@@ -198,25 +198,19 @@ impl Head {
         if self.operation == Operation::Help {
             return Class::Ordinary;
         }
-        match (self.path.as_str(), has_body(self.operation)) {
-            ("sys/health" | "sys/seal-status" | "sys/leader" | "sys/init", false) => Class::Status,
-            ("sys/unseal" | "sys/init" | "sys/seal", true) => Class::Seal,
-            _ => Class::Ordinary,
-        }
+        paths::class(self.path.as_str(), has_body(self.operation))
     }
 
     /// Whether its reply may be remembered by its `Idempotency-Key`: not of what this node does itself, which leaves no
     /// record that a second request could find.
     pub fn may_be_remembered(&self) -> bool {
-        let path = self.path.as_str().trim_end_matches('/');
-        !matches!(path, "sys/init" | "sys/unseal" | "sys/seal" | "sys/step-down")
-            && !path.starts_with("sys/storage/raft/")
+        !paths::is_act(self.path.as_str())
     }
 
     /// How large its body may be, in bytes.
     pub fn body_limit(&self, limits: &Limits, listener_bytes: usize) -> usize {
-        match (self.path.as_str(), &self.said.token) {
-            ("sys/unseal", _) => limits.unseal_body_bytes.min(listener_bytes),
+        match (paths::own(self.path.as_str()), &self.said.token) {
+            (Some(OwnPath::Unseal), _) => limits.unseal_body_bytes.min(listener_bytes),
             (_, None) => limits.body_bytes_without_token.min(listener_bytes),
             (_, Some(_)) => listener_bytes,
         }
