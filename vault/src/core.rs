@@ -338,9 +338,9 @@ fn respond_to_token<'a>(
     if let Some(reply) = idempotency::replay(store, request, context.now, token.is_ok())? {
         if let Ok(token) = &token {
             context.note_caller(token);
-            let acl = rights::of(store, &token, context.now)?;
-            check_again(&acl, request, &route, wrap)?;
-            context.note_allowed(request.operation);
+            let acl = rights::of(store, token, context.now)?;
+            let decision = judge_again(&acl, request, &route, wrap)?;
+            context.note_allowed(request.operation, decision.as_ref());
         }
         return Ok(reply);
     }
@@ -355,9 +355,14 @@ fn respond_to_token<'a>(
 
 /// Whether who asks again for a reply may still ask at all. What was created by the first request is there by now, so the
 /// right to create it is as good as the right to change it.
-fn check_again(acl: &Acl, request: &Request, route: &Route<'_>, wrap: Option<Duration>) -> Result<(), Error> {
+fn judge_again<'a>(
+    acl: &'a Acl,
+    request: &Request,
+    route: &Route<'_>,
+    wrap: Option<Duration>,
+) -> Result<Option<Decision<'a>>, Error> {
     let path = route.matched.as_ref().map(|(path, _)| *path);
-    let may = |operation| authorise(Some(acl), request, operation, wrap, path).map(|_| ());
+    let may = |operation| authorise(Some(acl), request, operation, wrap, path);
     match request.operation {
         Operation::Update => may(Operation::Update).or_else(|_| may(Operation::Create)),
         operation => may(operation),
