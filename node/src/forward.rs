@@ -15,6 +15,7 @@ use prost::Message;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::config::limits::{MAX_FORWARD_AGE_MILLIS, MAX_NONCES};
 use crate::gateway::{Consistency, Incoming, Outgoing};
 use crate::replica::Replica;
 use crate::seal::Seal;
@@ -22,11 +23,6 @@ use crate::view::{self, SystemRandomness};
 
 /// The node-to-node method.
 pub(crate) const METHOD: &str = "request";
-
-/// How old a forwarded request may be, in milliseconds, clocks that differ included.
-const MAX_AGE_MILLIS: u64 = 60_000;
-/// Nonces that are remembered, at 24 bytes each; more forwarded requests than 8,000 a second forget the oldest early.
-const MAX_NONCES: usize = 1 << 20;
 
 /// A request on its way to the leader.
 #[derive(Clone, PartialEq, Message)]
@@ -229,12 +225,12 @@ impl Nonces {
     /// Whether a request may run; from now on it may not.
     fn is_new(&mut self, nonce: &[u8; 16], sent_millis: u64, now_millis: u64) -> bool {
         while let Some((seen_at, oldest)) = self.order.front().copied()
-            && (seen_at.abs_diff(now_millis) > 2 * MAX_AGE_MILLIS || self.order.len() >= MAX_NONCES)
+            && (seen_at.abs_diff(now_millis) > 2 * MAX_FORWARD_AGE_MILLIS || self.order.len() >= MAX_NONCES)
         {
             self.order.pop_front();
             self.known.remove(&oldest);
         }
-        if sent_millis.abs_diff(now_millis) > MAX_AGE_MILLIS || !self.known.insert(*nonce) {
+        if sent_millis.abs_diff(now_millis) > MAX_FORWARD_AGE_MILLIS || !self.known.insert(*nonce) {
             return false;
         }
         self.order.push_back((now_millis, *nonce));
@@ -290,16 +286,16 @@ mod tests {
         assert!(ask(&app, from, &recorded).await.is_ok());
         assert!(matches!(ask(&app, from, &recorded).await, Err(CallError::Denied(_))));
         assert!(ask(&app, from, &body([2; 16], now_millis())).await.is_ok());
-        let late = body([3; 16], now_millis() - 2 * MAX_AGE_MILLIS);
+        let late = body([3; 16], now_millis() - 2 * MAX_FORWARD_AGE_MILLIS);
         assert!(matches!(ask(&app, from, &late).await, Err(CallError::Denied(_))));
     }
 
     #[test]
     fn what_is_too_old_to_be_remembered_is_refused_for_its_age() {
         let mut nonces = Nonces::default();
-        let start = 10 * MAX_AGE_MILLIS;
+        let start = 10 * MAX_FORWARD_AGE_MILLIS;
         assert!(nonces.is_new(&[1; 16], start, start));
-        let later = start + 2 * MAX_AGE_MILLIS + 1;
+        let later = start + 2 * MAX_FORWARD_AGE_MILLIS + 1;
         assert!(nonces.is_new(&[2; 16], later, later));
         assert_eq!((nonces.known.len(), nonces.order.len()), (1, 1), "the first is forgotten");
         assert!(!nonces.is_new(&[1; 16], start, later), "and too old to run");

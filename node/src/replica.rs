@@ -26,12 +26,10 @@ use self::gated::GatedTable;
 use self::standstill::Standstill;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::limits::MAX_CHANGE_RERUNS;
 use crate::metrics::Metrics;
 use crate::view::{self, SystemRandomness};
 use crate::wakeups::Wakeups;
-
-/// How often a change of ours is run again after a conflict.
-const MAX_RERUNS: u32 = 100;
 
 /// The replica.
 pub struct Replica {
@@ -84,7 +82,7 @@ impl Replica {
         deadline: Instant,
         change: impl Fn(&mut Store<'_>, &mut Context<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        for _ in 0..MAX_RERUNS {
+        for _ in 0..MAX_CHANGE_RERUNS {
             let (answer, proposal) = self.run_change(core, &change)?;
             let Some(proposal) = proposal else { return Ok(answer) };
             match self.propose(&proposal, deadline).await? {

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::actions::Actions;
 use crate::audit::{Audit, Recording};
 use crate::cluster::membership;
+use crate::config::limits::MAX_REQUEST_RUNS;
 use crate::forward;
 use crate::gateway::{Consistency, Incoming, Outgoing};
 use crate::heavy::Heavy;
@@ -34,8 +35,6 @@ use crate::view::SystemRandomness;
 
 /// Lost races after which a request runs on the leader, first come first served.
 const RACES_BEFORE_LEADER: u32 = 2;
-/// Runs of one request at most; each was overtaken by somebody who succeeded.
-const MAX_RUNS: u32 = 1000;
 
 /// How a run of a request ended.
 enum Run {
@@ -114,7 +113,7 @@ impl Runner {
         let mut turn = None;
         let mut races = 0;
         let mut errands = Errands::new(SystemRandomness::default().seed());
-        for _ in 0..MAX_RUNS {
+        for _ in 0..MAX_REQUEST_RUNS {
             if Instant::now() >= incoming.deadline {
                 break;
             }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 mod circles;
 #[path = "tidy/found.rs"]
 mod found;
+#[path = "tidy/limits.rs"]
+mod limits;
 #[path = "tidy/log.rs"]
 mod log;
 #[path = "tidy/names.rs"]

@@ -1,4 +1,4 @@
-//! What the node tells this crate when it starts: addresses, timing, limits.
+//! What the node tells this crate when it starts: addresses, timing; its limits stand in `limits.rs`.
 //!
 //! Everything has a unit. Nothing is read from the environment here.
 
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use conclave_batch::MAX_BATCH_BYTES;
 
+use crate::limits::Limits;
 use crate::processes::PROCESS_BYTES;
 
 /// How fast a cluster notices a dead leader. All nodes of a cluster should have the same.
@@ -42,67 +43,6 @@ impl Timing {
             heartbeat: Duration::from_millis(heartbeat),
             election_min: Duration::from_millis(min),
             election_max: Duration::from_millis(max),
-        }
-    }
-}
-
-/// Bounds on what may be held or sent at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest encoded batch, in bytes. Stays below `message_bytes`, so an accepted batch can always be sent.
-    pub batch_bytes: usize,
-    /// Bytes of batches that may wait to be appended and applied on the leader; past it proposals are refused.
-    pub waiting_bytes: usize,
-    /// Entries of one read of the log, in bytes; at least one entry is read whatever its size.
-    pub read_bytes: usize,
-    /// Largest message that members exchange, in bytes.
-    pub message_bytes: usize,
-    /// Largest message from somebody who is no member, in bytes.
-    pub stranger_bytes: usize,
-    /// Connections from those who are no members. Past it, a new one takes the place of the oldest, of the source that
-    /// has most.
-    pub stranger_connections: usize,
-    /// Time that a connection of somebody who is no member may last; joining takes a few calls.
-    pub stranger_time: Duration,
-    /// Calls of those who are no members at once. Past it, a new one takes the place of the oldest, of the source that
-    /// has most.
-    pub stranger_calls: usize,
-    /// Handshakes under way at once. Past it, a new one takes the place of the oldest, of the source that has most;
-    /// addresses of members come before all others.
-    pub handshakes: usize,
-    /// Time for one handshake.
-    pub handshake_time: Duration,
-    /// Entries applied since the last snapshot that make a new one.
-    pub snapshot_entries: u64,
-    /// Bytes appended since the last snapshot that make a new one.
-    pub snapshot_bytes: u64,
-    /// Applied entries that stay in the log behind a snapshot, so that a slow follower needs no snapshot.
-    pub keep_entries: u64,
-    /// Payload bytes that stay in the log behind a snapshot, at most: with large entries, these are fewer than
-    /// `keep_entries`. What no checkpoint confirms stays in any case.
-    pub keep_bytes: u64,
-    /// Rounds for read points that a node has under way at once.
-    pub read_rounds: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            batch_bytes: MAX_BATCH_BYTES,
-            waiting_bytes: 64 << 20,
-            read_bytes: 1 << 20,
-            message_bytes: 8 << 20,
-            stranger_bytes: 64 << 10,
-            stranger_connections: 64,
-            stranger_time: Duration::from_secs(60),
-            stranger_calls: 256,
-            handshakes: 512,
-            handshake_time: Duration::from_secs(3),
-            snapshot_entries: 100_000,
-            snapshot_bytes: 256 << 20,
-            keep_entries: 200_000,
-            keep_bytes: 1 << 30,
-            read_rounds: 8,
         }
     }
 }

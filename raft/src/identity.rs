@@ -13,12 +13,12 @@ use conclave_storage::REPLACE_NODE;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
+use crate::limits::MAX_KEY_FILE_BYTES;
+
 const KEY_FILE: &str = "node.key";
 const ID_FILE: &str = "node.id";
 /// Written beside them by `peers.rs` once the node belongs to a cluster.
 pub(crate) const CLUSTER_FILE: &str = "node.cluster";
-/// Far above any Ed25519 key in PKCS#8, so that a wrong file is not read into memory.
-const MAX_KEY_BYTES: u64 = 4096;
 
 /// What precedes the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -187,7 +187,7 @@ fn read_optional(dir: &Path, file: &'static str) -> Result<Option<Zeroizing<Vec<
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(file)(error)),
-        Ok(metadata) if metadata.len() > MAX_KEY_BYTES => Err(IdentityError::Damaged(file)),
+        Ok(metadata) if metadata.len() > MAX_KEY_FILE_BYTES => Err(IdentityError::Damaged(file)),
         Ok(_) => fs::read(&path).map(|bytes| Some(Zeroizing::new(bytes))).map_err(failed(file)),
     }
 }

@@ -21,19 +21,17 @@ use tokio::sync::mpsc;
 
 use crate::config::Timing;
 use crate::identity::{CLUSTER_FILE, Identity, write_durably};
+use crate::limits::{MAX_CLUSTER_FILE_BYTES, MAX_SOURCES};
 use crate::link::{Lane, Link};
 use crate::tls::Tls;
 use crate::types::{LogId, NodeRecord, StoredMembership};
 use crate::wire::{self, proto};
 
-/// Addresses of members that are remembered. A cluster has a few nodes; more means that addresses change often.
-const MAX_SOURCES: usize = 1_024;
 const VERSION: u32 = 2;
 /// That of files without a checksum.
 const VERSION_UNCHECKED: u32 = 1;
 /// In front of the checksum: its field, which is the file's last, and its length.
 const CHECKSUM_HEAD: [u8; 2] = [0x7a, 0x20];
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The other nodes, as far as this one knows them.
 pub(crate) struct Peers {
@@ -399,7 +397,7 @@ fn read(path: &std::path::Path) -> io::Result<Option<proto::ClusterFile>> {
     match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
-        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => return Err(damaged()),
+        Ok(metadata) if metadata.len() > MAX_CLUSTER_FILE_BYTES => return Err(damaged()),
         Ok(_) => {}
     }
     let content = decode(&std::fs::read(path)?).ok_or_else(damaged)?;

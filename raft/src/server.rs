@@ -30,7 +30,8 @@ use tonic::transport::server::Connected;
 
 use crate::answer::{Answers, Strangers};
 use crate::caller::{Connection, admit};
-use crate::config::{Limits, Timing};
+use crate::config::Timing;
+use crate::limits::Limits;
 use crate::peers::Peers;
 use crate::tls;
 use crate::wire::proto::door_server::DoorServer;

@@ -7,6 +7,7 @@
 //! only the newest object is kept, and all are bounded in bytes: a directory that changes all the time costs one list,
 //! not one for each change. The encrypted key of a path never changes, because the ciphers of names do not rotate.
 
+use crate::limits::{MAX_CACHE_BYTES, MAX_CACHED_KEYS_BYTES, MAX_CACHED_PATH_BYTES};
 use std::any::{Any, TypeId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +17,6 @@ use conclave_batch::View;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Entries;
 
-/// Most bytes of all objects together, as their makers estimate them.
-pub(crate) const MAX_CACHE_BYTES: u64 = 128 * 1024 * 1024;
-/// Most bytes of paths and their encrypted keys together.
-pub(crate) const MAX_KEYS_BYTES: u64 = 16 * 1024 * 1024;
-/// Longest path that is kept with its key, in bytes.
-pub(crate) const MAX_KEPT_PATH_BYTES: usize = 1024;
 /// What the cache itself needs for an entry, in bytes, roughly.
 const ENTRY_BYTES: u64 = 128;
 /// Size that an object is expected to have, in bytes; only a start for the table's own size.
@@ -74,7 +69,7 @@ impl Weighter<Box<[u8]>, Bytes> for ByBytes {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self::with_bytes(MAX_CACHE_BYTES, MAX_KEYS_BYTES)
+        Self::with_bytes(MAX_CACHE_BYTES, MAX_CACHED_KEYS_BYTES)
     }
 }
 
@@ -150,7 +145,7 @@ impl Cache {
 
     /// The encrypted key of a path, which is made if it is not known.
     pub fn key_of(&self, path: Vec<u8>, make: impl FnOnce() -> Bytes) -> Bytes {
-        if path.len() > MAX_KEPT_PATH_BYTES {
+        if path.len() > MAX_CACHED_PATH_BYTES {
             return make();
         }
         if let Some(key) = self.keys.get(path.as_slice()) {

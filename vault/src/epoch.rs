@@ -70,7 +70,8 @@ mod tests {
     use conclave_batch::Outcome;
 
     use super::*;
-    use crate::barrier::keyring::{Keyring, MAX_TERMS};
+    use crate::barrier::keyring::Keyring;
+    use crate::limits::MAX_TERMS;
     use crate::seal::record::KEYRING;
     use crate::testing::{Harness, Seeded, context};
 

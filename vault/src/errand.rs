@@ -19,10 +19,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::action::Action;
 use crate::error::{Error, ErrorKind};
+use crate::limits::MAX_ERRANDS;
 use crate::reply::Reply;
-
-/// Most errands of one request.
-pub(crate) const MAX_ERRANDS: usize = 16;
 
 /// What the node is to do for a request.
 #[derive(Clone)]

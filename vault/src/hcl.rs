@@ -4,16 +4,14 @@
 //! is only a space, and a key may be quoted. What keys mean is for the caller. JSON is a document that begins with
 //! a brace. `docs/decisions/0006-policy-parser.md` says why the parser is our own.
 //!
-//! Parsing takes time and memory proportional to the text, and recursion is bounded by [`MAX_DEPTH`].
+//! Parsing takes time and memory proportional to the text, and recursion is bounded by [`MAX_HCL_DEPTH`].
 
 mod lexer;
 
 use serde_json::Number;
 
 use crate::hcl::lexer::{Lexeme, LexemeKind, Lexer};
-
-/// Deepest nesting of objects and lists.
-pub const MAX_DEPTH: usize = 32;
+use crate::limits::MAX_HCL_DEPTH;
 
 /// Why a text is no document. Lines and columns count from 1; a column is a number of characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -187,7 +185,7 @@ impl<'a> Parser<'a> {
     }
 
     fn value(&mut self) -> Result<Value, SyntaxError> {
-        if self.depth == MAX_DEPTH {
+        if self.depth == MAX_HCL_DEPTH {
             return Err(self.expected("at most 32 levels of nesting"));
         }
         self.depth += 1;

@@ -30,8 +30,6 @@ use crate::token;
 pub(crate) const KEEP_SECS: u64 = 1800;
 /// Salt of the derivation of a reply's key.
 const REPLY_CONTEXT: &[u8] = b"conclave idempotency reply v1";
-/// Longest idempotency key, in bytes.
-pub const MAX_KEY_BYTES: usize = 256;
 
 /// A reply that was given.
 #[derive(Clone, PartialEq, Message)]

@@ -3,16 +3,12 @@
 //! A small body can become a large tree (`[{},{},…]` grows a hundredfold), and two readers of one body may disagree
 //! about which of two equal keys counts. So the text is walked once without building anything, then parsed.
 
+use crate::limits::{MAX_JSON_DEPTH, MAX_JSON_VALUES};
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-
-/// Deepest nesting of arrays and objects.
-pub(crate) const MAX_DEPTH: usize = 64;
-/// Most values in one document.
-pub(crate) const MAX_NODES: usize = 250_000;
 
 /// With this begin the keys by which the JSON library hands values to itself. An object that has one would become
 /// another value, such as a number.
@@ -37,7 +33,7 @@ pub fn parse_object(text: &[u8]) -> Result<Option<Map<String, Value>>, JsonError
     if has_private_key(text) {
         return Err(JsonError::Malformed(format!("a key must not begin with {PRIVATE}")));
     }
-    let mut left = MAX_NODES;
+    let mut left = MAX_JSON_VALUES;
     let mut parser = serde_json::Deserializer::from_slice(text);
     Guard { depth: 0, left: &mut left }
         .deserialize(&mut parser)
@@ -91,8 +87,8 @@ impl<'de> DeserializeSeed<'de> for Guard<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.depth > MAX_DEPTH {
-            return Err(D::Error::custom(format!("nested too deeply, at most {MAX_DEPTH} levels")));
+        if self.depth > MAX_JSON_DEPTH {
+            return Err(D::Error::custom(format!("nested too deeply, at most {MAX_JSON_DEPTH} levels")));
         }
         *self.left = self.left.checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?;
         deserializer.deserialize_any(self)
@@ -184,7 +180,7 @@ mod tests {
     fn bounds_hold_and_nothing_is_quoted() {
         // check 57, 193, 214
         let deep = format!("{}1{}", "{\"k\":[".repeat(40), "]}".repeat(40));
-        let wide = format!("{{\"a\":[{}0]}}", "0,".repeat(MAX_NODES));
+        let wide = format!("{{\"a\":[{}0]}}", "0,".repeat(MAX_JSON_VALUES));
         let twice = br#"{"canary":1,"canary":2}"#.to_vec();
         let broken = br#"{"a":canary}"#.to_vec();
         for body in [deep.into_bytes(), wide.into_bytes(), twice, broken, br#"{"a":{"b":1,"b":2}}"#.to_vec()] {

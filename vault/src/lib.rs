@@ -36,6 +36,7 @@ mod idempotency;
 mod identity;
 mod json;
 mod lease;
+mod limits;
 mod lockout;
 pub mod members;
 mod mount;
@@ -93,9 +94,9 @@ pub use barrier::tag::Era;
 
 // How clients and operators spell values: HTTP and the configuration read them by the same rules.
 pub use field::{boolean, boolean_text, parse_duration};
-pub use idempotency::MAX_KEY_BYTES as MAX_IDEMPOTENCY_KEY_BYTES;
 pub use json::parse_object;
-pub use lockout::rule::{LockoutRule, MAX_THRESHOLD as MAX_LOCKOUT_THRESHOLD, UserLockout};
+pub use limits::{MAX_IDEMPOTENCY_KEY_BYTES, MAX_LOCKOUT_THRESHOLD, MAX_MEMBERS};
+pub use lockout::rule::{LockoutRule, UserLockout};
 pub use token::cidr::Cidr;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //!
 //! What surprises: strangers make these records, so they are bounded by what the administrator made. Only users that
 //! exist are counted; one that is locked is not counted further; and a threshold has a limit. So a user costs at most
-//! [`MAX_THRESHOLD`] small writes in the time of one lockout, and one record, which the calendar removes.
+//! [`MAX_LOCKOUT_THRESHOLD`] small writes in the time of one lockout, and one record, which the calendar removes.
 
 pub(crate) mod rule;
 
@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::engine::Call;
 use crate::error::{Error, ErrorKind};
-use crate::lockout::rule::{MAX_THRESHOLD, UserLockout};
+use crate::limits::{MAX_LOCKOUT_SECS, MAX_LOCKOUT_THRESHOLD};
+use crate::lockout::rule::UserLockout;
 use crate::mount::Mount;
 use crate::mount::table::MountTable;
 use crate::store::Store;
@@ -32,8 +33,6 @@ const THRESHOLD: u64 = 5;
 /// How long a user is locked out, and after how long without an attempt the count starts again, if neither
 /// the mount nor the configuration says it; in seconds.
 const USUAL_SECS: u64 = 15 * 60;
-/// Longest time of a lockout and of a count, in seconds.
-pub(crate) const MAX_SECS: u64 = 365 * 24 * 3600;
 
 /// The count of one user.
 #[derive(Clone, PartialEq, Message)]
@@ -79,8 +78,8 @@ impl Rules {
         };
         Some(Self {
             threshold: says("user_lockout_threshold", usual.threshold, THRESHOLD),
-            lock_secs: says("user_lockout_duration", usual.lock_secs, USUAL_SECS).min(MAX_SECS),
-            reset_secs: says("user_lockout_counter_reset_duration", usual.reset_secs, USUAL_SECS).min(MAX_SECS),
+            lock_secs: says("user_lockout_duration", usual.lock_secs, USUAL_SECS).min(MAX_LOCKOUT_SECS),
+            reset_secs: says("user_lockout_counter_reset_duration", usual.reset_secs, USUAL_SECS).min(MAX_LOCKOUT_SECS),
         })
     }
 
@@ -194,9 +193,9 @@ fn expire<'s>(store: &mut Store<'s>, context: &mut Context<'s>, name: &str) -> R
 
 /// Checks a threshold that was sent.
 pub(crate) fn checked_threshold(value: Option<i64>) -> Result<i64, Error> {
-    value.filter(|count| (0..=MAX_THRESHOLD).contains(count)).ok_or_else(|| {
+    value.filter(|count| (0..=MAX_LOCKOUT_THRESHOLD).contains(count)).ok_or_else(|| {
         Error::invalid(format!(
-            "lockout_threshold must be a whole number, at most {MAX_THRESHOLD}; lockout_disable turns lockout off"
+            "lockout_threshold must be a whole number, at most {MAX_LOCKOUT_THRESHOLD}; lockout_disable turns lockout off"
         ))
     })
 }

@@ -13,6 +13,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::limits::{MAX_JOIN_TOKEN_SECS, MAX_JOIN_TOKEN_USES, MAX_MEMBERS, MAX_NODE_NAME_BYTES};
 use crate::printable;
 use crate::store::Store;
 use crate::task::calendar::{self, Reminder};
@@ -30,14 +31,6 @@ pub static EXPIRY: Reminder = Reminder {
 
 /// Where the record lies in the system area.
 const MEMBERS: &[&str] = &["core", "members"];
-/// Most nodes of a cluster.
-pub const MAX_MEMBERS: usize = 64;
-/// Longest name of a node, in bytes.
-pub const MAX_NAME_BYTES: usize = 128;
-/// Longest time that a join token may be redeemed, in seconds.
-pub const MAX_TOKEN_SECS: u64 = 32 * 24 * 3600;
-/// Most nodes that one join token may let in.
-pub const MAX_TOKEN_USES: u64 = MAX_MEMBERS as u64;
 
 /// A node.
 #[derive(Clone, PartialEq, Message)]
@@ -127,9 +120,9 @@ pub fn locate(store: &mut Store<'_>) -> Result<Located, Error> {
 
 /// Whether a node may have this name: people must be able to see it, and it must not be taken for another node's id.
 pub fn check_name(id: u64, name: &str) -> Result<(), Error> {
-    if name.len() > MAX_NAME_BYTES || !printable::is_printable(name) || name.trim() != name {
+    if name.len() > MAX_NODE_NAME_BYTES || !printable::is_printable(name) || name.trim() != name {
         return Err(Error::invalid(format!(
-            "node_id must be a name of up to {MAX_NAME_BYTES} bytes that can be printed, without white space around it"
+            "node_id must be a name of up to {MAX_NODE_NAME_BYTES} bytes that can be printed, without white space around it"
         )));
     }
     let looks_like_an_id = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -225,11 +218,11 @@ pub struct Join<'a> {
 
 /// Whether a join token may live so long and let in so many.
 pub fn check_token(ttl_secs: u64, uses: u64) -> Result<(), Error> {
-    if !(1..=MAX_TOKEN_SECS).contains(&ttl_secs) {
-        return Err(Error::invalid(format!("a join token's ttl must be from 1 to {MAX_TOKEN_SECS} seconds")));
+    if !(1..=MAX_JOIN_TOKEN_SECS).contains(&ttl_secs) {
+        return Err(Error::invalid(format!("a join token's ttl must be from 1 to {MAX_JOIN_TOKEN_SECS} seconds")));
     }
-    if !(1..=MAX_TOKEN_USES).contains(&uses) {
-        return Err(Error::invalid(format!("a join token's uses must be from 1 to {MAX_TOKEN_USES}")));
+    if !(1..=MAX_JOIN_TOKEN_USES).contains(&uses) {
+        return Err(Error::invalid(format!("a join token's uses must be from 1 to {MAX_JOIN_TOKEN_USES}")));
     }
     Ok(())
 }

@@ -3,12 +3,8 @@
 //! Two layers that normalise a name differently are the cause behind most advisories of this field. So what is not
 //! canonical is refused, never repaired: there is one spelling of every path.
 
+use crate::limits::{MAX_PATH_BYTES, MAX_PATH_SEGMENTS};
 use std::fmt;
-
-/// Longest path, in bytes.
-pub(crate) const MAX_PATH_BYTES: usize = 4096;
-/// Most segments of a path.
-pub(crate) const MAX_PATH_SEGMENTS: usize = 48;
 
 /// Why a path is refused. The messages are for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

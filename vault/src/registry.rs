@@ -3,14 +3,18 @@
 //! What surprises: the store carries the registry without knowing its type. A handler holds a store, an engine holds
 //! handlers, and the registry holds engines; were the store to know the registry, the four would be one knot.
 
+use std::any::Any;
+
 use serde_json::{Map, Value};
 
 use crate::engine::Engine;
 use crate::mount::Class;
-use crate::store::Store;
+use crate::store::{Engines, Store};
 
 /// A list of engines.
 pub struct Registry(Vec<&'static Engine>);
+
+impl Engines for Registry {}
 
 impl Registry {
     /// One of these engines alone.
@@ -27,7 +31,8 @@ impl Registry {
 
     /// The one of a store's core.
     pub(crate) fn of<'a>(store: &Store<'a>) -> &'a Self {
-        store.registry().downcast_ref().expect("every store is made by a core, which hands it its registry")
+        let engines: &dyn Any = store.engines();
+        engines.downcast_ref().expect("nothing else implements this trait")
     }
 
     /// The engine of a kind, for a mount with these options.

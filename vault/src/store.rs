@@ -27,6 +27,7 @@ use crate::batch::{self, Proposal};
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::limits::MAX_SEGMENT_BYTES;
 use crate::seal::record::KEYRING;
 
 /// First segment of keys outside the barrier; no namespace id has its length.
@@ -35,8 +36,6 @@ const OPEN: &[u8] = b"open";
 const DECODED_FACTOR: usize = 4;
 /// Longest plaintext of a record, in bytes: what encryption adds counts as well.
 pub(crate) const MAX_PLAINTEXT_BYTES: usize = MAX_VALUE_BYTES - VALUE_OVERHEAD_BYTES;
-/// Longest segment of a path, in bytes, before encryption.
-pub(crate) const MAX_SEGMENT_BYTES: usize = 1024;
 
 /// The key of a record outside the barrier.
 pub fn open_key(name: &str) -> Bytes {
@@ -45,6 +44,10 @@ pub fn open_key(name: &str) -> Bytes {
     push_segment(&mut key, name.as_bytes());
     key.into()
 }
+
+/// The engines of a core, which a store hands on to handlers. [`crate::registry::Registry`] is the one type that is this;
+/// were the store to name it, the two would be one knot.
+pub(crate) trait Engines: Any + Send + Sync {}
 
 /// A state of a request's writes.
 pub struct Savepoint(BTreeMap<Bytes, Write>);
@@ -61,8 +64,7 @@ pub struct Store<'a> {
     view: &'a dyn View,
     barrier: &'a Barrier,
     cache: &'a Cache,
-    /// The core's registry of engines, which only [`crate::registry`] knows.
-    registry: &'a (dyn Any + Send + Sync),
+    engines: &'a dyn Engines,
     /// Keeps the keys in memory until this request is done with them.
     _run: RwLockReadGuard<'a, ()>,
     system: Area,
@@ -82,7 +84,7 @@ impl<'a> Store<'a> {
         view: &'a dyn View,
         barrier: &'a Barrier,
         cache: &'a Cache,
-        registry: &'a (dyn Any + Send + Sync),
+        engines: &'a dyn Engines,
         run: RwLockReadGuard<'a, ()>,
     ) -> Self {
         let system = Area::new(ROOT_NAMESPACE, SYSTEM, barrier.system_names());
@@ -91,7 +93,7 @@ impl<'a> Store<'a> {
             view,
             barrier,
             cache,
-            registry,
+            engines,
             _run: run,
             system,
             reads,
@@ -123,9 +125,9 @@ impl<'a> Store<'a> {
         self.cache
     }
 
-    /// The core's registry of engines; [`crate::registry::Registry::of`] gives it its type.
-    pub(crate) fn registry(&self) -> &'a (dyn Any + Send + Sync) {
-        self.registry
+    /// The core's engines; [`crate::registry::Registry::of`] gives them their type.
+    pub(crate) fn engines(&self) -> &'a dyn Engines {
+        self.engines
     }
 
     /// Log index of the view.

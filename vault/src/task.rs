@@ -27,12 +27,10 @@ use crate::context::Context;
 use crate::core::Core;
 use crate::error::Error;
 use crate::lease::{self, revocation};
+use crate::limits::MAX_TASK_ITEMS;
 use crate::mount::upkeep;
 use crate::token::revoke;
 use crate::{idempotency, lockout, members};
-
-/// Most pieces of work in one run: tokens ended, records deleted. Each takes at most six operations of the batch.
-const MAX_ITEMS: usize = 512;
 
 /// Every kind of entry that the calendar knows.
 static REMINDERS: [&Reminder; 7] = [
@@ -63,7 +61,7 @@ static CHORES: [&Chore; 7] = [
 /// What stopped a piece of work, if no other was left to do.
 pub fn run_tasks<'a>(core: &'a Core, context: &mut Context<'a>, view: &'a dyn View) -> Result<Option<Proposal>, Error> {
     let mut store = core.store(view).passing();
-    let mut budget = Budget { left: MAX_ITEMS, error: None };
+    let mut budget = Budget { left: MAX_TASK_ITEMS, error: None };
     calendar::run(&mut store, context, &mut budget, &REMINDERS)?;
     chore::run(&mut store, context, &mut budget, &CHORES)?;
     if !store.has_writes()

@@ -30,6 +30,7 @@ use crate::barrier::Barrier;
 use crate::context::Context;
 use crate::error::Error;
 use crate::lease::mark::Revocations;
+use crate::limits::{MAX_SEGMENT_BYTES, MAX_TOKEN_BYTES, MAX_TOKEN_DEPTH};
 use crate::mount::table::MountTable;
 use crate::store::{Store, decode};
 use crate::time::Time;
@@ -39,10 +40,6 @@ use crate::token::record::{AccessorRecord, TokenRecord};
 pub(crate) const SERVICE_PREFIX: &str = "hvs.";
 /// What a batch token begins with.
 pub(crate) const BATCH_PREFIX: &str = "hvb.";
-/// Longest token that is looked at, in bytes.
-pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// Most ancestors of a token.
-pub(crate) const MAX_DEPTH: u32 = 64;
 
 /// The token that a request was sent with.
 ///
@@ -87,7 +84,7 @@ pub(crate) fn by_accessor(
     context: &Context<'_>,
     accessor: &str,
 ) -> Result<Option<Arc<Token>>, Error> {
-    if accessor.is_empty() || accessor.len() > crate::store::MAX_SEGMENT_BYTES {
+    if accessor.is_empty() || accessor.len() > MAX_SEGMENT_BYTES {
         return Ok(None);
     }
     let system = store.system();
@@ -155,7 +152,7 @@ fn live(store: &mut Store<'_>, now: Time, token: Arc<Token>) -> Result<Option<Ar
         return Ok(None);
     }
     let mut current = Arc::clone(&token);
-    for _ in 0..=MAX_DEPTH {
+    for _ in 0..=MAX_TOKEN_DEPTH {
         if current.record.parent.is_empty() {
             return Ok(Some(token));
         }

@@ -15,14 +15,13 @@ use conclave_vault::{Core, EpochChange, Error, ErrorKind, begin_epoch};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::config::limits::MAX_RESET_RERUNS;
 use crate::replica::Replica;
 use crate::seal::Seal;
 use crate::view::SystemRandomness;
 
 /// How long the change may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How often it is made anew after a conflict.
-const MAX_RERUNS: u32 = 10;
 
 /// Takes a share. Answers how far the ceremony is, and the new epoch once it is there.
 pub(super) async fn enter(seal: &Arc<Seal>, key: &str, address: IpAddr, outside: &Outside) -> Result<Value, Error> {
@@ -54,7 +53,7 @@ pub(super) async fn enter(seal: &Arc<Seal>, key: &str, address: IpAddr, outside:
 /// Begins an epoch whose time is this node's clock, and answers it.
 async fn reset(replica: &Replica, core: &Core) -> Result<u64, Error> {
     let deadline = Instant::now() + TIMEOUT;
-    for _ in 0..MAX_RERUNS {
+    for _ in 0..MAX_RESET_RERUNS {
         let (proposal, epoch) = {
             let view = replica.table.view().map_err(|error| Error::internal(error.to_string()))?;
             let mut random = SystemRandomness::default();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use conclave_raft::node_id;
-use conclave_vault::members::MAX_MEMBERS;
+use conclave_vault::MAX_MEMBERS;
 use conclave_vault::seal::handover::Fingerprint;
 use conclave_vault::seal::{Entered, Entry, Outside, ShareError};
 use conclave_vault::{Error, ErrorKind, boolean};

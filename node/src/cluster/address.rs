@@ -15,6 +15,7 @@ use futures::future::join_all;
 use prost::Message;
 use tokio::time::Instant;
 
+use crate::config::limits::MAX_ADDRESS_BYTES;
 use crate::config::{Storage, address, storage};
 use crate::replica::contact::Contact;
 use crate::seal::Seal;
@@ -30,8 +31,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a process must have been heard alone before it is believed where its node is: some probes, which every node makes
 /// once a second.
 const SETTLED: Duration = Duration::from_secs(3);
-/// Longest address, in bytes.
-const MAX_ADDRESS_BYTES: usize = 512;
 
 /// Where the sender is.
 #[derive(Clone, PartialEq, Message)]

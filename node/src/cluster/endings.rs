@@ -14,7 +14,7 @@ use conclave_vault::{Answer, Core, Done, Errand, Errands, Error, end_lease, leas
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::config::limits::LOG_REMINDER_INTERVAL;
+use crate::config::limits::{LOG_REMINDER_INTERVAL, MAX_ENDING_RUNS};
 use crate::outside::Ways;
 use crate::reminder::Reminder;
 use crate::seal::Seal;
@@ -24,8 +24,6 @@ use crate::view::SystemRandomness;
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Longest time for one lease, its errands and commits together.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Runs for one lease at most: each was ended by an errand or overtaken.
-const MAX_RUNS: usize = 32;
 /// Pause after one that came to no end, before it is looked at again.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -83,7 +81,7 @@ async fn end_or_pause(seal: &Seal, ways: &Ways, name: &str) -> Result<(), String
 async fn end(seal: &Seal, ways: &Ways, name: &str) -> Result<(), Error> {
     let deadline = Instant::now() + TIMEOUT;
     let mut errands = Errands::new(SystemRandomness::default().seed());
-    for _ in 0..MAX_RUNS {
+    for _ in 0..MAX_ENDING_RUNS {
         // Sealed or withdrawn meanwhile: another node goes on.
         let Some(core) = seal.state.serving() else { return Ok(()) };
         let done = run_once(seal, &core, &mut errands, name)?;

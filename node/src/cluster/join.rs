@@ -128,7 +128,7 @@ pub(crate) async fn join(seal: &Seal, text: &str, as_non_voter: bool) -> Result<
 /// What a token's text holds, if it is one.
 fn read_token(text: &str) -> Option<TokenText> {
     let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text.trim().strip_prefix(PREFIX)?).ok()?);
-    TokenText::decode(bytes.as_slice()).ok().filter(|token| token.contacts.len() <= members::MAX_MEMBERS)
+    TokenText::decode(bytes.as_slice()).ok().filter(|token| token.contacts.len() <= conclave_vault::MAX_MEMBERS)
 }
 
 /// Asks the members that a token names, one after the other.

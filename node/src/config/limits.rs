@@ -1,5 +1,5 @@
-//! Bounds of the listener and of the process, each with its unit and its default. Those of the core stand beside what they
-//! bind in the crate `vault`, those of consensus in `raft/src/config.rs`.
+//! Bounds of the listener and of the process, each with its unit and its default. The other crates have such a module too;
+//! `docs/reference/limits.md` lists all of them, and a test holds it to the code.
 //!
 //! These are not settings: a listener's own settings (`max_request_size`, `max_request_duration` and the timeouts)
 //! stand in [`crate::config::Listener`], and take their defaults from here.
@@ -201,3 +201,25 @@ pub const JOIN_CALL_TIME: Duration = Duration::from_secs(10);
 pub const JOIN_REPLY_BYTES: usize = 64 << 10;
 /// How long the key that the shares made is kept, after the node has joined, for the seal's record to arrive.
 pub const JOIN_UNSEAL_TIME: Duration = Duration::from_secs(60);
+/// How often the batch that sets cluster time is made anew after a conflict.
+pub(crate) const MAX_RESET_RERUNS: u32 = 10;
+/// Longest configuration file, in bytes.
+pub(crate) const MAX_CONFIGURATION_BYTES: usize = 1 << 20;
+/// Most files of one configuration.
+pub(crate) const MAX_CONFIGURATION_FILES: usize = 128;
+/// Most `X-Vault-Index` headers of a request.
+pub(crate) const MAX_INDEXES: usize = 16;
+/// Longest `X-Vault-Index` header, and of others as short, in bytes.
+pub(crate) const MAX_SMALL_HEADER_BYTES: usize = 1024;
+/// How old a forwarded request may be, in milliseconds, clocks that differ included.
+pub(crate) const MAX_FORWARD_AGE_MILLIS: u64 = 60_000;
+/// Nonces of forwarded requests that are remembered, at 24 bytes each; more forwarded requests than 8,000 a second forget the oldest early.
+pub(crate) const MAX_NONCES: usize = 1 << 20;
+/// Runs of one request at most; each was overtaken by somebody who succeeded.
+pub(crate) const MAX_REQUEST_RUNS: u32 = 1000;
+/// How often a change of the node's own is run again after a conflict.
+pub(crate) const MAX_CHANGE_RERUNS: u32 = 100;
+/// Longest address that a node announces, in bytes.
+pub(crate) const MAX_ADDRESS_BYTES: usize = 512;
+/// Runs for one lease that is taken back, at most: each was ended by an errand or overtaken.
+pub(crate) const MAX_ENDING_RUNS: usize = 32;

@@ -8,17 +8,15 @@ use std::time::Duration;
 
 use conclave_vault::UserLockout;
 
+use crate::config::limits::{MAX_CONFIGURATION_BYTES, MAX_CONFIGURATION_FILES};
 use crate::config::section::{Problems, Section};
 use crate::config::storage::is_url;
-use crate::config::syntax::{self, MAX_TEXT_BYTES};
+use crate::config::syntax;
 use crate::config::user_lockout;
 use crate::config::vocabulary;
 use crate::config::{
     Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address,
 };
-
-/// Most files of one configuration.
-const MAX_FILES: usize = 128;
 
 /// A configuration that cannot be used: everything that is wrong with it, and what is odd, which may be the reason.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +100,10 @@ fn gather(
         for file in files {
             let name = file.display().to_string();
             match read_file(&file) {
-                Ok(text) if texts.len() < MAX_FILES => texts.push((name, text)),
-                Ok(_) => fail(problems, &name, 0, &format!("a configuration has at most {MAX_FILES} files")),
+                Ok(text) if texts.len() < MAX_CONFIGURATION_FILES => texts.push((name, text)),
+                Ok(_) => {
+                    fail(problems, &name, 0, &format!("a configuration has at most {MAX_CONFIGURATION_FILES} files"))
+                }
                 Err(reason) => fail(problems, &name, 0, &reason),
             }
         }
@@ -115,8 +115,8 @@ fn gather(
 
 fn read_file(path: &Path) -> Result<String, String> {
     let size = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
-    if size > MAX_TEXT_BYTES as u64 {
-        return Err(format!("is larger than {MAX_TEXT_BYTES} bytes"));
+    if size > MAX_CONFIGURATION_BYTES as u64 {
+        return Err(format!("is larger than {MAX_CONFIGURATION_BYTES} bytes"));
     }
     fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
 }

@@ -10,7 +10,7 @@ use crate::config::section::Section;
 use crate::config::vocabulary;
 
 /// Most addresses of other nodes: one for each that a cluster may have.
-const MAX_PEERS: usize = conclave_vault::members::MAX_MEMBERS;
+const MAX_PEERS: usize = conclave_vault::MAX_MEMBERS;
 
 /// Where data lives.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,7 @@
 
 use conclave_vault::hcl::{self, Member};
 
-/// Largest configuration text, in bytes.
-pub const MAX_TEXT_BYTES: usize = 1 << 20;
+use crate::config::limits::MAX_CONFIGURATION_BYTES;
 
 /// A value and the line, counted from 1, on which it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +45,11 @@ pub struct SyntaxError {
 
 /// Reads a whole text: JSON if it begins with `{`, otherwise HCL.
 pub(crate) fn parse(text: &str) -> Result<Vec<(String, Node)>, SyntaxError> {
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(SyntaxError { line: 1, message: format!("the file is larger than {MAX_TEXT_BYTES} bytes") });
+    if text.len() > MAX_CONFIGURATION_BYTES {
+        return Err(SyntaxError {
+            line: 1,
+            message: format!("the file is larger than {MAX_CONFIGURATION_BYTES} bytes"),
+        });
     }
     match hcl::parse(text) {
         Ok(members) => Ok(members.into_iter().map(entry).collect()),

@@ -7,13 +7,9 @@ use http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
 use crate::config::Limits;
+use crate::config::limits::{MAX_INDEXES, MAX_SMALL_HEADER_BYTES};
 use crate::gateway::{Consistency, Outgoing};
 use crate::http::error::failure;
-
-/// Most `X-Vault-Index` headers of a request.
-const MAX_INDEXES: usize = 16;
-/// Longest of the small headers, in bytes.
-const MAX_SMALL_BYTES: usize = 1024;
 
 /// What the headers say.
 pub struct Said {
@@ -108,7 +104,8 @@ fn consistency(headers: &HeaderMap) -> Result<Consistency, Outgoing> {
 fn wanted_indexes(headers: &HeaderMap) -> Result<Vec<String>, Outgoing> {
     let mut indexes = Vec::new();
     for value in headers.get_all("x-vault-index") {
-        let text = value.to_str().ok().filter(|text| text.len() <= MAX_SMALL_BYTES && indexes.len() < MAX_INDEXES);
+        let text =
+            value.to_str().ok().filter(|text| text.len() <= MAX_SMALL_HEADER_BYTES && indexes.len() < MAX_INDEXES);
         indexes.push(text.ok_or_else(|| failure(400, &["X-Vault-Index is not valid"]))?.trim().to_owned());
     }
     Ok(indexes)
@@ -117,7 +114,7 @@ fn wanted_indexes(headers: &HeaderMap) -> Result<Vec<String>, Outgoing> {
 /// A header of printable characters, trimmed; the first one if there are several.
 fn small(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Outgoing> {
     let Some(value) = headers.get(name) else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| text.len() <= MAX_SMALL_BYTES);
+    let text = value.to_str().ok().filter(|text| text.len() <= MAX_SMALL_HEADER_BYTES);
     let text =
         text.ok_or_else(|| failure(400, &[&format!("the header {name} holds characters that it may not hold")]))?;
     Ok(Some(text.trim().to_owned()))

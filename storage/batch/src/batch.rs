@@ -9,15 +9,6 @@ use prost::Message;
 
 /// Entries that a batch id is remembered for, and that a batch's base may lie behind its entry.
 pub const WINDOW: u64 = 1 << 18;
-/// Most guards a batch may have.
-pub const MAX_GUARDS: usize = 4_096;
-/// Most operations a batch may have.
-pub const MAX_OPS: usize = 4_096;
-/// Longest value, in bytes.
-pub const MAX_VALUE_BYTES: usize = 2 * 1024 * 1024;
-/// Longest encoded [`SignedBatch`], in bytes: more than a value and the record of an idempotency key.
-pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-
 /// A batch together with its authentication tag.
 #[derive(Clone, PartialEq, Message)]
 pub struct SignedBatch {

@@ -6,10 +6,7 @@
 
 use bytes::Bytes;
 
-/// Most segments a key may have.
-pub const MAX_SEGMENTS: usize = 64;
-/// Longest key, in bytes, lengths included.
-pub const MAX_KEY_BYTES: usize = 16 * 1024;
+use crate::limits::{MAX_KEY_BYTES, MAX_SEGMENTS};
 
 /// Appends one segment to an encoded key. Panics if it is longer than 65,535 bytes, which no caller makes.
 pub fn push_segment(key: &mut Vec<u8>, segment: &[u8]) {

@@ -3,10 +3,9 @@
 
 mod batch;
 pub mod key;
+mod limits;
 mod view;
 
-pub use batch::{
-    Batch, Checkpoint, Guard, MAX_BATCH_BYTES, MAX_GUARDS, MAX_OPS, MAX_VALUE_BYTES, NewEpoch, Op, Outcome,
-    SignedBatch, WINDOW,
-};
+pub use batch::{Batch, Checkpoint, Guard, NewEpoch, Op, Outcome, SignedBatch, WINDOW};
+pub use limits::{MAX_BATCH_BYTES, MAX_GUARDS, MAX_KEY_BYTES, MAX_OPS, MAX_VALUE_BYTES};
 pub use view::{Directory, Name, Record, View, ViewError};

@@ -298,7 +298,7 @@ impl<V: RowView> View for TableView<V> {
 
     fn names(&self, key: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Name>, ViewError> {
         let mut names = Vec::new();
-        if limit == 0 || key.len() > conclave_batch::key::MAX_KEY_BYTES {
+        if limit == 0 || key.len() > conclave_batch::MAX_KEY_BYTES {
             return Ok(names);
         }
         let prefix = name_key(key, &[]);

@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use conclave_batch::key::{MAX_KEY_BYTES, segments};
-use conclave_batch::{MAX_VALUE_BYTES, WINDOW};
+use conclave_batch::key::segments;
+use conclave_batch::{MAX_KEY_BYTES, MAX_VALUE_BYTES, WINDOW};
 
 use super::apply::State;
 use super::digest::LtHash;

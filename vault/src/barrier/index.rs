@@ -4,11 +4,10 @@
 
 use super::Key32;
 use super::mac::MacKey;
+use crate::limits::MAX_INDEX_LABEL_BYTES;
 
 /// What every hash begins with.
 const CONTEXT: &[u8] = b"conclave index v1";
-/// Longest label, in bytes.
-const MAX_LABEL_BYTES: usize = 255;
 
 /// The index key of a mount or of the system's area.
 pub(crate) struct IndexKey {
@@ -29,7 +28,7 @@ impl IndexKey {
     /// HMAC-SHA256 over the label's length (one byte), the label and the bytes. The label (`token`, `secret-id`) keeps
     /// kinds of ids apart: the same bytes under two labels have unrelated hashes. It is ours, so it is short.
     pub(crate) fn index(&self, label: &str, bytes: &[u8]) -> [u8; 32] {
-        assert!(label.len() <= MAX_LABEL_BYTES, "labels are constants of at most {MAX_LABEL_BYTES} bytes");
+        assert!(label.len() <= MAX_INDEX_LABEL_BYTES, "labels are constants of at most {MAX_INDEX_LABEL_BYTES} bytes");
         self.mac.sign(&[CONTEXT, &[label.len() as u8], label.as_bytes(), bytes])
     }
 }

@@ -18,6 +18,7 @@ use super::mount_keys::MountKeys;
 use super::term::Term;
 use super::{ClusterId, Key32};
 use crate::context::Random;
+use crate::limits::MAX_TERMS;
 use crate::time::Time;
 
 /// Format version of the record and of its sealed form.
@@ -26,8 +27,6 @@ const VERSION: u8 = 1;
 const CONTEXT: &[u8] = b"conclave keyring v1";
 /// How errors call it.
 const WHAT: &str = "keyring";
-/// Most terms, so that the record stays below the limit of a value; at one rotation a day it lasts for 27 years.
-pub(crate) const MAX_TERMS: usize = 10_000;
 
 /// A term as it is stored.
 #[derive(Message)]

@@ -1,3 +1,4 @@
+use crate::limits::MAX_CACHED_PATH_BYTES;
 use conclave_batch::{Batch, Op, SignedBatch};
 use conclave_storage::log::{Entry as LogEntry, LogId, Payload};
 use conclave_storage::table::{MemoryTable, Table};
@@ -117,6 +118,6 @@ fn a_key_is_made_once_and_a_very_long_path_is_not_kept() {
     let cache = Cache::default();
     assert_eq!(cache.key_of(b"path".to_vec(), || key(1)), key(1));
     assert_eq!(cache.key_of(b"path".to_vec(), || unreachable!("it is known")), key(1));
-    cache.key_of(vec![b'x'; MAX_KEPT_PATH_BYTES + 1], || key(2));
-    assert_eq!(cache.key_of(vec![b'x'; MAX_KEPT_PATH_BYTES + 1], || key(3)), key(3));
+    cache.key_of(vec![b'x'; MAX_CACHED_PATH_BYTES + 1], || key(2));
+    assert_eq!(cache.key_of(vec![b'x'; MAX_CACHED_PATH_BYTES + 1], || key(3)), key(3));
 }

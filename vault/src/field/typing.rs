@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::field::Kind;
 use crate::json;
+use crate::limits::MAX_DURATION_SECS;
 
 /// A decoded value.
 #[derive(Clone, PartialEq)]
@@ -128,9 +129,6 @@ pub fn boolean_text(text: &str) -> Option<bool> {
         _ => None,
     }
 }
-
-/// Longest duration that is understood: 292 years, which is as far as clients count nanoseconds in 64 bits.
-const MAX_DURATION_SECS: f64 = 292.0 * 365.25 * 86_400.0;
 
 /// A duration: whole seconds as a number, or text.
 pub(crate) fn duration(value: &Value) -> Option<Duration> {
@@ -269,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_map_in_text_meets_the_bounds_of_a_body() {
-        let wide = format!("{{\"a\":[{}0]}}", "0,".repeat(json::MAX_NODES));
+        let wide = format!("{{\"a\":[{}0]}}", "0,".repeat(MAX_JSON_VALUES));
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100), "]".repeat(100));
         for text in [wide.as_str(), &deep, r#"{"a":1,"a":2}"#, r#"{"a":{"$serde_json::private::Number":"5"}}"#] {
             assert!(map(&json!(text)).is_none());

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::MAX_HCL_DEPTH;
 
 /// A document in one line: keys joined with a dot, so that a test can compare the whole.
 fn shown(text: &str) -> String {
@@ -119,7 +120,7 @@ fn depth_is_bounded_in_both_forms() {
         assert!(shown(&text).contains("expected at most 32 levels of nesting"));
     }
     let nested = |depth| format!("a = {}{}", "[".repeat(depth), "]".repeat(depth));
-    assert!(parse(&nested(MAX_DEPTH)).is_ok() && parse(&nested(MAX_DEPTH + 1)).is_err());
+    assert!(parse(&nested(MAX_HCL_DEPTH)).is_ok() && parse(&nested(MAX_HCL_DEPTH + 1)).is_err());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! A lease that is over waits at `ending / mount and target / name`. The leader's node asks what waits, and for each lease runs
 //! [`attempt`], which ends with the errand, and again with its answer, which ends the lease. If it fails, the lease
-//! waits in the calendar for its next attempt, twice as long each time; after [`MAX_ATTEMPTS`] it is irrevocable until an
+//! waits in the calendar for its next attempt, twice as long each time; after [`MAX_REVOKE_ATTEMPTS`] it is irrevocable until an
 //! operator revokes it again. Everything is in the store, so whoever leads next goes on; and since the engine's part does no
 //! harm twice, nothing is lost where a run was stopped.
 //!
@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::lease::entry::{self, EntryRecord};
 use crate::lease::origin::Origin;
 use crate::lease::record::{Lease, LeaseState};
+use crate::limits::{MAX_ENDING_TARGETS, MAX_ENDINGS_AT_TARGET, MAX_REASON_BYTES, MAX_REVOKE_ATTEMPTS};
 use crate::mount::table::{MountTable, RouteEntry};
 use crate::mount::{Mount, MountRecord, upkeep};
 use crate::registry::Registry;
@@ -37,18 +38,10 @@ const WAITING: &str = "ending";
 const IRREVOCABLE: &str = "irrevocable";
 /// Directory of the mounts that are gone and gave what is not taken back yet.
 const DEPARTED: &str = "departed";
-/// How often taking back is tried.
-pub(crate) const MAX_ATTEMPTS: u32 = 6;
 /// Wait before the second attempt, in seconds; it doubles with each.
 const FIRST_PAUSE_SECS: u64 = 60;
 /// How often it is looked whether a mount that is gone is still needed, in seconds.
 const FAREWELL_SECS: u64 = 300;
-/// Longest reason that is kept, in bytes.
-const MAX_REASON_BYTES: usize = 512;
-/// Most targets that are looked at in one round.
-const MAX_TARGETS: usize = 256;
-/// Most leases of one target that are taken back at once.
-pub(crate) const MAX_AT_TARGET: usize = 4;
 
 /// Ends a lease: from now on nobody has it, and what was given is taken back. `is_forced` has it gone after one attempt.
 pub(crate) fn begin(store: &mut Store<'_>, mut lease: Lease, is_forced: bool) -> Result<(), Error> {
@@ -111,8 +104,8 @@ pub(super) fn reschedule(store: &mut Store<'_>, lease: &mut Lease, when: Option<
 pub(crate) fn waiting(store: &Store<'_>, busy: &BTreeSet<String>) -> Result<Vec<String>, Error> {
     let system = store.system();
     let mut found = Vec::new();
-    for target in store.sample(&system, &[WAITING], MAX_TARGETS)? {
-        let names = store.sample(&system, &[WAITING, &target.name], MAX_AT_TARGET)?;
+    for target in store.sample(&system, &[WAITING], MAX_ENDING_TARGETS)? {
+        let names = store.sample(&system, &[WAITING, &target.name], MAX_ENDINGS_AT_TARGET)?;
         found.extend(names.iter().map(|name| name.name.to_string()).filter(|name| !busy.contains(name)));
     }
     Ok(found)
@@ -161,7 +154,7 @@ fn fail(store: &mut Store<'_>, now: Time, lease: &mut Lease, error: &Error) -> R
     lease.record.attempts += 1;
     let reason = error.messages.join("; ");
     lease.record.reason = reason.chars().take(MAX_REASON_BYTES / 4).collect();
-    if lease.record.attempts >= MAX_ATTEMPTS {
+    if lease.record.attempts >= MAX_REVOKE_ATTEMPTS {
         lease.record.set_state(LeaseState::Irrevocable);
         store.put(&system, &[IRREVOCABLE, &lease.name], &EntryRecord {})?;
     } else {

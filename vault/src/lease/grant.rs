@@ -12,16 +12,13 @@ use crate::lease::mark::Revocations;
 use crate::lease::origin::Origin;
 use crate::lease::record::{Lease, LeaseRecord, LeaseState};
 use crate::lease::{ending, liveness};
+use crate::limits::{MAX_LEASE_DATA_BYTES, MAX_TARGET_BYTES};
 use crate::reply::Reply;
 use crate::token;
 use crate::token::lifetime::{Bounds, secs_until};
 
 /// How long a lease that was begun waits to be given, in seconds. Longer than any request and errand lasts.
 pub(crate) const BEGUN_SECS: u64 = 600;
-/// Most bytes that an engine keeps with a lease.
-pub(crate) const MAX_DATA_BYTES: usize = 64 << 10;
-/// Most bytes of the name of a target.
-pub(crate) const MAX_TARGET_BYTES: usize = 256;
 
 /// For how long something is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +38,7 @@ impl Call<'_, '_> {
     /// # Errors
     /// [`ErrorKind::Unavailable`] in the run after the errand, if what was begun is being taken back already.
     pub fn begin_lease(&mut self, purpose: &str, target: &str, data: &[u8]) -> Result<Lease, Error> {
-        if data.len() > MAX_DATA_BYTES || target.len() > MAX_TARGET_BYTES {
+        if data.len() > MAX_LEASE_DATA_BYTES || target.len() > MAX_TARGET_BYTES {
             return Err(Error::internal("an engine keeps more with a lease than it may"));
         }
         let name = hex::encode(&self.context.lasting_bytes(&format!("lease {purpose}"))?[..16]);

@@ -7,6 +7,7 @@ use zeroize::Zeroize;
 use crate::error::Error;
 use crate::lease::entry::{self, EntryRecord};
 use crate::lease::origin::Origin;
+use crate::limits::MAX_SEGMENT_BYTES;
 use crate::store::Store;
 use crate::time::Time;
 
@@ -101,7 +102,7 @@ pub struct Lease {
 impl Lease {
     /// What is stored for a lease.
     pub(crate) fn stored(store: &mut Store<'_>, name: &str) -> Result<Option<Self>, Error> {
-        if name.is_empty() || name.len() > crate::store::MAX_SEGMENT_BYTES {
+        if name.is_empty() || name.len() > MAX_SEGMENT_BYTES {
             return Ok(None);
         }
         let system = store.system();

@@ -11,14 +11,12 @@ use crate::lease::mark::{Mark, Revocations};
 use crate::lease::record::Lease;
 use crate::lease::walk::Found;
 use crate::lease::{self, Origin, ending, walk};
+use crate::limits::MAX_MARKS;
 use crate::mount::table::RouteEntry;
 use crate::mount::upkeep;
 use crate::store::Store;
 use crate::task::chore::{self, Chore, ChoreRecord};
 use crate::token::{self, revoke};
-
-/// Most marks at a time. Each costs a comparison at every use of a token of its mount.
-pub(crate) const MAX_MARKS: usize = 1000;
 
 /// A mark ended what was given at a place before its generation: removes those leases, then the mark.
 pub(crate) static END_MARKED: Chore = Chore { word: "leases", step: end_marked };

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use crate::context::SystemTtl;
 use crate::lease::{Origin, mark, revocation};
+use crate::limits::MAX_MARKS;
 use crate::mount::table::MountTable;
 use crate::testing::{Harness, ROOT, context};
 use crate::token::issue;
@@ -172,11 +173,11 @@ fn a_later_mark_swallows_those_below_it() {
 #[test]
 fn marks_are_bounded_and_a_wider_one_makes_room() {
     let mut harness = Harness::new();
-    for number in 0..=revocation::MAX_MARKS {
+    for number in 0..=MAX_MARKS {
         let path = format!("auth/token/create/r{number}");
         issue_many(&mut harness, &path, 1);
         let (status, _) = harness.request("POST", &format!("sys/leases/revoke-prefix/{path}"), Value::Null);
-        assert_eq!(status, if number < revocation::MAX_MARKS { 204 } else { 429 });
+        assert_eq!(status, if number < MAX_MARKS { 204 } else { 429 });
     }
     assert_eq!(harness.request("POST", "sys/leases/revoke-prefix/auth/token", Value::Null).0, 204);
     harness.run_tasks();

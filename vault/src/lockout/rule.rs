@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// Most attempts that a mount can ask for. Each is a write.
-pub const MAX_THRESHOLD: i64 = 1000;
-
 /// What the server's configuration says for mounts that say nothing themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserLockout {

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use crate::lockout::rule::{LockoutRule, MAX_THRESHOLD, UserLockout};
+use crate::limits::MAX_LOCKOUT_THRESHOLD;
+use crate::lockout::rule::{LockoutRule, UserLockout};
 use crate::testing::{Answer, Harness};
 
 /// AppRole at `auth/approle/` with a role whose role id is `ci-id`, and a secret id of it.
@@ -98,7 +99,9 @@ fn a_mount_says_how_many_and_for_how_long() {
 #[test]
 fn a_threshold_has_a_limit() {
     let (mut harness, _) = harness();
-    for (threshold, status) in [(json!(MAX_THRESHOLD), 204), (json!(MAX_THRESHOLD + 1), 400), (json!(-1), 400)] {
+    for (threshold, status) in
+        [(json!(MAX_LOCKOUT_THRESHOLD), 204), (json!(MAX_LOCKOUT_THRESHOLD + 1), 400), (json!(-1), 400)]
+    {
         assert_eq!(tune(&mut harness, json!({ "lockout_threshold": threshold })), status);
     }
 }

@@ -4,6 +4,7 @@ use conclave_batch::Outcome;
 
 use super::*;
 use crate::context::Random;
+use crate::limits::{MAX_JOIN_TOKEN_SECS, MAX_JOIN_TOKEN_USES, MAX_NODE_NAME_BYTES};
 use crate::testing::{Harness, context};
 
 const CLUSTER: [u8; 16] = [7; 16];
@@ -90,8 +91,8 @@ fn a_join_token_ends_with_its_time_however_many_uses_are_left() {
 
 #[test]
 fn a_token_without_an_end_or_for_too_many_is_refused() {
-    assert_eq!(check_token(MAX_TOKEN_SECS, MAX_TOKEN_USES).map_err(|_| ()), Ok(()));
-    for (ttl_secs, uses) in [(0, 1), (MAX_TOKEN_SECS + 1, 1), (60, 0), (60, MAX_TOKEN_USES + 1)] {
+    assert_eq!(check_token(MAX_JOIN_TOKEN_SECS, MAX_JOIN_TOKEN_USES).map_err(|_| ()), Ok(()));
+    for (ttl_secs, uses) in [(0, 1), (MAX_JOIN_TOKEN_SECS + 1, 1), (60, 0), (60, MAX_JOIN_TOKEN_USES + 1)] {
         assert!(check_token(ttl_secs, uses).is_err(), "{ttl_secs} {uses}");
     }
 }
@@ -123,7 +124,7 @@ fn two_nodes_never_have_one_name_and_the_refusal_says_what_to_do() {
 
 #[test]
 fn a_name_can_be_seen_and_is_nobody_elses_id() {
-    let long = "n".repeat(MAX_NAME_BYTES);
+    let long = "n".repeat(MAX_NODE_NAME_BYTES);
     for fine in ["", "vault-1", "Knoten Zwei", "0000000000000002", &long] {
         assert!(check_name(2, fine).is_ok(), "{fine}");
     }

@@ -1,9 +1,7 @@
 //! The filter of a list: shows only the names at which the caller may read (or list, for folders).
 
+use crate::limits::MAX_FILTER_BYTES;
 use crate::request::Operation;
-
-/// Longest filter path, in bytes.
-pub(crate) const MAX_FILTER_BYTES: usize = 4096;
 
 /// A path with `{{ .key }}` for each name of a list, and perhaps `{{ .path }}` for the path that was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! through [`PolicyName::parse`], [`PolicyName::listed`] or [`PolicyName::assignable`]. Only the plain word `root` is the root policy; whatever
 //! else looks or normalises like it is refused.
 
+use crate::limits::MAX_POLICY_NAME_BYTES;
 use std::fmt;
 
 /// The name of the policy that allows everything.
@@ -12,9 +13,6 @@ pub(crate) const ROOT: &str = "root";
 pub(crate) const DEFAULT: &str = "default";
 /// The name of the policy of wrapping tokens.
 pub(crate) const RESPONSE_WRAPPING: &str = "response-wrapping";
-
-/// Longest name, in bytes.
-pub(crate) const MAX_NAME_BYTES: usize = 512;
 
 /// A name in its one spelling: in lower case, without white space around it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,8 +24,8 @@ pub(crate) enum NameError {
     /// Nothing, or only white space.
     #[error("the policy name is empty")]
     Empty,
-    /// Over [`MAX_NAME_BYTES`].
-    #[error("the policy name is longer than {MAX_NAME_BYTES} bytes")]
+    /// Over [`MAX_POLICY_NAME_BYTES`].
+    #[error("the policy name is longer than {MAX_POLICY_NAME_BYTES} bytes")]
     TooLong,
     /// An empty, `.` or `..` segment: such a name would be another one as part of a path.
     #[error("the policy name must not have empty, '.' or '..' segments, nor begin or end with '/'")]
@@ -52,7 +50,7 @@ impl PolicyName {
     /// Normalises a name for looking it up or writing it. Only case is normalised: a policy about the name's path sees
     /// the same name.
     pub(crate) fn parse(raw: &str) -> Result<Self, NameError> {
-        if raw.len() > MAX_NAME_BYTES {
+        if raw.len() > MAX_POLICY_NAME_BYTES {
             return Err(NameError::TooLong);
         }
         let name = raw.to_lowercase();
@@ -239,7 +237,7 @@ mod tests {
             assert_eq!(PolicyName::parse(raw), Err(NameError::Character), "{raw:?}");
         }
         assert_eq!(PolicyName::parse(" \t"), Err(NameError::Empty));
-        assert_eq!(PolicyName::parse(&"a".repeat(MAX_NAME_BYTES + 1)), Err(NameError::TooLong));
+        assert_eq!(PolicyName::parse(&"a".repeat(MAX_POLICY_NAME_BYTES + 1)), Err(NameError::TooLong));
     }
 
     #[test]

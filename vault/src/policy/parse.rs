@@ -7,12 +7,10 @@
 mod block;
 
 use crate::hcl::{self, Member, SyntaxError, Value};
+use crate::limits::MAX_POLICY_BYTES;
 use crate::policy::pattern::PatternError;
 use crate::policy::template::TemplateError;
 use crate::policy::{PathRule, Policy, capability, filter};
-
-/// Longest text of a policy, in bytes.
-pub(crate) const MAX_POLICY_BYTES: usize = 1 << 20;
 
 /// Longest excerpt of a path or a word in a message, in characters.
 const EXCERPT_CHARS: usize = 128;

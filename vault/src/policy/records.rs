@@ -11,6 +11,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::error::Error;
+use crate::limits::MAX_POLICIES;
 use crate::policy::acl::Acl;
 use crate::policy::parse::parse;
 use crate::policy::template::{Subject, TemplateValues};
@@ -20,8 +21,6 @@ use crate::time::Time;
 
 /// Directory of the records in the system area; a name is one segment, slashes included.
 const FOLDER: [&str; 2] = ["policies", "acl"];
-/// Most policies that are stored.
-pub(crate) const MAX_POLICIES: u64 = 10_000;
 /// Begins the cache key of a merged ACL; no encoded storage key begins with a segment of this length.
 const MERGED: &[u8] = &[0xff, 0xff];
 

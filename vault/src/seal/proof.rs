@@ -18,6 +18,7 @@ use crate::barrier::derivation::derive;
 use crate::barrier::mac::MacKey;
 use crate::barrier::{ClusterId, Key32};
 use crate::context::Random;
+use crate::limits::MAX_ANSWERED_CHALLENGES;
 use crate::time::Time;
 
 /// Salts of the derivations.
@@ -31,8 +32,6 @@ pub const CHALLENGE_SECS: u64 = 60;
 pub const CHALLENGE_BYTES: usize = 56;
 /// Bytes of a joiner's nonce.
 pub const NONCE_BYTES: usize = 16;
-/// Most challenges that were answered rightly and are remembered, so that none is answered twice.
-const MAX_ANSWERED: usize = 1024;
 
 /// What both sides derive from the unseal key; bound to the cluster and to the seal's generation. No `Debug`.
 pub struct JoinKey(Key32);
@@ -162,7 +161,7 @@ impl Answered {
     pub fn is_first(&mut self, challenge: &Challenge, now: Time) -> bool {
         let now = u64::try_from(now.secs()).unwrap_or(0);
         self.0.retain(|_, expires| *expires > now);
-        self.0.len() < MAX_ANSWERED && self.0.insert(challenge.0, challenge.expires_secs()).is_none()
+        self.0.len() < MAX_ANSWERED_CHALLENGES && self.0.insert(challenge.0, challenge.expires_secs()).is_none()
     }
 }
 
@@ -239,7 +238,7 @@ mod tests {
         let first = fresh(NOW);
         assert!(answered.is_first(&first, NOW));
         assert!(!answered.is_first(&first, NOW));
-        for _ in 1..MAX_ANSWERED {
+        for _ in 1..MAX_ANSWERED_CHALLENGES {
             assert!(answered.is_first(&fresh(NOW), NOW));
         }
         assert!(!answered.is_first(&fresh(NOW), NOW), "too many at once");

@@ -13,9 +13,7 @@ use super::share::{KEY_BYTES, SHARE_BYTES, Share};
 use crate::barrier::Key32;
 use crate::barrier::locked::Secret;
 use crate::context::Random;
-
-/// Most shares: one for each x from 1 to 255.
-pub(crate) const MAX_SHARES: usize = 255;
+use crate::limits::MAX_SHARES;
 
 /// How many shares are made, and how many of them open the seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

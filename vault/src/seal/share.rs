@@ -9,13 +9,12 @@ use zeroize::Zeroizing;
 
 use crate::barrier::Key32;
 use crate::barrier::locked::Secret;
+use crate::limits::MAX_SHARE_TEXT_BYTES;
 
 /// Bytes of the unseal key.
 pub(crate) const KEY_BYTES: usize = 32;
 /// Bytes of a share of several.
 pub(crate) const SHARE_BYTES: usize = KEY_BYTES + 1;
-/// Longest text that is looked at: hexadecimal digits of a share, with room for white space.
-const MAX_TEXT_BYTES: usize = 128;
 
 /// A share, in locked memory. No `Debug`, no `Clone`, no `==`.
 pub struct Share {
@@ -58,10 +57,10 @@ impl Share {
     /// a base64 text without a letter above `f`, is what has a share's length.
     pub fn parse(text: &str) -> Parsed {
         let text = text.trim();
-        if text.is_empty() || text.len() > MAX_TEXT_BYTES {
+        if text.is_empty() || text.len() > MAX_SHARE_TEXT_BYTES {
             return Parsed::Unreadable;
         }
-        let mut buffer = Zeroizing::new([0; MAX_TEXT_BYTES]);
+        let mut buffer = Zeroizing::new([0; MAX_SHARE_TEXT_BYTES]);
         let digits = base16ct::mixed::decode(text, buffer.as_mut_slice());
         let is_hex = digits.is_ok();
         if let Some(share) = digits.ok().and_then(Self::from_slice) {

@@ -11,16 +11,13 @@ use prost::Message;
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::limits::{MAX_BUCKETS, MAX_DUE_ENTRIES};
 use crate::store::Store;
 use crate::task::budget::Budget;
 use crate::time::Time;
 
 /// Directory of the entries.
 const FOLDER: &str = "expiry";
-/// Most hours, and most minutes of one, that are listed.
-const MAX_BUCKETS: usize = 100_000;
-/// Most entries of one run, which leaves room for the other work.
-const MAX_ENTRIES: usize = 256;
 
 /// Does what an entry is for. It may come late, twice, or for what lasts longer by now.
 pub(crate) type Due = for<'s> fn(&mut Store<'s>, &mut Context<'s>, &str) -> Result<(), Error>;
@@ -77,7 +74,7 @@ pub(super) fn run<'s>(
         for minute in past(store, &[FOLDER, &hour], now.secs() / 60)? {
             let minute = minute.to_string();
             let path = [FOLDER, hour.as_str(), minute.as_str()];
-            let names = store.sample(&store.system(), &path, MAX_ENTRIES - entries)?;
+            let names = store.sample(&store.system(), &path, MAX_DUE_ENTRIES - entries)?;
             for name in names {
                 entries += 1;
                 budget.attempt(store, |store| {
@@ -87,7 +84,7 @@ pub(super) fn run<'s>(
                     Ok(1)
                 });
             }
-            if entries >= MAX_ENTRIES {
+            if entries >= MAX_DUE_ENTRIES {
                 return Ok(());
             }
         }

@@ -9,16 +9,13 @@ use zeroize::Zeroize;
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::limits::{MAX_CHORE_ITEMS, MAX_CHORES};
 use crate::store::Store;
 use crate::task::budget::Budget;
 use crate::time::Time;
 
 /// Directory of the chores.
 const FOLDER: &str = "task";
-/// Most chores that one run looks at.
-const MAX_CHORES: usize = 64;
-/// Most pieces of work for one chore in one run, so that a large one leaves room for others.
-const MAX_CHORE_ITEMS: usize = 256;
 
 /// Does up to a number of pieces of a chore; fewer mean that nothing is left.
 pub(crate) type Step = for<'s> fn(&mut Store<'s>, &mut Context<'s>, &ChoreRecord, usize) -> Result<usize, Error>;

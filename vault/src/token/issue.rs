@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::lease::{self, mark::Revocations};
+use crate::limits::{MAX_CHOSEN_ID_BYTES, MAX_TOKEN_BYTES, MAX_TOKEN_DEPTH};
 use crate::policy::name;
 use crate::reply::Auth;
 use crate::store::Store;
@@ -18,12 +19,10 @@ use crate::time::Time;
 use crate::token::lifetime::secs_until;
 use crate::token::record::{self, AccessorRecord, ChildRecord, TokenRecord};
 use crate::token::revoke;
-use crate::token::{BATCH_PREFIX, MAX_DEPTH, MAX_TOKEN_BYTES, SERVICE_PREFIX, hash_of};
+use crate::token::{BATCH_PREFIX, SERVICE_PREFIX, hash_of};
 
 /// Random symbols of an id and of an accessor: 24 of 62 are 142 bits.
 const ID_SYMBOLS: usize = 24;
-/// Longest id that a caller may choose, in bytes.
-pub(crate) const MAX_CHOSEN_ID_BYTES: usize = 256;
 
 /// A token that was made. Has no `Debug`: it holds the id.
 pub(crate) struct Issued {
@@ -45,9 +44,9 @@ pub(crate) fn issue(
     mut record: TokenRecord,
     chosen: Option<&str>,
 ) -> Result<Issued, Error> {
-    if record.depth > MAX_DEPTH {
+    if record.depth > MAX_TOKEN_DEPTH {
         return Err(Error::invalid(format!(
-            "the token would have more than {MAX_DEPTH} ancestors; create an orphan instead"
+            "the token would have more than {MAX_TOKEN_DEPTH} ancestors; create an orphan instead"
         )));
     }
     let system = store.system();

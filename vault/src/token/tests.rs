@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
+use crate::limits::{MAX_TOKEN_BYTES, MAX_TOKEN_DEPTH};
 use crate::store::Store;
 use crate::testing::{Harness, ROOT};
 use crate::token::record;
@@ -50,7 +51,7 @@ fn an_id_counts_only_as_it_is() {
         token.to_lowercase(),
         token[..token.len() - 1].to_owned(),
         token.replacen("hvs.", "s.", 1),
-        "a".repeat(crate::token::MAX_TOKEN_BYTES + 1),
+        "a".repeat(MAX_TOKEN_BYTES + 1),
     ];
     for other in cases {
         assert!(!works(&mut harness, &other), "{other:?}");
@@ -297,7 +298,7 @@ fn a_batch_token_ends_at_its_time_and_with_its_parent() {
 fn a_tree_has_a_limited_depth() {
     let mut harness = Harness::new();
     let mut token = ROOT.to_owned();
-    for _ in 0..super::MAX_DEPTH {
+    for _ in 0..MAX_TOKEN_DEPTH {
         token = child(&mut harness, &token, json!({}));
     }
     assert!(works(&mut harness, &token));

@@ -9,8 +9,9 @@ use prost::Message;
 
 use crate::engine::{Call, Work};
 use crate::error::Error;
+use crate::limits::MAX_SEGMENT_BYTES;
 use crate::mount::Mount;
-use crate::store::{Area, MAX_SEGMENT_BYTES, Store};
+use crate::store::{Area, Store};
 use crate::time::Time;
 
 /// Directory of the roles' folders in the mount's area.

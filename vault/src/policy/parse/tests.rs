@@ -1,3 +1,4 @@
+use crate::limits::MAX_POLICY_BYTES;
 use proptest::prelude::*;
 
 use super::*;
