@@ -22,7 +22,7 @@ use conclave_storage::log::{LogError, LogId};
 use conclave_storage::table::{Table, TableError};
 use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{Ceremony, Entered, Entry, Outside, ShareError};
-use conclave_vault::{Context, Core, EpochChange, Errands, Error, Registry, SystemTtl, Time, begin_epoch};
+use conclave_vault::{Context, Core, EpochChange, Error, Registry, Time, begin_epoch};
 use zeroize::Zeroizing;
 
 use self::flags::RecoverFlags;
@@ -305,17 +305,9 @@ fn batches(
     let own = members.iter().find(|member| member.id == node.identity.id()).ok_or(SoleVoterError::NotAMember)?;
     let (mut random, now) = (SystemRandomness::default(), view::now());
     let cluster_time = Time::from_nanos(i64::try_from(applied.time_millis).unwrap_or(0).saturating_mul(1_000_000));
-    let mut context = Context {
-        now: if flags.sets_time { now } else { now.max(cluster_time) },
-        random: &mut random,
-        node_id: node.identity.id(),
-        system_ttl: SystemTtl::default(),
-        epoch: applied.epoch,
-        user_lockout: conclave_vault::UserLockout::NONE,
-        api_version: version::API_VERSION,
-        errands: Errands::default(),
-        trail: None,
-    };
+    let now = if flags.sets_time { now } else { now.max(cluster_time) };
+    let context = Context::plain(now, &mut random, node.identity.id(), version::API_VERSION);
+    let mut context = Context { epoch: applied.epoch, ..context };
     let mut batches = Vec::new();
     if let Verdict::Unconfirmed { since } = verdict {
         let digest = node.table.digest_at(since)?.map(|digest| (since, digest));

@@ -14,8 +14,8 @@ use conclave_storage::table::{DurableTable, Table};
 use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{Parameters, initialize};
 use conclave_vault::{
-    CanonicalPath, Context, Core, Errands, NewCluster, Operation, Proposal, Random, Registry, Request, SystemTtl, Time,
-    first_batch, run_tasks,
+    CanonicalPath, Context, Core, NewCluster, Operation, Proposal, Random, Registry, Request, Time, first_batch,
+    run_tasks,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -46,19 +46,7 @@ struct Scene {
 }
 
 fn context(random: &mut Randomness) -> Context<'_> {
-    let now = Time::from_secs(1_700_000_000);
-    let errands = Errands::default();
-    Context {
-        now,
-        random,
-        node_id: 1,
-        system_ttl: SystemTtl::default(),
-        epoch: 0,
-        user_lockout: conclave_vault::UserLockout::NONE,
-        api_version: "1.17.6",
-        errands,
-        trail: None,
-    }
+    Context::plain(Time::from_secs(1_700_000_000), random, 1, "1.17.6")
 }
 
 impl Scene {

@@ -50,6 +50,24 @@ pub struct Context<'a> {
 /// Letters and digits for identifiers: 62 symbols.
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+impl<'a> Context<'a> {
+    /// For work that is no client's request, where nothing is configured; the other fields by struct update. `version` is what
+    /// clients are told.
+    pub fn plain(now: Time, random: &'a mut dyn Random, node_id: u64, version: &'a str) -> Self {
+        Self {
+            now,
+            random,
+            node_id,
+            system_ttl: SystemTtl::default(),
+            user_lockout: UserLockout::NONE,
+            epoch: 0,
+            api_version: version,
+            errands: Errands::default(),
+            trail: None,
+        }
+    }
+}
+
 impl Context<'_> {
     /// What only the node knows or can make, as a reply. If that is not known yet this is the end of the run, so the error must
     /// be handed up at once.

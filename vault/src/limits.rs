@@ -25,7 +25,7 @@ pub(crate) const MAX_JSON_DEPTH: usize = 64;
 /// Most values in one JSON document.
 pub(crate) const MAX_JSON_VALUES: usize = 250_000;
 /// Deepest nesting of objects and lists in HCL.
-pub const MAX_HCL_DEPTH: usize = 32;
+pub(crate) const MAX_HCL_DEPTH: usize = 32;
 /// Longest duration that is understood: 292 years, which is as far as clients count nanoseconds in 64 bits.
 pub(crate) const MAX_DURATION_SECS: f64 = 292.0 * 365.25 * 86_400.0;
 /// Longest idempotency key, in bytes.
@@ -100,8 +100,8 @@ pub(crate) const MAX_CHORE_ITEMS: usize = 256;
 /// Most nodes of a cluster.
 pub const MAX_MEMBERS: usize = 64;
 /// Longest name of a node, in bytes.
-pub const MAX_NODE_NAME_BYTES: usize = 128;
+pub(crate) const MAX_NODE_NAME_BYTES: usize = 128;
 /// Longest time that a join token may be redeemed, in seconds.
-pub const MAX_JOIN_TOKEN_SECS: u64 = 32 * 24 * 3600;
+pub(crate) const MAX_JOIN_TOKEN_SECS: u64 = 32 * 24 * 3600;
 /// Most nodes that one join token may let in.
-pub const MAX_JOIN_TOKEN_USES: u64 = MAX_MEMBERS as u64;
+pub(crate) const MAX_JOIN_TOKEN_USES: u64 = MAX_MEMBERS as u64;

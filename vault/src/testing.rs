@@ -18,10 +18,10 @@ use zeroize::Zeroizing;
 use crate::action::Action;
 use crate::batch::Proposal;
 use crate::bootstrap;
-use crate::context::{Context, Random, SystemTtl};
+use crate::context::{Context, Random};
 use crate::core::{Core, Done};
 use crate::engine::Engine;
-use crate::errand::{Answer as Answered, DigestMemory, Errand, Errands};
+use crate::errand::{Answer as Answered, DigestMemory, Errand};
 use crate::error::{Error, ErrorKind};
 use crate::limits::MAX_ERRANDS;
 use crate::lockout::rule::UserLockout;
@@ -393,17 +393,7 @@ impl Harness {
 }
 
 pub(crate) fn context(random: &mut Seeded, now: Time) -> Context<'_> {
-    Context {
-        now,
-        random,
-        node_id: 1,
-        system_ttl: SystemTtl::default(),
-        user_lockout: UserLockout::NONE,
-        epoch: EPOCH,
-        api_version: API_VERSION,
-        errands: Errands::default(),
-        trail: None,
-    }
+    Context { epoch: EPOCH, ..Context::plain(now, random, 1, API_VERSION) }
 }
 
 fn operation_of(verb: &str) -> Operation {

@@ -12,9 +12,7 @@ use conclave_storage::log::{Entry, Log, LogError, LogId, LogState, MemoryLog, Pa
 use conclave_storage::table::{MemoryTable, Rewound, Table};
 use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{KEYRING, Parameters, initialize};
-use conclave_vault::{
-    Context, Core, NewCluster, Proposal, Registry, SystemTtl, Time, first_batch, open_key, rotate_term,
-};
+use conclave_vault::{Context, Core, NewCluster, Proposal, Registry, Time, first_batch, open_key, rotate_term};
 use prost::Message;
 
 use super::hooks::NodeHooks;
@@ -38,17 +36,7 @@ struct Scene {
 }
 
 fn context(random: &mut SystemRandomness) -> Context<'_> {
-    Context {
-        now: Time::from_secs(1_700_000_000),
-        random,
-        node_id: 1,
-        system_ttl: SystemTtl::default(),
-        epoch: 0,
-        user_lockout: conclave_vault::UserLockout::NONE,
-        api_version: "1.17.6",
-        errands: conclave_vault::Errands::default(),
-        trail: None,
-    }
+    Context::plain(Time::from_secs(1_700_000_000), random, 1, "1.17.6")
 }
 
 impl Scene {

@@ -137,17 +137,7 @@ impl Scene {
 }
 
 fn context<'a>(node: &StoppedNode, random: &'a mut SystemRandomness, now: Time) -> Context<'a> {
-    Context {
-        now,
-        random,
-        node_id: node.identity.id(),
-        system_ttl: SystemTtl::default(),
-        epoch: 0,
-        user_lockout: conclave_vault::UserLockout::NONE,
-        api_version: version::API_VERSION,
-        errands: Errands::default(),
-        trail: None,
-    }
+    Context::plain(now, random, node.identity.id(), version::API_VERSION)
 }
 
 fn untagged(id: u8) -> Bytes {

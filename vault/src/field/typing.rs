@@ -228,6 +228,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::limits::MAX_JSON_VALUES;
 
     #[test]
     fn durations_are_taken_as_clients_send_them() {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::context::SystemTtl;
-use crate::lease::{Origin, mark, revocation};
+use crate::lease::{Origin, mark};
 use crate::limits::MAX_MARKS;
 use crate::mount::table::MountTable;
 use crate::testing::{Harness, ROOT, context};

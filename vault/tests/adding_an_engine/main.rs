@@ -8,8 +8,8 @@ use conclave_storage::table::{MemoryTable, Table};
 use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{Parameters, initialize};
 use conclave_vault::{
-    CanonicalPath, Context, Core, Done, Errands, Error, NewCluster, Operation, Proposal, Random, Registry, Request,
-    SystemTtl, Time, UserLockout, first_batch,
+    CanonicalPath, Context, Core, Done, Error, NewCluster, Operation, Proposal, Random, Registry, Request, Time,
+    first_batch,
 };
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -37,17 +37,7 @@ struct Server {
 }
 
 fn context(random: &mut Seeded) -> Context<'_> {
-    Context {
-        now: Time::from_secs(1_700_000_000),
-        random,
-        node_id: 1,
-        system_ttl: SystemTtl::default(),
-        epoch: 0,
-        user_lockout: UserLockout::NONE,
-        api_version: "1.17.6",
-        errands: Errands::default(),
-        trail: None,
-    }
+    Context::plain(Time::from_secs(1_700_000_000), random, 1, "1.17.6")
 }
 
 impl Server {
