@@ -239,7 +239,7 @@ impl Nonces {
 }
 
 fn now_millis() -> u64 {
-    u64::try_from(view::now().nanos() / 1_000_000).unwrap_or(0)
+    view::now().millis()
 }
 
 fn operation(word: &str) -> Option<Operation> {

@@ -304,7 +304,7 @@ fn batches(
     let applied = node.table.applied();
     let own = members.iter().find(|member| member.id == node.identity.id()).ok_or(SoleVoterError::NotAMember)?;
     let (mut random, now) = (SystemRandomness::default(), view::now());
-    let cluster_time = Time::from_nanos(i64::try_from(applied.time_millis).unwrap_or(0).saturating_mul(1_000_000));
+    let cluster_time = Time::from_millis(applied.time_millis);
     let now = if flags.sets_time { now } else { now.max(cluster_time) };
     let context = Context::plain(now, &mut random, node.identity.id(), version::API_VERSION);
     let mut context = Context { epoch: applied.epoch, ..context };

@@ -54,7 +54,7 @@ impl Replica {
     /// Time, randomness and surroundings of one call of the core.
     pub(crate) fn context<'a>(&'a self, random: &'a mut SystemRandomness) -> Context<'a> {
         let applied = self.table.applied();
-        let cluster_time = Time::from_nanos(i64::try_from(applied.time_millis).unwrap_or(0).saturating_mul(1_000_000));
+        let cluster_time = Time::from_millis(applied.time_millis);
         Context {
             now: self.clock.now().max(cluster_time),
             random,

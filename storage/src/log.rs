@@ -99,6 +99,24 @@ pub trait Log: Send + Sync + 'static {
     fn stalled_for(&self) -> Duration;
 }
 
+/// The entries of a range in pieces of up to `max_bytes`, and at least one entry each. Ends at the first error.
+pub fn pieces(
+    log: &dyn Log,
+    range: Range<u64>,
+    max_bytes: usize,
+) -> impl Iterator<Item = Result<Vec<Entry>, LogError>> {
+    let mut next = range.start;
+    std::iter::from_fn(move || {
+        if next >= range.end {
+            return None;
+        }
+        let piece = log.read(next..range.end, max_bytes);
+        let last = piece.as_ref().ok().and_then(|entries| entries.last());
+        next = last.map_or(range.end, |last| last.id.index + 1);
+        Some(piece)
+    })
+}
+
 /// Whether an entry may come behind the last one. The first of an empty log may have any index.
 fn check_next(last: Option<LogId>, next: LogId) -> Result<(), LogError> {
     match last {

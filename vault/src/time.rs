@@ -15,6 +15,12 @@ impl Time {
         Self { nanos: if nanos < 0 { 0 } else { nanos } }
     }
 
+    /// From milliseconds since the Unix epoch, as batches and terms have them; the end of time if they are too many.
+    pub const fn from_millis(millis: u64) -> Self {
+        let most = (i64::MAX / 1_000_000) as u64;
+        Self::from_nanos(if millis > most { i64::MAX } else { millis as i64 * 1_000_000 })
+    }
+
     /// From whole seconds since the Unix epoch.
     pub const fn from_secs(secs: i64) -> Self {
         Self::from_nanos(secs.saturating_mul(1_000_000_000))
@@ -100,6 +106,12 @@ mod tests {
             assert_eq!(format_duration(Duration::from_secs(secs)), long);
             assert_eq!(format_duration_short(Duration::from_secs(secs)), short);
         }
+    }
+
+    #[test]
+    fn milliseconds_that_are_too_many_are_the_end_of_time() {
+        assert_eq!(Time::from_millis(1_700_000_000_123), Time::from_nanos(1_700_000_000_123_000_000));
+        assert_eq!(Time::from_millis(u64::MAX), Time::from_nanos(i64::MAX));
     }
 
     #[test]

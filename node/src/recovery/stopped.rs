@@ -10,7 +10,7 @@ use bytes::Bytes;
 use conclave_batch::View;
 use conclave_raft::sole_voter::{self, SoleVoterError};
 use conclave_raft::{Identity, IdentityError, Member, node_id};
-use conclave_storage::log::{DurableLog, Log, LogError, LogId, LogState};
+use conclave_storage::log::{self, DurableLog, Log, LogError, LogId, LogState};
 use conclave_storage::table::{DurableTable, Table, TableError};
 use conclave_vault::open_key;
 use conclave_vault::seal::{self, Outside, SealError};
@@ -118,12 +118,9 @@ impl StoppedNode {
 
     /// Brings the table to an index of the log.
     pub(super) fn apply_to(&self, index: u64) -> Result<(), TableError> {
-        let mut next = self.table.applied().last.map_or(0, |last| last.index + 1);
-        while next <= index {
-            let entries = self.log.read(next..index + 1, READ_BYTES);
-            let entries = entries.map_err(|error| TableError::Misuse(error.to_string()))?;
-            self.table.apply(&entries)?;
-            next += entries.len() as u64;
+        let next = self.table.applied().last.map_or(0, |last| last.index + 1);
+        for entries in log::pieces(&self.log, next..index + 1, READ_BYTES) {
+            self.table.apply(&entries.map_err(|error| TableError::Misuse(error.to_string()))?)?;
         }
         self.table.sync().map(drop)
     }

@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use conclave_batch::{Batch, SignedBatch};
-use conclave_storage::log::{Entry, Log, Payload};
+use conclave_storage::log::{self, Entry, Log, Payload};
 use conclave_storage::table::{Applied, Rewound, Table, empty_digest};
 use conclave_vault::seal::KEYRING;
 use conclave_vault::{Core, Era, open_key};
@@ -125,12 +125,10 @@ fn replay(
     from: u64,
     target: u64,
 ) -> Result<(Option<u64>, Option<Era>), CheckError> {
-    let (mut next, mut bad_tag) = (from, None);
+    let mut bad_tag = None;
     let mut era = era_of(table, core)?;
-    while next <= target {
-        let entries = log.read(next..target + 1, READ_BYTES).map_err(storage)?;
-        let Some(last) = entries.last() else { break };
-        next = last.id.index + 1;
+    for entries in log::pieces(log, from..target + 1, READ_BYTES) {
+        let entries = entries.map_err(storage)?;
         for run in entries.chunk_by(|entry, _| keyring_in(entry).is_none()) {
             let is_bad = |entry: &&Entry| !era.as_ref().is_some_and(|era| is_tagged(core, era, entry));
             bad_tag = bad_tag.or_else(|| run.iter().find(is_bad).map(|entry| entry.id.index));
@@ -146,16 +144,14 @@ fn replay(
 /// The first entry of a range whose tag does not hold. Whether a rotation in it takes effect is not known yet, so that the
 /// terms from before and from after it count.
 fn first_untagged(log: &dyn Log, core: &Core, era: Option<Era>, from: u64, to: u64) -> Result<Option<u64>, CheckError> {
-    let (mut next, mut eras) = (from, Vec::from_iter(era));
-    while next <= to {
-        let entries = log.read(next..to + 1, READ_BYTES).map_err(storage)?;
-        for entry in &entries {
+    let mut eras = Vec::from_iter(era);
+    for entries in log::pieces(log, from..to + 1, READ_BYTES) {
+        for entry in &entries.map_err(storage)? {
             if !eras.iter().any(|era| is_tagged(core, era, entry)) {
                 return Ok(Some(entry.id.index));
             }
             eras.extend(keyring_in(entry).and_then(|sealed| core.barrier().era_of(&sealed, entry.id.index).ok()));
         }
-        next = entries.last().map_or(to, |last| last.id.index) + 1;
     }
     Ok(None)
 }

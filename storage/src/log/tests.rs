@@ -393,6 +393,18 @@ fn votes_and_appends_and_truncations_interleave(place: &impl Place) {
 }
 
 #[test]
+fn a_range_is_read_in_pieces_to_its_end_or_its_first_error() {
+    let log = MemoryLog::new();
+    append(&log, entries(1, 0..5));
+    let read: Vec<_> = pieces(&log, 1..5, 1).collect::<Result<_, _>>().unwrap();
+    assert_eq!(read.len(), 4);
+    assert!(same(&read.concat(), &entries(1, 1..5)));
+    let beyond: Vec<_> = pieces(&log, 3..9, usize::MAX).collect();
+    assert!(matches!(beyond[..], [Err(LogError::Misuse(_))]));
+    assert_eq!(pieces(&log, 3..3, 1).count(), 0);
+}
+
+#[test]
 fn the_tail_is_synced_while_writes_come_all_the_time_and_holds_nobody_up() {
     let folder = Folder::new();
     let log = folder.open().unwrap();

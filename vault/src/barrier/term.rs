@@ -72,7 +72,7 @@ impl Term {
 
     /// When it was made, by the clock of the node that made it.
     pub fn made_at(&self) -> Time {
-        Time::from_nanos(i64::try_from(self.made_at_millis).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+        Time::from_millis(self.made_at_millis)
     }
 
     /// This node's budget of encryptions under it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use conclave_batch::{Batch, SignedBatch};
 use conclave_raft::{CallError, Peer};
-use conclave_storage::log::{Log, Payload};
+use conclave_storage::log::{self, Log, Payload};
 use conclave_storage::table::Table;
 use conclave_vault::members::Located;
 use conclave_vault::seal::handover::Fingerprint;
@@ -166,18 +166,14 @@ fn newest_in_log(log: &dyn Log, applied: u64, key: &Bytes) -> Option<u64> {
     let state = log.state();
     let purged = state.purged.map_or(0, |purged| purged.index);
     let end = state.last.map_or(0, |last| last.index + 1);
-    let mut next = applied.max(purged) + 1;
+    let next = applied.max(purged) + 1;
     if end.saturating_sub(next) > MOST_ENTRIES {
         return None;
     }
     let mut newest = 0;
-    while next < end {
-        for entry in log.read(next..end, READ_BYTES).ok()? {
-            next = entry.id.index + 1;
-            if changes(&entry.payload, key) {
-                newest = entry.id.index;
-            }
-        }
+    for entries in log::pieces(log, next..end, READ_BYTES) {
+        let changes = entries.ok()?.into_iter().filter(|entry| changes(&entry.payload, key));
+        newest = changes.last().map_or(newest, |entry| entry.id.index);
     }
     Some(newest)
 }
