@@ -9,6 +9,7 @@ pub mod log;
 pub mod table;
 
 mod encoding;
+mod limits;
 
 /// What to do with a node that must not go on with what lies on its disk, as the end of a sentence.
 pub const REPLACE_NODE: &str = "remove this node from its cluster (`conclave operator raft remove-peer`), empty its data folder and \

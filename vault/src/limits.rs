@@ -65,6 +65,20 @@ pub const MAX_LOCKOUT_THRESHOLD: i64 = 1000;
 /// Longest time of a lockout, and of a count of wrong logins, in seconds.
 pub(crate) const MAX_LOCKOUT_SECS: u64 = 365 * 24 * 3600;
 
+// Identity.
+
+/// Longest name of an entity or a group, in bytes.
+pub(crate) const MAX_IDENTITY_NAME_BYTES: usize = 512;
+/// Most groups that one entity is in without another between.
+pub(crate) const MAX_GROUPS_OF_ENTITY: usize = 512;
+/// Most groups that one group is in, or has as members, directly.
+pub(crate) const MAX_RELATED_GROUPS: usize = 256;
+/// Most groups that one entity is in, those above others included. More, and its requests are refused: a part of them
+/// would be a part of its denies.
+pub(crate) const MAX_GROUPS_ABOVE: usize = 1_024;
+/// Most groups that a method may name in one login.
+pub(crate) const MAX_LOGIN_GROUPS: usize = 1_024;
+
 // Leases.
 
 /// Most bytes that an engine keeps with a lease.

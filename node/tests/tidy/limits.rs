@@ -12,6 +12,7 @@ const MODULES: &[(&str, &str)] = &[
     ("node/src/config/limits.rs", "The process and its listeners"),
     ("vault/src/limits.rs", "The core"),
     ("storage/batch/src/limits.rs", "Batches and the table"),
+    ("storage/src/limits.rs", "The disk"),
     ("raft/src/limits.rs", "Consensus and the network between nodes"),
 ];
 /// Where engines stand.
@@ -163,7 +164,7 @@ fn rendered() -> String {
     };
     for (module, title) in MODULES {
         let found = bounds(&sources[Path::new(module)], &known);
-        assert!(found.len() > 4, "the bounds in {module} were not found");
+        assert!(found.len() > 3, "the bounds in {module} were not found");
         table(title, &found);
     }
     let engines = sources.iter().filter(|(path, _)| path.starts_with(ENGINES) && !is_test(path));

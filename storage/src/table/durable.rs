@@ -21,6 +21,7 @@ use super::revisioned::RevisionedTable;
 use super::rows::{Change, Home, Partition, RowView, Rows, Visit};
 use super::{TableError, damaged};
 use crate::layout::{Folder, LayoutError, read_small, write_atomically};
+use crate::limits::{BLOCK_CACHE_BYTES, JOURNAL_BYTES, MEMTABLE_BYTES};
 
 /// The table on disk.
 pub type DurableTable = RevisionedTable<DurableHome>;
@@ -33,12 +34,6 @@ const OLDEST_VERSION: u32 = 1;
 const CURRENT: &str = "current";
 /// Start of the names of sets of rows.
 const SET_PREFIX: &str = "rows-";
-/// Blocks kept in memory, in bytes.
-const BLOCK_CACHE_BYTES: u64 = 64 * 1024 * 1024;
-/// Rows kept in memory before they are sorted into a file, in bytes.
-const MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
-/// Journals kept before old ones are forced out, in bytes.
-const JOURNAL_BYTES: u64 = 256 * 1024 * 1024;
 /// Threads that flush and compact.
 const WORKER_THREADS: usize = 2;
 

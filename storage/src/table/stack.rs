@@ -14,11 +14,8 @@ use super::digest::LtHash;
 use super::layer::{Changed, Layer};
 use super::rows::{Change, Partition, RowView, Visit};
 use super::treap::Iter;
+use crate::limits::SEGMENTS_MAX;
 use crate::log::LogId;
-
-/// Closed segments that are kept apart. Above that the two oldest become one, and the index between them is forgotten: only a
-/// table that no checkpoint confirms comes so far.
-const SEGMENTS_MAX: usize = 64;
 
 /// An index at which the table may be confirmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,8 @@
 use crate::context::Context;
 use crate::error::Error;
 use crate::identity::record::{ALIAS_NAMES, ALIASES, AliasRecord, GROUP_ALIAS_NAMES, GROUP_ALIASES, PlaceRecord};
-use crate::store::{Area, MAX_SEGMENT_BYTES, Store};
+use crate::limits::MAX_SEGMENT_BYTES;
+use crate::store::{Area, Store};
 
 /// Directories of one kind of alias.
 pub(crate) struct AliasFolders {

@@ -8,10 +8,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::identity::record::{ENTITIES, ENTITY_NAMES, EntityRecord, MERGED, PlaceRecord};
 use crate::identity::{alias, membership};
+use crate::limits::MAX_IDENTITY_NAME_BYTES;
 use crate::store::{Area, Store, decode};
-
-/// Longest name of an entity or a group, in bytes.
-pub(crate) const MAX_NAME_BYTES: usize = 512;
 
 /// An entity, decoded once for many requests. The default is none.
 #[derive(Default)]
@@ -97,8 +95,8 @@ pub(super) fn rename(
     if before == Some(name) {
         return Ok(());
     }
-    if name.len() > MAX_NAME_BYTES {
-        return Err(Error::invalid(format!("the name is longer than {MAX_NAME_BYTES} bytes")));
+    if name.len() > MAX_IDENTITY_NAME_BYTES {
+        return Err(Error::invalid(format!("the name is longer than {MAX_IDENTITY_NAME_BYTES} bytes")));
     }
     let path = name.to_lowercase();
     let holder: Option<PlaceRecord> = store.get(area, &[folder, &path])?;

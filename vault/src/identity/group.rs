@@ -8,13 +8,8 @@ use crate::error::Error;
 use crate::identity::alias;
 use crate::identity::entity::{drawn_name, rename, sha256};
 use crate::identity::record::{GROUP_NAMES, GROUPS, GroupRecord, PlaceRecord};
+use crate::limits::MAX_GROUPS_ABOVE;
 use crate::store::{Area, Store, decode};
-
-/// Most groups that one group is in, or has as members, directly.
-pub(crate) const MAX_RELATED: usize = 256;
-/// Most groups that one entity is in, those above others included. More, and its requests are refused: a part of them
-/// would be a part of its denies.
-pub(crate) const MAX_ABOVE: usize = 1_024;
 
 /// A group, decoded once for many requests. The default is none.
 #[derive(Default)]
@@ -100,7 +95,7 @@ pub(crate) fn remove(store: &mut Store<'_>, area: &Area, record: &GroupRecord) -
 /// The groups themselves and all above them, each once, nearest first. Ids of groups that are gone count for nothing.
 ///
 /// # Errors
-/// [`crate::error::ErrorKind::Invalid`] if there are more than [`MAX_ABOVE`].
+/// [`crate::error::ErrorKind::Invalid`] if there are more than [`MAX_GROUPS_ABOVE`].
 pub(crate) fn with_above(store: &mut Store<'_>, area: &Area, ids: &[String]) -> Result<Vec<Arc<Group>>, Error> {
     let mut groups: Vec<Arc<Group>> = Vec::new();
     let mut open: Vec<String> = ids.to_vec();
@@ -112,9 +107,9 @@ pub(crate) fn with_above(store: &mut Store<'_>, area: &Area, ids: &[String]) -> 
             next.extend(group.record.parent_group_ids.iter().filter(|id| seen.insert((*id).clone())).cloned());
             groups.push(group);
         }
-        if groups.len() > MAX_ABOVE {
+        if groups.len() > MAX_GROUPS_ABOVE {
             return Err(Error::invalid(format!(
-                "the entity is in more than {MAX_ABOVE} groups; take it, or groups that it is in, out of some"
+                "the entity is in more than {MAX_GROUPS_ABOVE} groups; take it, or groups that it is in, out of some"
             )));
         }
         open = next;

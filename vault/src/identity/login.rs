@@ -10,11 +10,9 @@ use crate::error::Error;
 use crate::identity::alias::{self, OF_ENTITIES, OF_GROUPS};
 use crate::identity::record::{AliasRecord, EntityRecord};
 use crate::identity::{entity, group, membership};
+use crate::limits::MAX_LOGIN_GROUPS;
 use crate::mount::Mount;
 use crate::store::{Area, Store};
-
-/// Most groups that a method may name in one login.
-pub(crate) const MAX_LOGIN_GROUPS: usize = 1_024;
 
 /// Somebody as a mount knows them.
 #[derive(Clone, Default)]

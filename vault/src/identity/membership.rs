@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::identity::record::{MEMBERS, MEMBERSHIPS, MemberOfGroupRecord, MembershipRecord};
+use crate::limits::MAX_GROUPS_OF_ENTITY;
 use crate::store::{Area, Store, decode};
-
-/// Most groups that one entity is in without another between.
-pub(crate) const MAX_GROUPS: usize = 512;
 
 /// The groups that an entity is in without another between.
 pub(crate) fn of(store: &mut Store<'_>, area: &Area, entity_id: &str) -> Result<Arc<MembershipRecord>, Error> {
@@ -17,13 +15,13 @@ pub(crate) fn of(store: &mut Store<'_>, area: &Area, entity_id: &str) -> Result<
 /// Puts an entity into a group.
 ///
 /// # Errors
-/// [`crate::error::ErrorKind::Invalid`] if the entity is in [`MAX_GROUPS`] already.
+/// [`crate::error::ErrorKind::Invalid`] if the entity is in [`MAX_GROUPS_OF_ENTITY`] already.
 pub(crate) fn join(store: &mut Store<'_>, area: &Area, entity_id: &str, group_id: &str) -> Result<(), Error> {
     let mut membership = of(store, area, entity_id)?.as_ref().clone();
     let Err(place) = membership.group_ids.binary_search_by(|id| id.as_str().cmp(group_id)) else { return Ok(()) };
-    if membership.group_ids.len() >= MAX_GROUPS {
+    if membership.group_ids.len() >= MAX_GROUPS_OF_ENTITY {
         return Err(Error::invalid(format!(
-            "the entity is in {MAX_GROUPS} groups, the most that one can be in; take it out of some first"
+            "the entity is in {MAX_GROUPS_OF_ENTITY} groups, the most that one can be in; take it out of some first"
         )));
     }
     membership.group_ids.insert(place, group_id.to_owned());

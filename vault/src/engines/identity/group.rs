@@ -12,9 +12,10 @@ use crate::engines::listing;
 use crate::engines::terms::sorted;
 use crate::error::{Error, ErrorKind, multi};
 use crate::field::{Field, Kind, field};
-use crate::identity::group::{self, MAX_RELATED};
+use crate::identity::group;
 use crate::identity::record::{GROUP_NAMES, GROUPS, GroupRecord, MEMBERS};
 use crate::identity::{entity, membership};
+use crate::limits::MAX_RELATED_GROUPS;
 use crate::mount::table::MountTable;
 use crate::reply::Reply;
 
@@ -121,8 +122,8 @@ fn take_member_entities(call: &mut Call<'_, '_>, record: &GroupRecord) -> Result
 /// Puts exactly the groups that were sent below the group, whose own record the caller writes.
 fn take_member_groups(call: &mut Call<'_, '_>, record: &mut GroupRecord) -> Result<(), Error> {
     let Some(sent) = call.fields.list(MEMBER_GROUPS.name).map(|ids| sorted(ids.to_vec())) else { return Ok(()) };
-    if sent.len() > MAX_RELATED {
-        return Err(Error::invalid(format!("a group has at most {MAX_RELATED} groups as members")));
+    if sent.len() > MAX_RELATED_GROUPS {
+        return Err(Error::invalid(format!("a group has at most {MAX_RELATED_GROUPS} groups as members")));
     }
     let area = call.mount.area.clone();
     let above = group::with_above(call.store, &area, &record.parent_group_ids)?;
@@ -139,9 +140,9 @@ fn take_member_groups(call: &mut Call<'_, '_>, record: &mut GroupRecord) -> Resu
     for id in sent.iter().filter(|id| !present.contains(id)) {
         let member = group::get(call.store, &area, id)?;
         let mut member = member.ok_or_else(|| unknown("invalid member group ID", id))?;
-        if member.parent_group_ids.len() >= MAX_RELATED {
+        if member.parent_group_ids.len() >= MAX_RELATED_GROUPS {
             return Err(Error::invalid(format!(
-                "the group {id:?} is in {MAX_RELATED} groups, the most that one is in"
+                "the group {id:?} is in {MAX_RELATED_GROUPS} groups, the most that one is in"
             )));
         }
         member.parent_group_ids.push(record.id.clone());
