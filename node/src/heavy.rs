@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use conclave_raft::admission::Source;
-use conclave_vault::{Answer, DigestMemory, Error, ErrorKind, Password};
+use conclave_vault::{Answer, DigestMemory, Error, ErrorKind};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -49,13 +49,13 @@ impl Heavy {
         })))
     }
 
-    /// Computes a digest once there is a place.
+    /// Computes something once there is a place, in its memory.
     ///
     /// # Errors
     /// [`ErrorKind::TooMany`] if too many wait, [`ErrorKind::Unavailable`] if there was no place before the deadline.
     pub(crate) async fn run(
         &self,
-        password: Password,
+        work: impl FnOnce(&mut DigestMemory) -> Result<Answer, Error> + Send + 'static,
         source: Option<IpAddr>,
         deadline: Instant,
     ) -> Result<Answer, Error> {
@@ -72,7 +72,7 @@ impl Heavy {
         };
         let computing = tokio::task::spawn_blocking(move || {
             let mut place = place;
-            password.digest(place.memory.get_or_insert_default())
+            work(place.memory.get_or_insert_default())
         });
         computing.await.map_err(|error| Error::internal(error.to_string()))?
     }
@@ -162,12 +162,14 @@ impl Drop for HeldPlace {
 mod tests {
     use std::time::Duration;
 
+    use conclave_vault::Password;
     use futures::FutureExt;
 
     use super::*;
 
-    fn errand() -> Password {
-        Password { text: b"p".to_vec(), salt: vec![1; 16], memory_kib: 64, passes: 1 }
+    fn errand() -> impl FnOnce(&mut DigestMemory) -> Result<Answer, Error> + Send + 'static {
+        let password = Password { text: b"p".to_vec(), salt: vec![1; 16], memory_kib: 64, passes: 1 };
+        move |memory| password.digest(memory)
     }
 
     fn heavy(places: usize, waiting: usize) -> Heavy {

@@ -158,8 +158,12 @@ impl Runner {
     pub(crate) async fn do_errand(&self, core: &Core, errand: &Errand, incoming: &Incoming) -> Result<Answer, Error> {
         match errand {
             Errand::Digest(password) => {
-                let source = incoming.request.remote_address;
-                self.heavy.run(password.clone(), source, incoming.deadline).await
+                let (source, password) = (incoming.request.remote_address, password.clone());
+                self.heavy.run(move |memory| password.digest(memory), source, incoming.deadline).await
+            }
+            Errand::Compute(computation) => {
+                let (source, computation) = (incoming.request.remote_address, computation.clone());
+                self.heavy.run(move |_| computation.run(), source, incoming.deadline).await
             }
             Errand::Outside(outside) => Ok(Answer::Outside(self.ways.reach(outside, incoming.deadline).await)),
             Errand::Node(action) => {

@@ -1,7 +1,7 @@
 //! What the outside gives each call: time, randomness, and facts about the node.
 
 use crate::action::Action;
-use crate::errand::{Answer, Errand, Errands, OutsideCall, Password};
+use crate::errand::{Answer, Computation, Errand, Errands, OutsideCall, Password};
 use crate::error::Error;
 use crate::lockout::rule::UserLockout;
 pub use crate::random::Random;
@@ -74,7 +74,7 @@ impl Context<'_> {
     pub fn ask_node(&mut self, action: Action) -> Result<Reply, Error> {
         match self.errands.ask(Errand::Node(action))? {
             Answer::Node(reply) => Ok(*reply),
-            Answer::Digest(_) | Answer::Outside(_) => Err(Error::internal("the answer is to another question")),
+            _ => Err(Error::internal("the answer is to another question")),
         }
     }
 
@@ -82,7 +82,18 @@ impl Context<'_> {
     pub fn ask_digest(&mut self, password: Password) -> Result<Zeroizing<[u8; 32]>, Error> {
         match self.errands.ask(Errand::Digest(password))? {
             Answer::Digest(digest) => Ok(digest),
-            Answer::Node(_) | Answer::Outside(_) => Err(Error::internal("the answer is to another question")),
+            _ => Err(Error::internal("the answer is to another question")),
+        }
+    }
+
+    /// What a long computation comes to; ends the run as [`Context::ask_node`] does.
+    ///
+    /// # Errors
+    /// What the computation failed with.
+    pub fn ask_computation(&mut self, computation: Computation) -> Result<Zeroizing<Vec<u8>>, Error> {
+        match self.errands.ask(Errand::Compute(computation))? {
+            Answer::Computed(answer) => Ok(answer),
+            _ => Err(Error::internal("the answer is to another question")),
         }
     }
 
@@ -96,7 +107,7 @@ impl Context<'_> {
         match self.errands.ask(Errand::Outside(outside))? {
             Answer::Outside(Ok(answer)) => Ok(answer),
             Answer::Outside(Err(reason)) => Err(Error::unavailable(format!("{target} did not do its part: {reason}"))),
-            Answer::Node(_) | Answer::Digest(_) => Err(Error::internal("the answer is to another question")),
+            _ => Err(Error::internal("the answer is to another question")),
         }
     }
 

@@ -11,11 +11,13 @@ use crate::registry::Registry;
 
 pub(crate) mod kv1;
 pub(crate) mod kv2;
+pub(crate) mod transit;
 
 pub(crate) mod documents;
 pub(crate) mod listing;
 pub(crate) mod login;
 pub(crate) mod terms;
+pub(crate) mod tools;
 
 pub(crate) mod approle;
 pub(crate) mod cubbyhole;
@@ -38,6 +40,7 @@ static ENGINES: &[&Engine] = &[
     &cubbyhole::ENGINE,
     &kv1::ENGINE,
     &kv2::ENGINE,
+    &transit::ENGINE,
     &token::ENGINE,
     &approle::ENGINE,
     &userpass::ENGINE,

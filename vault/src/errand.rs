@@ -27,6 +27,8 @@ use crate::reply::Reply;
 pub enum Errand {
     /// Compute the digest of a password.
     Digest(Password),
+    /// Compute something else that takes long.
+    Compute(Computation),
     /// Say what only the node knows, or make what only the node can.
     Node(Action),
     /// Have something done outside the cluster.
@@ -50,6 +52,8 @@ pub struct OutsideCall {
 pub enum Answer {
     /// Of [`Errand::Digest`].
     Digest(Zeroizing<[u8; 32]>),
+    /// Of [`Errand::Compute`].
+    Computed(Zeroizing<Vec<u8>>),
     /// Of [`Errand::Node`]: what is to be answered.
     Node(Box<Reply>),
     /// Of [`Errand::Outside`]: what was answered there, or why nothing was. Then it may have been done all the same. The
@@ -68,6 +72,32 @@ pub struct Password {
     pub memory_kib: u32,
     /// Passes over it.
     pub passes: u32,
+}
+
+/// Computes an answer from an input.
+pub type ComputeFn = fn(&[u8]) -> Result<Zeroizing<Vec<u8>>, Error>;
+
+/// A computation of an engine that takes long. Has no `Debug`: the input may hold keys.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Computation {
+    /// What it is, which tells it apart from others.
+    #[zeroize(skip)]
+    pub name: &'static str,
+    /// Computes it. It looks at nothing but the input, and may draw randomness: the answer is kept for all runs of the request.
+    #[zeroize(skip)]
+    pub work: ComputeFn,
+    /// What it is computed from. A second computation of the same is not done, so what must differ must be in here.
+    pub input: Vec<u8>,
+}
+
+impl Computation {
+    /// Computes it. Long: it belongs on a thread that may block.
+    ///
+    /// # Errors
+    /// What the request is to end with.
+    pub fn run(&self) -> Result<Answer, Error> {
+        (self.work)(&self.input).map(Answer::Computed)
+    }
 }
 
 /// The memory in which digests are computed, one after the other: allocated once, since allocators keep megabytes that are
@@ -106,6 +136,9 @@ impl Errand {
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Digest(one), Self::Digest(other)) => one.is(other),
+            (Self::Compute(one), Self::Compute(other)) => {
+                one.name == other.name && bool::from(one.input.ct_eq(&other.input))
+            }
             (Self::Node(one), Self::Node(other)) => one == other,
             (Self::Outside(one), Self::Outside(other)) => {
                 (one.way, &one.target) == (other.way, &other.target) && bool::from(one.message.ct_eq(&other.message))

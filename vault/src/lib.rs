@@ -60,7 +60,7 @@ pub use action::Action;
 pub use batch::Proposal;
 pub use context::{Context, Random, SystemTtl};
 pub use engines::before_unseal;
-pub use errand::{Answer, DigestMemory, Errand, Errands, OutsideCall, Password};
+pub use errand::{Answer, Computation, ComputeFn, DigestMemory, Errand, Errands, OutsideCall, Password};
 pub use error::{Error, ErrorKind};
 pub use path::CanonicalPath;
 pub use reply::{Raw, Reply};

@@ -17,6 +17,8 @@ pub enum Status {
     NotFound,
     /// An envelope with what failed in it (400).
     Invalid,
+    /// An envelope under the status code that the client asked for.
+    Wanted(u16),
 }
 
 /// What a login or a token operation hands out.
@@ -185,6 +187,7 @@ impl Reply {
             Status::Accepted => 202,
             Status::NotFound => 404,
             Status::Invalid => 400,
+            Status::Wanted(code) => code,
         };
         let mut body = Vec::new();
         if status_code != 204 {

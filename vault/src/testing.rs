@@ -330,6 +330,10 @@ impl Harness {
                 errands.keep_intents();
             }
             let answer = match &errand {
+                Errand::Compute(computation) => match computation.run() {
+                    Ok(answer) => answer,
+                    Err(error) => return (Done { result: Err(error), batch: None, errand: None, trail: None }, asked),
+                },
                 Errand::Digest(password) => {
                     password.digest(&mut DigestMemory::default()).expect("digests of tests can be computed")
                 }

@@ -17,6 +17,7 @@ mod read;
 mod secrets;
 mod status;
 mod token;
+mod transit;
 mod unwrap;
 mod version_history;
 mod write;
@@ -43,6 +44,9 @@ pub(crate) enum Verb {
     /// Make, look up, renew and revoke tokens.
     #[command(subcommand)]
     Token(token::Token),
+    /// Import keys into transit.
+    #[command(subcommand)]
+    Transit(transit::Transit),
     Unwrap(unwrap::Unwrap),
     /// Renew and revoke leases.
     #[command(subcommand)]
@@ -81,6 +85,7 @@ pub(crate) async fn run(verb: &Verb, session: &Session, grammar: clap::Command) 
         Verb::Delete(command) => command.run(session).await,
         Verb::Kv(command) => command.run(session).await,
         Verb::Token(command) => command.run(session).await,
+        Verb::Transit(command) => command.run(session).await,
         Verb::Unwrap(command) => command.run(session).await,
         Verb::Lease(command) => command.run(session).await,
         Verb::Policy(command) => command.run(session).await,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::engines::transit;
 use crate::engines::{ENGINES, approle, cubbyhole, identity, kv1, kv2, sys, token, userpass};
 
 /// In front of the table.
@@ -12,11 +13,12 @@ const BEGIN: &str = "<!-- paths -->\n";
 const END: &str = "<!-- /paths -->";
 
 /// Each page, the engine that it describes, and where that is mounted.
-const PAGES: [(&str, &Engine, &str); 8] = [
+const PAGES: [(&str, &Engine, &str); 9] = [
     ("sys", &sys::ENGINE, "sys/"),
     ("token", &token::ENGINE, "auth/token/"),
     ("kv-v1", &kv1::ENGINE, "{mount}/"),
     ("kv-v2", &kv2::ENGINE, "{mount}/"),
+    ("transit", &transit::ENGINE, "{mount}/"),
     ("cubbyhole", &cubbyhole::ENGINE, "cubbyhole/"),
     ("approle", &approle::ENGINE, "auth/approle/"),
     ("userpass", &userpass::ENGINE, "auth/userpass/"),
