@@ -349,6 +349,7 @@ impl Runner {
         }
         let raw = reply.render(&incoming.request.id);
         let mut headers = Vec::new();
+        headers.extend(reply.challenge.map(|challenge| ("www-authenticate".to_owned(), challenge.to_owned())));
         if let Some(index) = written_at {
             headers.push(("x-vault-index".to_owned(), Position { index }.to_text(core)));
         }

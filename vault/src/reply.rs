@@ -103,6 +103,8 @@ pub struct Reply {
     pub plain: bool,
     /// A body that is not the envelope at all.
     pub raw: Option<Raw>,
+    /// What a client without a valid token is told of how to come by one: `WWW-Authenticate` (RFC 9110, section 11.6.1).
+    pub challenge: Option<&'static str>,
     /// What the node does next; it may fill `data`.
     pub action: Option<Action>,
     /// Wraps the reply even if the client did not ask, for this many seconds.

@@ -1,4 +1,4 @@
-//! Identity: entities, their aliases and groups, written and read over the API.
+//! Identity: entities, their aliases and groups, written and read over the API; and tokens that say to others who somebody is.
 //!
 //! What they do to logins and requests is in [`crate::identity`]; here are the paths. What surprises: a list by id also says
 //! what each of them is, so it reads each; page through long ones.
@@ -10,6 +10,7 @@ mod group_alias;
 mod lookup;
 mod merge;
 mod metadata;
+mod oidc;
 
 #[cfg(test)]
 mod tests;
@@ -207,9 +208,9 @@ pub(crate) static ENGINE: Engine = Engine {
     kind: "identity",
     class: Class::Secret,
     help: "Identity store",
-    paths: &[ENTITIES, ALIASES, GROUPS, GROUP_ALIASES],
+    paths: &[ENTITIES, ALIASES, GROUPS, GROUP_ALIASES, oidc::TOKENS, oidc::SETTINGS, oidc::PROVIDERS],
     is_single: true,
-    life: Life { chore: Some(dissolve), ..Life::NONE },
+    life: Life { chore: Some(dissolve), due: Some(oidc::forget), ..Life::NONE },
     ..Engine::DEFAULT
 };
 

@@ -118,6 +118,18 @@ impl Standing {
     }
 }
 
+impl Standing {
+    /// Ids of all groups, nearest first.
+    pub(crate) fn group_ids(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(|group| group.record.id.as_str())
+    }
+
+    /// Names of all groups, nearest first.
+    pub(crate) fn group_names(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(|group| group.record.name.as_str())
+    }
+}
+
 impl Subject for Standing {
     fn fingerprint(&self, key: &mut Vec<u8>) {
         let Some(entity) = &self.entity else { return };
