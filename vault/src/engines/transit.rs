@@ -67,7 +67,7 @@ const NEW_KEY: &[Field] = &[
 ];
 const IMPORT: &[Field] = &[
     field("ciphertext", Kind::Text, "Base64: an AES-256 key under wrapping_key, and the key under that AES key."),
-    field("public_key", Kind::Text, "PEM, in place of a ciphertext: the public half alone."),
+    field("public_key", Kind::Text, "PEM, of ML-DSA base64, in place of a ciphertext: the public half alone."),
     field("hash_function", Kind::Text, "SHA1, SHA256, SHA384 or SHA512; of the RSA-OAEP.").or("SHA256"),
     field("allow_rotation", Kind::Bool, "Whether the imported key may rotate here.").or("false"),
     field("version", Kind::Int, "The version whose private half this is."),

@@ -1,6 +1,9 @@
 //! The types of keys, and what each can do.
 
-use aws_lc_rs::signature::{ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING, PqdsaSigningAlgorithm};
+use aws_lc_rs::signature::{
+    ML_DSA_44, ML_DSA_44_SIGNING, ML_DSA_65, ML_DSA_65_SIGNING, ML_DSA_87, ML_DSA_87_SIGNING, PqdsaSigningAlgorithm,
+    PqdsaVerificationAlgorithm,
+};
 
 /// A type of key. The numbers are part of the disk format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -111,6 +114,16 @@ impl KeyType {
             Self::MlDsa44 => Some(&ML_DSA_44_SIGNING),
             Self::MlDsa65 => Some(&ML_DSA_65_SIGNING),
             Self::MlDsa87 => Some(&ML_DSA_87_SIGNING),
+            _ => None,
+        }
+    }
+
+    /// How it verifies, if it is ML-DSA.
+    pub(super) fn ml_dsa_public(self) -> Option<&'static PqdsaVerificationAlgorithm> {
+        match self {
+            Self::MlDsa44 => Some(&ML_DSA_44),
+            Self::MlDsa65 => Some(&ML_DSA_65),
+            Self::MlDsa87 => Some(&ML_DSA_87),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 //! What surprises: a backup holds the keys in clear. It is only made of a key that is exportable and allows it, and neither
 //! is ever taken back. What is restored was written by a stranger, so all of it is checked.
 
+use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost::Message;
@@ -11,8 +12,9 @@ use serde_json::json;
 use super::algorithm::KeyType;
 use super::key::{self, MAX_VERSIONS, NamedKey};
 use super::manage;
+use super::material;
 use super::native::NativeKey;
-use super::record::{KeyBackupRecord, KeyChunkRecord, KeyVersionRecord, VERSIONS_PER_CHUNK};
+use super::record::{KeyBackupRecord, KeyChunkRecord, KeyVersionRecord, NamedKeyRecord, VERSIONS_PER_CHUNK};
 use crate::engine::{Call, Work};
 use crate::error::{Error, ErrorKind, multi};
 use crate::reply::Reply;
@@ -113,26 +115,49 @@ fn checked(text: &str) -> Result<KeyBackupRecord, Error> {
     if !is_whole || key.latest == 0 || key.min_decryption == 0 || !is_ordered || !fits || !key::is_name(&backup.name) {
         return Err(refused("its parts contradict each other"));
     }
-    if !backup.versions.iter().all(|version| is_sound(key_type, key.key_size, version)) {
+    if !backup.versions.iter().all(|version| is_sound(key, key_type, version)) {
         return Err(refused("a version in it is not of the type of the key"));
     }
     Ok(backup)
 }
 
-/// Whether a version can be one of a key of a type.
-fn is_sound(key_type: KeyType, key_size: u32, version: &KeyVersionRecord) -> bool {
-    let length = version.secret.len();
-    let has_hmac_key = version.hmac_key.len() == 32;
+/// Whether a version can be one of a key.
+fn is_sound(key: &NamedKeyRecord, key_type: KeyType, version: &KeyVersionRecord) -> bool {
     if key_type == KeyType::Hmac {
-        return length == key_size as usize;
+        return version.secret.len() == key.key_size as usize;
     }
+    version.hmac_key.len() == 32
+        && if version.secret.is_empty() {
+            is_public(key, key_type, &version.public)
+        } else {
+            public_of(key, key_type, &version.secret).is_some_and(|public| public == version.public)
+        }
+}
+
+/// The public half that belongs to a secret; empty where a key has none.
+fn public_of(key: &NamedKeyRecord, key_type: KeyType, secret: &[u8]) -> Option<Vec<u8>> {
     if key_type.is_rsa() || key_type.is_ecdsa() {
-        let public = NativeKey::from_public(&version.public).and_then(|public| public.key_type());
-        let pair = NativeKey::from_pkcs8(&version.secret);
-        let fits = version.secret.is_empty()
-            || pair.is_some_and(|pair| pair.to_public().is_some_and(|public| public == version.public));
-        return has_hmac_key && public == Some(key_type) && fits;
+        return NativeKey::from_pkcs8(secret).filter(|pair| pair.key_type() == Some(key_type))?.to_public();
     }
-    let expected = if key_type.ml_dsa().is_some() { 32 } else { key_type.key_bytes() };
-    has_hmac_key && (length == expected || (length == 0 && key_type == KeyType::Ed25519 && version.public.len() == 32))
+    if key_type.ml_dsa().is_some() {
+        return Some(material::ml_dsa_pair(key_type, secret).ok()?.public_key().as_ref().to_vec());
+    }
+    if secret.len() != key_type.key_bytes() {
+        return None;
+    }
+    match key_type == KeyType::Ed25519 && !key.derived {
+        true => Some(material::ed25519(secret).ok()?.public_key().as_ref().to_vec()),
+        false => Some(Vec::new()),
+    }
+}
+
+/// Whether a public half can stand alone.
+fn is_public(key: &NamedKeyRecord, key_type: KeyType, public: &[u8]) -> bool {
+    match key_type {
+        KeyType::Ed25519 => !key.derived && public.len() == 32,
+        _ if key_type.is_rsa() || key_type.is_ecdsa() => {
+            NativeKey::from_public(public).and_then(|public| public.key_type()) == Some(key_type)
+        }
+        _ => key_type.ml_dsa().is_some_and(|algorithm| public.len() == algorithm.public_key_len()),
+    }
 }

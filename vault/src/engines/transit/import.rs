@@ -199,9 +199,14 @@ fn private(key_type: KeyType, derived: bool, plain: &[u8]) -> Result<KeyVersionR
     Ok(version)
 }
 
-/// A version with the public half alone, sent as PEM.
+/// A version with the public half alone, sent as PEM; of ML-DSA raw, in base64.
 fn public_alone(key_type: KeyType, derived: bool, text: &str) -> Result<KeyVersionRecord, Error> {
     let kind = key_type.as_str();
+    if let Some(algorithm) = key_type.ml_dsa() {
+        let public = STANDARD.decode(text.trim()).ok().filter(|public| public.len() == algorithm.public_key_len());
+        let public = public.ok_or_else(|| Error::invalid("public_key is not the base64 of a raw ML-DSA public key"))?;
+        return Ok(KeyVersionRecord { public, ..KeyVersionRecord::default() });
+    }
     if !(key_type.is_rsa() || key_type.is_ecdsa() || key_type == KeyType::Ed25519) || derived {
         return Err(Error::invalid(multi(&format!("a key of type {kind} cannot be imported by its public half"))));
     }

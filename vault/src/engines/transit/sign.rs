@@ -1,6 +1,6 @@
 //! Sign and verify.
 
-use aws_lc_rs::signature::{ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87, UnparsedPublicKey};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -174,11 +174,8 @@ impl Manner {
                 Ok(public_half(&version)?.verify_ecdsa(&digest, &der))
             }
             _ => {
-                let how = match key_type {
-                    KeyType::MlDsa44 => &ML_DSA_44,
-                    KeyType::MlDsa65 => &ML_DSA_65,
-                    _ => &ML_DSA_87,
-                };
+                let how = key_type.ml_dsa_public();
+                let how = how.ok_or_else(|| Error::internal("a key that signs has no way to verify"))?;
                 Ok(UnparsedPublicKey::new(how, &version.public).verify(&digest, &sent).is_ok())
             }
         }

