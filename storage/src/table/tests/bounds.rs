@@ -56,9 +56,10 @@ fn a_table_that_nothing_confirms_keeps_few_segments_and_can_be_confirmed_still()
     let mut marks = Vec::new();
     for number in 0..200 {
         for table in [&table, &other] {
+            let (put_one, delete_one) = (format!("e/{}", number % 5), format!("e/{}", (number + 1) % 5));
             run(
                 table,
-                vec![put(&format!("d/{}", number % 7), &number.to_string()), delete(&format!("d/{}", number % 5))],
+                vec![put(&format!("d/{}", number % 7), &number.to_string()), put(&put_one, ""), delete(&delete_one)],
             );
         }
         let named = Checkpoint { index: 1, digest: Bytes::from_static(&[0; 32]) };
