@@ -237,12 +237,11 @@ async fn a_node_that_is_cut_off_says_so_and_lists_the_members_that_it_knew() {
 
     let servers = |shown: &Value| shown["data"]["config"]["servers"].clone();
     let nodes = |shown: &Value| shown["Nodes"].clone();
-    let lists: [(&[&str], &dyn Fn(&Value) -> Value); 2] = [
-        (&["operator", "members", "-format=json"], &nodes),
-        (&["operator", "raft", "list-peers", "-format=json"], &servers),
-    ];
-    for (arguments, rows) in lists {
-        let (code, shown, said) = cluster.command(arguments);
+    type Rows = fn(&Value) -> Value;
+    for (command, rows) in [("operator members", nodes as Rows), ("operator raft list-peers", servers)] {
+        let mut arguments: Vec<_> = command.split(' ').collect();
+        arguments.push("-format=json");
+        let (code, shown, said) = cluster.command(&arguments);
         assert_eq!(code, Some(2), "the cluster did not answer: {said}");
         assert!(said.contains("did not answer") && said.contains("knew them last"), "{said}");
         assert!(shown["last_known"]["reason"].as_str().unwrap().contains("leader"), "{shown}");

@@ -7,6 +7,3 @@ pub(crate) const BLOCK_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub(crate) const MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
 /// Journals of the table kept before old ones are forced out, in bytes.
 pub(crate) const JOURNAL_BYTES: u64 = 256 * 1024 * 1024;
-/// Closed segments of what was applied since the checkpoint that are kept apart. Above that the two oldest become one, and
-/// the index between them is forgotten: only a table that no checkpoint confirms comes so far.
-pub(crate) const SEGMENTS_MAX: usize = 64;

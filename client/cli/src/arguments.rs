@@ -62,7 +62,7 @@ mod tests {
         let found = |word: &str| elsewhere(word, &description(), "");
         assert_eq!(found("unseal"), ["operator unseal"]);
         assert_eq!(found("get"), ["kv get", "kv metadata get"]);
-        assert_eq!(found("frobnicate"), [String::new(); 0]);
+        assert!(found("frobnicate").is_empty());
     }
 
     #[test]

@@ -60,10 +60,12 @@ fn builder(address: &str) -> ClientBuilder {
 
 /// What a client that trusts one authority says of a node.
 async fn fault(node: &Fake, trusted: &Authority) -> Option<TlsFault> {
-    let client =
-        builder(&node.address.replace("http://", "https://")).ca_cert_pem(trusted.pem.clone()).build().unwrap();
+    let client = builder(&node.address.replace("http://", "https://"))
+        .ca_cert_pem(trusted.pem.clone())
+        .build()
+        .expect("a client");
     let (Error::Unreachable { attempts, .. } | Error::Unanswered { attempts, .. }) =
-        client.send(Request::get("secret/app")).await.unwrap_err()
+        client.send(Request::get("secret/app")).await.expect_err("the node answers nothing of use")
     else {
         return None;
     };

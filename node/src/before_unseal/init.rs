@@ -141,17 +141,17 @@ pub(crate) async fn create_cluster(
     Ok(Made { initialized: Initialized { shares, barrier, records }, root_token })
 }
 
-/// Writes to the disk that the first entries are committed. A sealed node commits nothing by itself, so one that forgot it with the
-/// power would hold the records of its seal in the log, have none in its table, and take no shares.
+/// Writes the table to the disk, not only the log. A sealed node applies nothing by itself, so one that lost its table with
+/// the power would hold the records of its seal in the log and take no shares.
 async fn make_durable(seal: &Seal) {
-    let log = Arc::clone(&seal.replica.log);
-    let synced = tokio::task::spawn_blocking(move || log.sync()).await;
+    let table = Arc::clone(&seal.replica.table);
+    let synced = tokio::task::spawn_blocking(move || table.sync()).await;
     let failed = synced.map_err(|error| error.to_string()).and_then(|synced| synced.map_err(|error| error.to_string()));
     // The answer has the only copy of the shares, so it is given all the same.
     if let Err(error) = failed {
         tracing::error!(
             error,
-            "that the new cluster begins could not be written to the disk; look at the disk, and unseal before the power goes"
+            "the new table could not be written to the disk; look at the disk, and unseal before the power goes"
         );
     }
 }

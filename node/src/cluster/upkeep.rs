@@ -14,7 +14,7 @@ use conclave_vault::{Core, Error, rotate_term_if_due, run_tasks};
 use tokio::time::Instant;
 
 use crate::cluster::join::challenge;
-use crate::config::limits::{CHECKPOINT_BYTES, LOG_REMINDER_INTERVAL};
+use crate::config::limits::LOG_REMINDER_INTERVAL;
 use crate::gauges::Gauges;
 use crate::reminder::Reminder;
 use crate::seal::Seal;
@@ -125,9 +125,7 @@ struct Checkpointed {
 async fn checkpoint_if_due(seal: &Seal, core: &Core, last: &mut Checkpointed) {
     let applied = seal.replica.raft.applied_index();
     let new_entries = applied.saturating_sub(last.index);
-    let is_due = new_entries >= CHECKPOINT_ENTRIES
-        || (new_entries > 0 && last.at.elapsed() >= CHECKPOINT_INTERVAL)
-        || seal.replica.table.unconfirmed_bytes() >= CHECKPOINT_BYTES;
+    let is_due = new_entries >= CHECKPOINT_ENTRIES || (new_entries > 0 && last.at.elapsed() >= CHECKPOINT_INTERVAL);
     // Asked for, it is made on an idle cluster too: whoever asks waits for one that is newer than its snapshot.
     if (seal.replica.wakeups.take_checkpoint_request() || is_due)
         && let Some(index) = checkpoint(seal, core).await
@@ -139,9 +137,7 @@ async fn checkpoint_if_due(seal: &Seal, core: &Core, last: &mut Checkpointed) {
 /// Makes a checkpoint: one entry marks an index, the next confirms the digest that the table had there.
 pub(crate) async fn checkpoint(seal: &Seal, core: &Core) -> Option<u64> {
     let mark = propose_checkpoint(seal, core, None).await?;
-    let table = Arc::clone(&seal.replica.table);
-    // What changed since the last one is added up first.
-    let digest = tokio::task::spawn_blocking(move || table.digest_at(mark)).await.ok()?.ok().flatten()?;
+    let digest = seal.replica.table.digest_at(mark).ok().flatten()?;
     propose_checkpoint(seal, core, Some((mark, digest))).await
 }
 

@@ -167,7 +167,7 @@ fn alerts() -> Vec<String> {
     let page = std::fs::read_to_string(path).expect("the page is readable");
     let table =
         page.split("| What to alert on |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("its table");
-    let expressions = table.lines().filter_map(|row| Some(row.split(" | `").nth(1)?.split("` | ").next()?));
+    let expressions = table.lines().filter_map(|row| row.split(" | `").nth(1)?.split("` | ").next());
     expressions.map(|expression| expression.replace("\\|", "|")).collect()
 }
 

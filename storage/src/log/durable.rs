@@ -88,8 +88,6 @@ struct Queue {
     waiting: Vec<Synced>,
     /// When the first of them came, by the clock of [`Stall`].
     waiting_since: Option<u64>,
-    /// Whether the sync thread waits for nothing but to be woken.
-    is_idle: bool,
     is_closing: bool,
 }
 
@@ -110,8 +108,7 @@ impl DurableLog {
         let store = Store::open(&folder, limits)?;
         folder.complete()?;
         let synced = AtomicU64::new(store.end());
-        let queue =
-            Mutex::new(Queue { store, waiting: Vec::new(), waiting_since: None, is_idle: false, is_closing: false });
+        let queue = Mutex::new(Queue { store, waiting: Vec::new(), waiting_since: None, is_closing: false });
         let shared = Arc::new(Shared {
             queue,
             work: Condvar::new(),
@@ -176,18 +173,8 @@ impl Log for DurableLog {
     }
 
     fn save_committed(&self, committed: Option<LogId>) -> Result<(), LogError> {
-        let mut queue = self.shared.usable()?;
-        queue.store.save_committed(committed);
-        if queue.is_idle && !queue.store.is_committed_saved() {
-            self.shared.work.notify_one();
-        }
+        self.shared.usable()?.store.save_committed(committed);
         Ok(())
-    }
-
-    fn sync(&self) -> Result<(), LogError> {
-        let (done, wait) = sync_channel(1);
-        self.shared.wait_with(&mut *self.shared.usable()?, Box::new(move |result| drop(done.send(result))));
-        Ok(wait.recv().unwrap_or_else(|_| Err(failed()))?)
     }
 
     fn truncate_after(&self, last: Option<LogId>) -> Result<(), LogError> {
@@ -233,20 +220,15 @@ impl Shared {
     /// The sync thread.
     fn flush_until_closed(&self) {
         let mut queue = self.queue.lock();
-        // By when a tail that was raised, and a committed position that was saved, must be synced, however many writes come.
+        // By when a tail that was raised must be synced, however many writes come.
         let mut tail_due = None;
         while !queue.store.has_failed() {
-            tail_due = match queue.store.is_tail_synced() && queue.store.is_committed_saved() {
+            tail_due = match queue.store.is_tail_synced() {
                 true => None,
                 false => tail_due.or_else(|| Some(Instant::now() + SYNC_INTERVAL)),
             };
             if tail_due.is_some_and(|due| Instant::now() >= due) {
-                if !queue.store.is_committed_saved() {
-                    queue = self.flush(queue);
-                }
-                if !queue.store.is_tail_synced() && !queue.store.has_failed() {
-                    queue = self.sync_tail(queue);
-                }
+                queue = self.sync_tail(queue);
                 tail_due = None;
             } else if !queue.waiting.is_empty() {
                 queue = self.flush(queue);
@@ -256,9 +238,7 @@ impl Shared {
                 // Whether it was woken or is due, the next turn finds out.
                 let _ = self.work.wait_until(&mut queue, due);
             } else {
-                queue.is_idle = true;
                 self.work.wait(&mut queue);
-                queue.is_idle = false;
             }
         }
         if !queue.store.has_failed() {

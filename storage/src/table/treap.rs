@@ -6,56 +6,49 @@
 //! here are ciphertext and the hash is not known to who picks them.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
+use super::TableError;
+use super::rows::Visit;
+
 static PRIORITY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-type Link<V> = Option<Arc<Node<V>>>;
+type Link = Option<Arc<Node>>;
 
 #[derive(Clone)]
-struct Node<V> {
+struct Node {
     key: Bytes,
-    value: V,
+    row: Bytes,
     priority: u64,
-    left: Link<V>,
-    right: Link<V>,
+    left: Link,
+    right: Link,
 }
 
 /// The map. Cloning it is one reference count.
-pub(crate) struct Treap<V> {
-    root: Link<V>,
+#[derive(Clone, Default)]
+pub(crate) struct Treap {
+    root: Link,
 }
 
-impl<V> Clone for Treap<V> {
-    fn clone(&self) -> Self {
-        Self { root: self.root.clone() }
-    }
-}
-
-impl<V> Default for Treap<V> {
-    fn default() -> Self {
-        Self { root: None }
-    }
-}
-
-impl<V: Clone> Treap<V> {
-    pub(crate) fn get(&self, key: &[u8]) -> Option<&V> {
+impl Treap {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Bytes> {
         let mut link = &self.root;
         while let Some(node) = link {
             link = match key.cmp(&node.key) {
                 std::cmp::Ordering::Less => &node.left,
                 std::cmp::Ordering::Greater => &node.right,
-                std::cmp::Ordering::Equal => return Some(&node.value),
+                std::cmp::Ordering::Equal => return Some(&node.row),
             };
         }
         None
     }
 
-    pub(crate) fn insert(&mut self, key: Bytes, value: V) {
+    pub(crate) fn insert(&mut self, key: Bytes, row: Bytes) {
         let priority = PRIORITY.hash_one(&key);
-        insert(&mut self.root, key, value, priority);
+        insert(&mut self.root, key, row, priority);
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) {
@@ -65,61 +58,51 @@ impl<V: Clone> Treap<V> {
         }
     }
 
-    /// Entries from the first key that is at least `from`, ascending.
-    pub(crate) fn iter_from(&self, from: &[u8]) -> Iter<'_, V> {
+    /// Rows from the first key that is at least `from`, ascending, until the visitor breaks.
+    pub(crate) fn scan_from(&self, from: &[u8], visit: Visit<'_>) -> Result<(), TableError> {
         let mut stack = Vec::new();
         let mut link = &self.root;
         while let Some(node) = link {
             if node.key.as_ref() >= from {
-                stack.push(node.as_ref());
+                stack.push(node);
                 link = &node.left;
             } else {
                 link = &node.right;
             }
         }
-        Iter { stack }
-    }
-}
-
-/// Entries of a map, ascending.
-pub(crate) struct Iter<'a, V> {
-    /// The next node, and those above it that come later.
-    stack: Vec<&'a Node<V>>,
-}
-
-impl<'a, V> Iterator for Iter<'a, V> {
-    type Item = (&'a Bytes, &'a V);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let node = self.stack.pop()?;
-        let mut link = &node.right;
-        while let Some(child) = link {
-            self.stack.push(child);
-            link = &child.left;
+        while let Some(node) = stack.pop() {
+            if let ControlFlow::Break(()) = visit(&node.key, &node.row)? {
+                return Ok(());
+            }
+            let mut link = &node.right;
+            while let Some(child) = link {
+                stack.push(child);
+                link = &child.left;
+            }
         }
-        Some((&node.key, &node.value))
+        Ok(())
     }
 }
 
-fn insert<V: Clone>(link: &mut Link<V>, key: Bytes, value: V, priority: u64) {
+fn insert(link: &mut Link, key: Bytes, row: Bytes, priority: u64) {
     match link {
-        Some(shared) if shared.key == key => Arc::make_mut(shared).value = value,
+        Some(shared) if shared.key == key => Arc::make_mut(shared).row = row,
         Some(shared) if shared.priority >= priority => {
             let node = Arc::make_mut(shared);
             let side = if key < node.key { &mut node.left } else { &mut node.right };
-            insert(side, key, value, priority);
+            insert(side, key, row, priority);
         }
         _ => {
             // The key may still lie below, under its own priority, only if it equals; equal keys have equal
             // priorities and a parent's is never lower, so it would have been met on the way down.
             let (left, right) = split(link.take(), &key);
-            *link = Some(Arc::new(Node { key, value, priority, left, right }));
+            *link = Some(Arc::new(Node { key, row, priority, left, right }));
         }
     }
 }
 
 /// Keys below `key`, and keys above it; `key` itself is not in the tree.
-fn split<V: Clone>(link: Link<V>, key: &Bytes) -> (Link<V>, Link<V>) {
+fn split(link: Link, key: &Bytes) -> (Link, Link) {
     let Some(mut shared) = link else { return (None, None) };
     let node = Arc::make_mut(&mut shared);
     if node.key < *key {
@@ -133,7 +116,7 @@ fn split<V: Clone>(link: Link<V>, key: &Bytes) -> (Link<V>, Link<V>) {
     }
 }
 
-fn remove<V: Clone>(link: &mut Link<V>, key: &[u8]) {
+fn remove(link: &mut Link, key: &[u8]) {
     let Some(shared) = link else { return };
     let node = Arc::make_mut(shared);
     match key.cmp(&node.key) {
@@ -144,7 +127,7 @@ fn remove<V: Clone>(link: &mut Link<V>, key: &[u8]) {
 }
 
 /// One tree of two, all keys of the first below all of the second.
-fn join<V: Clone>(low: Link<V>, high: Link<V>) -> Link<V> {
+fn join(low: Link, high: Link) -> Link {
     match (low, high) {
         (None, one) | (one, None) => one,
         (Some(mut low), Some(mut high)) => {
@@ -169,8 +152,15 @@ mod tests {
 
     use super::*;
 
-    fn content(treap: &Treap<Bytes>, from: &[u8]) -> Vec<(Bytes, Bytes)> {
-        treap.iter_from(from).map(|(key, row)| (key.clone(), row.clone())).collect()
+    fn content(treap: &Treap, from: &[u8]) -> Vec<(Bytes, Bytes)> {
+        let mut rows = Vec::new();
+        treap
+            .scan_from(from, &mut |key, row| {
+                rows.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(row)));
+                Ok(ControlFlow::Continue(()))
+            })
+            .expect("the visitor does not fail");
+        rows
     }
 
     proptest! {
