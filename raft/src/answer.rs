@@ -99,9 +99,6 @@ impl proto::peers_server::Peers for Answers {
         let caller = caller(&request)?;
         let inner = self.0.clone();
         let requests = request.into_inner().map(move |message| {
-            if message.is_err() {
-                inner.append_broke.notify_one();
-            }
             let read = message.and_then(|message| {
                 vote_of(message.vote.as_ref(), caller)?;
                 *inner.heard_leader.lock() = Instant::now();

@@ -88,8 +88,8 @@ pub(crate) struct Inner {
     pub(crate) started_at: Instant,
     /// Whether there was a log when this node started.
     pub(crate) had_log: bool,
-    /// Told when a stream of entries from another node broke off.
-    pub(crate) append_broke: Notify,
+    /// Told when a connection that a member had opened to this node has ended.
+    pub(crate) connection_ended: Arc<Notify>,
     /// Whether there was a log or a table already when this node started, or it has bootstrapped since.
     pub(crate) had_state: AtomicBool,
     /// Turns true once, when this node is to stop.

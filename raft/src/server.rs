@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -33,6 +33,7 @@ use crate::caller::{Connection, admit};
 use crate::config::Timing;
 use crate::limits::Limits;
 use crate::peers::Peers;
+use crate::succession::MemberConnection;
 use crate::tls;
 use crate::wire::proto::door_server::DoorServer;
 use crate::wire::proto::peers_server::PeersServer;
@@ -40,6 +41,7 @@ use crate::wire::proto::peers_server::PeersServer;
 /// Pause after the system refused a connection, for want of file descriptors usually.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STREAMS_PER_CONNECTION: u32 = 4_096;
+
 /// Serves other nodes until `stop` turns true.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -49,7 +51,7 @@ pub(crate) async fn serve(
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) {
-    let peers = answers.peers();
+    let (peers, connection_ended) = (answers.peers(), answers.0.connection_ended.clone());
     let own_id = answers.id();
     let members = PeersServer::new(answers.clone())
         .max_decoding_message_size(limits.message_bytes)
@@ -64,7 +66,9 @@ pub(crate) async fn serve(
     let members = InterceptedService::new(members, check);
     let services = Services { members, door, calls: Pool::new(limits.stranger_calls) };
     let (sender, accepted) = mpsc::channel(limits.handshakes);
-    let accepting = tokio::spawn(accept(listener, acceptor, peers, limits, stop.clone(), sender));
+    let (handshakes, strangers) = (Pool::new(limits.handshakes), Pool::new(limits.stranger_connections));
+    let greeter = Greeter { acceptor, peers, limits, handshakes, strangers, stop: stop.clone(), connection_ended };
+    let accepting = tokio::spawn(accept(listener, greeter, sender));
     let mut ended = stop;
     let served = tonic::transport::Server::builder()
         .tcp_nodelay(true)
@@ -138,16 +142,8 @@ fn too_many() -> HttpResponse {
 }
 
 /// Accepts for as long as the process lives; nothing that a stranger does ends it or holds it up.
-async fn accept(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    peers: Arc<Peers>,
-    limits: Limits,
-    stop: watch::Receiver<bool>,
-    sender: mpsc::Sender<io::Result<Accepted>>,
-) {
-    let (handshakes, strangers) = (Pool::new(limits.handshakes), Pool::new(limits.stranger_connections));
-    let gate = Arc::new(Greeter { acceptor, peers, limits, handshakes, strangers, stop });
+async fn accept(listener: TcpListener, greeter: Greeter, sender: mpsc::Sender<io::Result<Accepted>>) {
+    let gate = Arc::new(greeter);
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -178,6 +174,8 @@ struct Greeter {
     /// Those whose key is no member's.
     strangers: Arc<Pool>,
     stop: watch::Receiver<bool>,
+    /// Told when a member's connection ends.
+    connection_ended: Arc<Notify>,
 }
 
 impl Greeter {
@@ -202,8 +200,9 @@ impl Greeter {
             }
             None => Some(self.strangers.enter(source, 1).ok_or(io::ErrorKind::QuotaExceeded)?),
         };
+        let member = stranger.is_none().then(|| MemberConnection(Arc::clone(&self.connection_ended)));
         let ended = Box::pin(end(self.stop.clone(), stranger, self.limits.stranger_time));
-        Ok(Accepted { stream, connection: Connection { public_key, address }, ended })
+        Ok(Accepted { stream, connection: Connection { public_key, address }, ended, _member: member })
     }
 }
 
@@ -227,6 +226,8 @@ struct Accepted {
     stream: TlsStream<TcpStream>,
     connection: Connection,
     ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Dropped with the rest.
+    _member: Option<MemberConnection>,
 }
 
 impl Connected for Accepted {

@@ -11,7 +11,7 @@ use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -164,7 +164,7 @@ impl Foundation {
             heard_leader: Mutex::new(Instant::now()),
             started_at: Instant::now(),
             had_log: state.last.is_some(),
-            append_broke: Notify::new(),
+            connection_ended: Arc::default(),
             had_state: AtomicBool::new(state.last.is_some() || self.table.applied().last.is_some()),
             config,
             raft,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use openraft::ServerState;
 use openraft::raft::TransferLeaderRequest;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::raft::{Inner, View};
@@ -26,12 +26,21 @@ pub(crate) async fn run(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = ended(&mut stop) => return,
-            () = inner.append_broke.notified() => {}
+            () = inner.connection_ended.notified() => {}
         }
         tokio::select! {
             () = ended(&mut stop) => return,
             () = inner.succeed_if_gone() => {}
         }
+    }
+}
+
+/// A connection that a member opened to this node; its end is told.
+pub(crate) struct MemberConnection(pub(crate) Arc<Notify>);
+
+impl Drop for MemberConnection {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 
@@ -63,7 +72,9 @@ impl Inner {
     fn leader_to_succeed(&self, view: &View) -> Option<u64> {
         let is_voter = view.membership.voter_ids().any(|id| id == self.id);
         let leader = view.leader.filter(|leader| *leader != self.id);
-        leader.filter(|_| is_voter && view.state == ServerState::Follower && self.may_lead())
+        leader.filter(|_| {
+            is_voter && view.state == ServerState::Follower && self.may_lead() && self.objection_to_voting().is_none()
+        })
     }
 
     /// Whether nobody listens at the leader's address while its machine answers. Asked again for a while, because a process
