@@ -31,8 +31,12 @@ impl Inner {
     /// What this node had acknowledged, by another's account, and lacks.
     pub(crate) fn lacks(&self) -> Option<Acknowledgement> {
         let acknowledged = self.factory.acknowledged.newest_of(self.id)?;
-        let last = self.log.state().last.map_or(0, |last| last.index);
-        is_lacking(acknowledged, self.view.borrow().vote.leader_id.term, last).then_some(acknowledged)
+        let last = self.log.state().last;
+        let (written_in, last) = last.map_or((0, 0), |last| (last.term, last.index));
+        // A vote for a candidate replaces nothing; a leader that was followed may have.
+        let vote = &self.view.borrow().vote;
+        let followed = if vote.committed { vote.leader_id.term } else { 0 };
+        is_lacking(acknowledged, followed.max(written_in), last).then_some(acknowledged)
     }
 
     /// Whether most voters have answered since this node started, or it has waited for long enough.
@@ -43,8 +47,8 @@ impl Inner {
     }
 }
 
-/// Whether a node with a vote in `term` and a log up to `last` has less than it acknowledged. What it acknowledged in an earlier
-/// term than its own may have been replaced since.
+/// Whether a node that followed a leader of `term`, and none of a later one, and has a log up to `last`, has less than it
+/// acknowledged. What it acknowledged in an earlier term may have been replaced since.
 fn is_lacking(acknowledged: Acknowledgement, term: u64, last: u64) -> bool {
     term < acknowledged.term || (term == acknowledged.term && last < acknowledged.index)
 }
@@ -56,7 +60,7 @@ mod tests {
     #[test]
     fn a_node_lacks_what_it_acknowledged_unless_a_later_leader_replaced_it() {
         let acknowledged = Acknowledgement { term: 3, index: 40 };
-        assert!(is_lacking(acknowledged, 2, 90), "it has forgotten its vote");
+        assert!(is_lacking(acknowledged, 2, 90), "it has forgotten whom it followed");
         assert!(is_lacking(acknowledged, 3, 39));
         assert!(!is_lacking(acknowledged, 3, 40));
         assert!(!is_lacking(acknowledged, 4, 7));
