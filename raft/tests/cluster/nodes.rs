@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use conclave_batch::key::push_segment;
 use conclave_batch::{Batch, Checkpoint, Guard, Op, Outcome, SignedBatch};
-use conclave_raft::{CallError, Config, Hooks, Identity, Member, Peer, ProposeError, Raft, Role};
+use conclave_raft::{CallError, Config, Hooks, Identity, Member, Peer, ProposeError, Raft, Role, StartError};
 use conclave_storage::log::{Log, MemoryLog};
 use conclave_storage::table::{MemoryTable, Table};
 use futures::future::BoxFuture;
@@ -106,9 +106,17 @@ impl Node {
         log: Arc<MemoryLog>,
         table: Arc<MemoryTable>,
     ) -> Self {
-        let shell = Arc::new(Shell::default());
-        let started = Raft::start(config.clone(), identity.clone(), log.clone(), table.clone(), shell.clone()).await;
-        let raft = started.expect("the node starts");
+        let (shell, end) = (Arc::new(Shell::default()), deadline());
+        let raft = loop {
+            match Raft::start(config.clone(), identity.clone(), log.clone(), table.clone(), shell.clone()).await {
+                Ok(raft) => break raft,
+                // While this node was down, a connection of another test may have taken its port.
+                Err(StartError::Listen { .. }) if Instant::now() < end => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => panic!("the node does not start: {error}"),
+            }
+        };
         Self { raft, table, log, shell, identity, config }
     }
 

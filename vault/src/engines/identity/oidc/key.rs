@@ -57,7 +57,7 @@ pub(super) const ROTATE_FIELDS: &[Field] =
 /// A name as it is stored.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub(super) struct NamedKeyRecord {
+pub(super) struct OidcKeyRecord {
     #[prost(uint64, tag = "1")]
     rotation_secs: u64,
     #[prost(uint64, tag = "2")]
@@ -88,7 +88,7 @@ pub(super) struct OldKeyRecord {
     expires_nanos: i64,
 }
 
-impl NamedKeyRecord {
+impl OidcKeyRecord {
     fn new(is_for_all: bool) -> Self {
         Self {
             rotation_secs: DAY_SECS,
@@ -139,9 +139,9 @@ impl NamedKeyRecord {
 }
 
 /// A key by its name.
-pub(super) fn find(store: &mut Store<'_>, area: &Area, name: &str) -> Result<Option<NamedKeyRecord>, Error> {
+pub(super) fn find(store: &mut Store<'_>, area: &Area, name: &str) -> Result<Option<OidcKeyRecord>, Error> {
     let found = store.get(area, &[FOLDER, name])?;
-    Ok(found.or_else(|| (name == DEFAULT).then(|| NamedKeyRecord::new(true))))
+    Ok(found.or_else(|| (name == DEFAULT).then(|| OidcKeyRecord::new(true))))
 }
 
 /// The key of a name that signs now, made or rotated if that is due; ends the run if one must be made.
@@ -205,7 +205,7 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if found.is_none() && call.store.count(&area, &[FOLDER])? >= MAX_KEYS {
         return Err(Error::invalid(format!("there are {MAX_KEYS} keys, the most that there are; delete some first")));
     }
-    let mut record = found.unwrap_or_else(|| NamedKeyRecord::new(false));
+    let mut record = found.unwrap_or_else(|| OidcKeyRecord::new(false));
     record.rotation_secs = whole_secs(&call.fields, ROTATION.name).unwrap_or(record.rotation_secs);
     record.verification_secs = whole_secs(&call.fields, VERIFICATION.name).unwrap_or(record.verification_secs);
     if record.rotation_secs < MIN_ROTATION_SECS {
