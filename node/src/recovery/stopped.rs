@@ -66,7 +66,14 @@ impl StoppedNode {
         let log = DurableLog::open(folder).map_err(StoppedError::Log)?;
         let table = DurableTable::open(folder).map_err(StoppedError::Table)?;
         let identity = Identity::load(&folder.join("node"))?;
-        Ok(Self { identity, log, table: GatedTable::new(Arc::new(table), || {}), folder: folder.to_owned() })
+        let table = GatedTable::new(Arc::new(table), || {});
+        let node = Self { identity, log, table, folder: folder.to_owned() };
+        let LogState { last, committed, .. } = node.log.state();
+        if let (true, Some(last), Some(committed)) = (folder.join(RECOVERY_MARKER).exists(), last, committed) {
+            // A recovery that was killed may have left the table at its checkpoint, or at nothing.
+            node.apply_to(last.index.min(committed.index)).map_err(StoppedError::Table)?;
+        }
+        Ok(node)
     }
 
     /// The last entry of the log.

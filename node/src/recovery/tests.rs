@@ -221,6 +221,17 @@ async fn a_rotation_that_the_table_does_not_have_yet_is_led_to_and_its_tags_coun
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_a_killed_recovery_left_at_nothing_is_led_on_from_the_log() {
+    let scene = Scene::new().await;
+    scene.node().table.hold(|table| table.rewind()).unwrap();
+    std::fs::write(scene.path().join(RECOVERY_MARKER), "").unwrap();
+    scene.recover(&[]).unwrap();
+    let app = scene.unsealed().await;
+    assert!(has(&app, "kept"));
+    stop(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_shares_and_too_few_change_nothing() {
     let scene = Scene::new().await;
     let state = || {
