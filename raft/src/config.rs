@@ -18,7 +18,8 @@ pub struct Timing {
     pub heartbeat: Duration,
     /// Shortest time without a leader before a node campaigns.
     pub election_min: Duration,
-    /// Longest such time; also the leader's lease. A failover takes up to about twice this.
+    /// Longest such time; also the leader's lease. A failover takes up to about twice this, unless the leader's
+    /// process has ended, which is noticed at once.
     pub election_max: Duration,
 }
 
