@@ -87,6 +87,8 @@ pub enum Error {
         path: String,
         /// The limit that was passed.
         limit_bytes: usize,
+        /// Whether the request could change anything.
+        effect: Effect,
     },
     /// A success came back, but not in the shape that was asked for.
     #[error("{method} {path}: the reply was not understood: {reason}")]
@@ -97,6 +99,8 @@ pub enum Error {
         path: String,
         /// What was missing; never the reply itself.
         reason: String,
+        /// Whether the request could change anything.
+        effect: Effect,
     },
 }
 
@@ -119,7 +123,8 @@ impl Error {
     /// A 5xx to a write counts, except 501 and 503, by which a server says that it did nothing.
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::UnknownOutcome { .. } | Self::ReplyTooLarge { .. } | Self::MalformedReply { .. } => true,
+            Self::UnknownOutcome { .. } => true,
+            Self::ReplyTooLarge { effect, .. } | Self::MalformedReply { effect, .. } => *effect == Effect::Write,
             Self::Status(error) => {
                 error.effect == Effect::Write && error.status >= 500 && !matches!(error.status, 501 | 503)
             }

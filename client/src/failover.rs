@@ -212,6 +212,7 @@ impl<'a> Course<'a> {
                 method: self.request.method,
                 path: self.request.path.clone(),
                 limit_bytes: self.shared.transport.max_reply_bytes(),
+                effect: self.request.effect,
             }),
             Sent::Answered(answer) => self.weigh(address, answer),
         }

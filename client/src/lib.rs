@@ -44,6 +44,6 @@ pub use client::Client;
 pub use environment::{Environment, Variable};
 pub use error::{Attempt, Cause, Error, StatusError, TlsFault};
 pub use renewal::TokenEnd;
-pub use reply::{Auth, Reply, WrapInfo};
+pub use reply::{Auth, OUTCOME_IS_UNKNOWN, Reply, WrapInfo};
 pub use request::{Effect, Method, Request};
 pub use secret::Secret;

@@ -15,7 +15,7 @@ use crate::address::Address;
 use crate::secret::Secret;
 
 /// How a Conclave node says that it does not know what became of a write.
-pub(crate) const UNDECIDED: &str = "outcome is unknown";
+pub const OUTCOME_IS_UNKNOWN: &str = "outcome is unknown";
 
 /// Whose words an answer carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Reply {
 
     /// Whose words the body carries.
     pub(crate) fn voice(&self) -> Voice {
-        if self.errors().iter().any(|error| error.contains(UNDECIDED)) {
+        if self.errors().iter().any(|error| error.contains(OUTCOME_IS_UNKNOWN)) {
             return Voice::UndecidedServer;
         }
         let of_the_api = self.json.get("errors").is_some_and(Value::is_array) || self.json.get("request_id").is_some();

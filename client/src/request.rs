@@ -103,7 +103,7 @@ impl Request {
         self
     }
 
-    /// Adds a header. Headers that this client sets itself cannot be replaced.
+    /// Adds a header. Of those that this client sets itself, `Content-Type` alone can be replaced.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -199,7 +199,12 @@ impl Request {
     }
 
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> Error {
-        Error::MalformedReply { method: self.method, path: self.path.clone(), reason: reason.into() }
+        Error::MalformedReply {
+            method: self.method,
+            path: self.path.clone(),
+            reason: reason.into(),
+            effect: self.effect,
+        }
     }
 }
 

@@ -103,20 +103,15 @@ pub(crate) async fn to_leader(
             return Err(failed);
         }
         Err(error) => {
-            let mut failed = Error::unavailable(
-                "the outcome is unknown: the leader did not answer in time; \
-                 read before you write again, or retry with the same Idempotency-Key",
-            );
+            let mut failed = Error::unknown_outcome("the leader did not answer in time");
             failed.detail = Some(error.to_string());
             return Err(failed);
         }
     };
-    let plain = core
-        .barrier()
-        .open_forward(&envelope.turned(), &answer)
-        .map_err(|_| Error::unavailable("the leader's answer does not verify; try again"))?;
-    let reply =
-        ForwardedReply::decode(plain.as_slice()).map_err(|_| Error::internal("the leader's answer does not decode"))?;
+    // The leader ran it; after a rotation it may answer under a key that this node does not have yet.
+    let unreadable = || Error::unknown_outcome("the leader's answer cannot be read here");
+    let plain = core.barrier().open_forward(&envelope.turned(), &answer).map_err(|_| unreadable())?;
+    let reply = ForwardedReply::decode(plain.as_slice()).map_err(|_| unreadable())?;
     Ok(Some(Outgoing {
         status: u16::try_from(reply.status).unwrap_or(500),
         content_type: reply.content_type,
@@ -288,6 +283,12 @@ mod tests {
         assert!(ask(&app, from, &body([2; 16], now_millis())).await.is_ok());
         let late = body([3; 16], now_millis() - 2 * MAX_FORWARD_AGE_MILLIS);
         assert!(matches!(ask(&app, from, &late).await, Err(CallError::Denied(_))));
+    }
+
+    #[test]
+    fn the_client_knows_an_unknown_outcome_by_its_words() {
+        let error = Error::unknown_outcome("the leader did not answer in time");
+        assert!(error.to_string().contains(conclave_client::OUTCOME_IS_UNKNOWN), "{error}");
     }
 
     #[test]

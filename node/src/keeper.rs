@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use conclave_raft::Candidacy;
+use conclave_raft::{Candidacy, Exclusion};
 use conclave_storage::table::Contradiction;
 
 use crate::config::limits::{CLOCK_OFFSET_MAX, UNANSWERED_MIN};
@@ -29,8 +29,8 @@ pub enum Keys {
 /// What is wrong with a node that has keys and a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Troubles {
-    /// It is no member of the cluster any more.
-    pub is_removed: bool,
+    /// Why the cluster goes on without it, if it does.
+    pub exclusion: Option<Exclusion>,
     /// Another process runs under its id.
     pub is_doubled: bool,
     /// The checkpoint by which its table is not that of the others.
@@ -83,6 +83,8 @@ states! {
     Unconfirmed = "unconfirmed",
     /// No member any more.
     Removed = "removed",
+    /// The cluster was recovered without it.
+    LeftBehind = "left behind",
     /// Another process runs under its id.
     Doubled = "doubled",
     /// Its table is not that of the others.
@@ -122,7 +124,8 @@ impl State {
             Keys::Initialising => Self::Initialising,
             Keys::Checking => Self::Checking,
             Keys::Unconfirmed => Self::Unconfirmed,
-            Keys::Confirmed if troubles.is_removed => Self::Removed,
+            Keys::Confirmed if troubles.exclusion == Some(Exclusion::Removed) => Self::Removed,
+            Keys::Confirmed if troubles.exclusion == Some(Exclusion::LeftBehind) => Self::LeftBehind,
             Keys::Confirmed if troubles.is_doubled => Self::Doubled,
             Keys::Confirmed if troubles.diverged_at.is_some() => Self::Diverged,
             Keys::Confirmed if troubles.rolled_back_from.is_some() => Self::RolledBack,
@@ -158,7 +161,9 @@ impl State {
             Self::Initialising | Self::DiskFull | Self::Serving => Candidacy::Free,
             Self::Sealed | Self::Checking | Self::Unconfirmed | Self::Behind => Candidacy::LastResort,
             Self::DiskSlow | Self::Unreached => Candidacy::Reluctant,
-            Self::Removed | Self::Doubled | Self::Diverged | Self::RolledBack | Self::ClockOff => Candidacy::Never,
+            Self::Removed | Self::LeftBehind | Self::Doubled | Self::Diverged | Self::RolledBack | Self::ClockOff => {
+                Candidacy::Never
+            }
         }
     }
 
@@ -170,6 +175,11 @@ impl State {
             Self::Checking => "the table is being checked after the unseal".into(),
             Self::Unconfirmed => "the table came from another node and waits for a checkpoint that confirms it".into(),
             Self::Removed => "this node was removed from the cluster; use another node".into(),
+            Self::LeftBehind => {
+                "the cluster was recovered without this node; use another node, empty this one's data folder, and let it \
+                 join as a new node"
+                    .into()
+            }
             Self::Doubled => "another process runs under this node's id: its data folder was copied and the copy started, or \
                               its key stolen; stop the copy and delete its folder, this node serves again some seconds later"
                 .into(),

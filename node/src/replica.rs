@@ -164,10 +164,7 @@ fn not_proposed(error: ProposeError) -> Error {
             failed.detail = Some(reason);
             failed
         }
-        ProposeError::Unknown => Error::unavailable(
-            "the outcome is unknown: the change was sent and its answer did not arrive in time; \
-             read before you write again, or retry with the same Idempotency-Key",
-        ),
+        ProposeError::Unknown => Error::unknown_outcome("the change was sent and its answer did not arrive in time"),
         ProposeError::Refused(reason) => {
             Error::unavailable(format!("the leader refused the change, and nothing was changed: {reason}"))
         }

@@ -148,10 +148,8 @@ impl Runner {
             }
         }
         drop(turn);
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "the server is too busy with this record; nothing was changed, try again",
-        ))
+        let left = errands.what_is_left();
+        Err(Error::unavailable(format!("the server is too busy with this record; {left}, try again")))
     }
 
     /// Does what a run of a request ended with.

@@ -48,7 +48,7 @@ pub(crate) async fn run(replica: Arc<Replica>, state: Arc<SealState>) {
         memory.disk.look().await;
         let before = state.troubles();
         state.observe(Troubles {
-            is_removed: replica.raft.exclusion().is_some(),
+            exclusion: replica.raft.exclusion(),
             is_doubled: replica.raft.is_doubled(),
             diverged_at: diverged_at(&replica, &status),
             rolled_back_from: replica.raft.rolled_back_from(),

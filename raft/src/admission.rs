@@ -244,6 +244,13 @@ impl Drop for Share {
     }
 }
 
+impl Hold {
+    /// As [`Share::resize`].
+    pub fn resize(&self, size: usize) -> bool {
+        self.0.resize(size)
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         self.0.pool.state.lock().change(self.0.number, |entry| {

@@ -198,7 +198,7 @@ impl proto::peers_server::Peers for Answers {
 
     async fn probe(&self, request: Request<proto::ProbeRequest>) -> Result<Response<proto::ProbeReply>, Status> {
         let caller = caller(&request)?;
-        let view = self.0.view.borrow().clone();
+        let view = self.0.view();
         let rolled_back_from = match view.state {
             ServerState::Leader => self.0.factory.acknowledged.rolled_back_from(caller.id, view.vote.leader_id.term),
             _ => None,
@@ -218,6 +218,7 @@ impl proto::peers_server::Peers for Answers {
             asker_is_doubled: self.0.processes.is_doubled(caller.id, Instant::now()),
             is_refused: self.0.is_refused_by_most(),
             acknowledged: self.0.factory.acknowledged.all().into_iter().map(wire::acknowledgement).collect(),
+            has_just_started: self.0.has_just_started(),
             last: self.0.last_log_id().as_ref().map(wire::log_id),
         }))
     }

@@ -141,7 +141,7 @@ pub(crate) fn rounds(
         Box::pin(async move {
             let inner = live(&inner)?;
             let asked_at = Instant::now();
-            let leader = inner.view.borrow().leader.ok_or_else(|| RoundFailed("there is no leader".into()))?;
+            let leader = inner.view().leader.ok_or_else(|| RoundFailed("there is no leader".into()))?;
             let index = match leader == inner.id {
                 true => inner.confirm.index().await?,
                 false => inner.ask_leader(leader).await?,

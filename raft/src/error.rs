@@ -31,6 +31,12 @@ pub enum StartError {
         "node/node.cluster is missing, which says what cluster the log in this folder is of, and whom it trusts; {REPLACE_NODE}"
     )]
     NoCluster,
+    /// A node that was a member of a cluster has neither log nor table any more.
+    #[error(
+        "log/ and table/ of this folder are gone, and with them what this node voted and acknowledged as a member of its \
+         cluster (node/node.cluster); {REPLACE_NODE}"
+    )]
+    LostLog,
     /// Another node's key or id lies in the data folder, or a changed one.
     #[error(
         "node/node.key or node/node.id is not this node's: the members know another key under its id, or its key under another \

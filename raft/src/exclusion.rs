@@ -68,7 +68,7 @@ impl Inner {
     }
 
     fn evidence(&self) -> Evidence {
-        let view = self.view.borrow();
+        let view = self.view();
         Evidence {
             is_listed: view.membership.nodes().any(|(id, _)| *id == self.id),
             voters: view.membership.voter_ids().collect(),

@@ -58,7 +58,7 @@ impl Inner {
     /// What a node that is not free does about leadership. Says whether it tried anything. `said` is when the log last told
     /// of a campaign.
     async fn act_withdrawn(self: &Arc<Self>, candidacy: Candidacy, said: &mut Option<Instant>) -> bool {
-        let state = self.view.borrow().state;
+        let state = self.view().state;
         match state {
             ServerState::Leader => {
                 self.hand_over().await;
@@ -93,7 +93,7 @@ impl Inner {
         if self.objection_to_voting().is_some() || silence < patience(&self.config.timing) {
             return false;
         }
-        let others: Vec<_> = self.view.borrow().membership.voter_ids().filter(|id| *id != self.id).collect();
+        let others: Vec<_> = self.view().membership.voter_ids().filter(|id| *id != self.id).collect();
         let probes = futures::future::join_all(others.into_iter().map(|id| self.probe(id))).await;
         // Without anybody to hand over to, a leader would help nobody.
         if !probes.into_iter().flatten().any(|probe| probe.can_lead) {

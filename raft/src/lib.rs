@@ -11,6 +11,7 @@
 pub mod admission;
 
 mod config;
+mod connections;
 mod error;
 mod exclusion;
 mod hooks;

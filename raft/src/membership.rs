@@ -44,7 +44,7 @@ impl Raft {
         if !inner.members().contains_key(&id) {
             return Err(ChangeError::NotAMember(id));
         }
-        let is_voter = inner.view.borrow().membership.voter_ids().any(|voter| voter == id);
+        let is_voter = inner.view().membership.voter_ids().any(|voter| voter == id);
         let ids = BTreeSet::from([id]);
         let change = if is_voter { Change::RemoveVoters(ids) } else { Change::RemoveNodes(ids) };
         inner.change(change, false).await
@@ -63,12 +63,12 @@ impl Raft {
 impl Inner {
     /// The members of the membership that this node follows.
     pub(crate) fn members(&self) -> BTreeMap<u64, NodeRecord> {
-        self.view.borrow().membership.nodes().map(|(id, record)| (*id, record.clone())).collect()
+        self.view().membership.nodes().map(|(id, record)| (*id, record.clone())).collect()
     }
 
     /// Makes one change. With `retain`, a voter that no longer votes stays as a learner.
     pub(crate) async fn change(&self, change: Change, retain: bool) -> Result<(), ChangeError> {
-        let last_membership_log_id = *self.view.borrow().membership.log_id();
+        let last_membership_log_id = *self.view().membership.log_id();
         let unchanged = Precondition::<Types>::LastMembershipLogId { last_membership_log_id };
         match self.raft.change_membership_if(change, retain, [unchanged]).await {
             Ok(_) => Ok(()),

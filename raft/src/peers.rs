@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ struct Known {
     keys: HashMap<[u8; 32], u64>,
     /// The newest entry that this node had acknowledged and has lost; 0 if it has lost none.
     rolled_back_from: u64,
+    /// Whether this node has ever found itself in the membership that it follows.
+    was_member: bool,
     /// `host:port` where a member said that it is, until the membership says the same.
     places: BTreeMap<u64, String>,
     /// Members of before a recovery that made this node the only one.
@@ -70,7 +73,7 @@ struct Known {
 }
 
 impl Peers {
-    /// Reads the cluster file, if there is one. `None` as the cluster in the result means that none is known yet.
+    /// Reads the cluster file, if there is one; without it no cluster is known yet.
     pub(crate) fn open(
         identity: &Identity,
         tls: Arc<Tls>,
@@ -82,6 +85,7 @@ impl Peers {
         if let Some(content) = file.as_deref().map(read).transpose()?.flatten() {
             known.cluster_id = content.cluster_id.as_ref().try_into().ok();
             known.rolled_back_from = content.rolled_back_from;
+            known.was_member = content.was_member;
             known.hints = content.pins.iter().map(wire::read_member).collect::<Result<_, _>>()?;
             known.left_behind = content.left_behind.iter().map(wire::read_member).collect::<Result<_, _>>()?;
         }
@@ -139,6 +143,11 @@ impl Peers {
         self.save(&known).map(|()| true)
     }
 
+    /// Whether this node has ever been a member, so that it may have voted.
+    pub(crate) fn was_member(&self) -> bool {
+        self.known.read().was_member
+    }
+
     /// The newest entry that this node had acknowledged and has lost, for good.
     pub(crate) fn rolled_back_from(&self) -> Option<u64> {
         Some(self.known.read().rolled_back_from).filter(|index| *index > 0)
@@ -184,12 +193,19 @@ impl Peers {
         known.members_id = *membership.log_id();
         let Known { members, places, .. } = &mut *known;
         places.retain(|id, place| members.get(id).is_some_and(|record| record.cluster_addr != *place));
-        if known.members.contains_key(&self.own_id) && known.members_id >= known.hints_id {
+        let is_member = known.members.contains_key(&self.own_id);
+        let is_new = is_member && !mem::replace(&mut known.was_member, true);
+        let drops_hints = is_member && known.members_id >= known.hints_id;
+        if drops_hints {
             known.hints.clear();
             known.hints_id = None;
-            if had_pins && let Err(error) = self.save(&known) {
-                tracing::warn!(%error, "the cluster file keeps members that it no longer needs");
-            }
+        }
+        if (is_new || drops_hints && had_pins)
+            && let Err(error) = self.save(&known)
+        {
+            // Without it, the next membership is the next try.
+            known.was_member = !is_new;
+            tracing::warn!(%error, "the cluster file does not say that this node is a member");
         }
         known.index_keys(&self.own_key);
         let gone = |id: &u64, record: &NodeRecord| known.record(*id).is_none_or(|present| !same_place(present, record));
@@ -272,6 +288,12 @@ impl Peers {
         links.iter().filter(|((to, _), _)| *to == id).for_each(|(_, (_, link))| link.redirect(address));
     }
 
+    /// Where a node is dialled, as `host:port`: where it said that it is, or else where the membership has it.
+    pub(crate) fn place(&self, id: u64) -> Option<String> {
+        let known = self.known.read();
+        known.places.get(&id).cloned().or_else(|| known.record(id).map(|record| record.cluster_addr.clone()))
+    }
+
     /// The connection to a node at the place that the caller knows it to be, or where it said since that it is.
     pub(crate) fn link_to(&self, id: u64, record: &NodeRecord, lane: Lane) -> Option<Arc<Link>> {
         // Before the links are locked, because whoever has locked what is known may wait for them.
@@ -317,6 +339,7 @@ impl Peers {
             pins: pins.into_iter().map(|(id, record)| wire::member(*id, record)).collect(),
             left_behind: left.map(|(id, record)| wire::member(*id, record)).collect(),
             rolled_back_from: known.rolled_back_from,
+            was_member: known.was_member,
             checksum: Bytes::new(),
         };
         let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;

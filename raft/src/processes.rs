@@ -21,7 +21,7 @@ const MOST: usize = 4;
 /// For how long an older process must have gone on beside a newer one. What was held back of one that ended arrives at once.
 const BESIDE: Duration = Duration::from_secs(1);
 /// How long ago a process may have been heard last and count as alive: some probes, which are made once a second.
-const ALIVE: Duration = Duration::from_secs(5);
+pub(crate) const ALIVE: Duration = Duration::from_secs(5);
 
 /// A process that spoke under a node's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

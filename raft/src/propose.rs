@@ -86,7 +86,7 @@ impl Inner {
 
     async fn propose_once(&self, signed: &Bytes, deadline: Instant) -> Verdict {
         let (leader, term) = {
-            let view = self.view.borrow();
+            let view = self.view();
             (view.leader, view.vote.leader_id.term)
         };
         match leader {
@@ -187,7 +187,7 @@ impl Inner {
 pub(crate) struct Lead {
     pub(crate) id: u64,
     pub(crate) raft: Consensus,
-    pub(crate) view: watch::Receiver<View>,
+    pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) candidacy: watch::Receiver<Candidacy>,
 }

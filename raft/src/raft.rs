@@ -13,12 +13,13 @@ use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
 use crate::config::Config;
+use crate::connections::MemberConnections;
 use crate::error::{ChangeError, ReadError, Stop};
 use crate::gate::Gate;
 use crate::hooks::Hooks;
@@ -62,7 +63,7 @@ pub(crate) struct Inner {
     pub(crate) factory: Factory,
     pub(crate) progress: Arc<Progress>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) view: watch::Receiver<View>,
+    pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) gate: Arc<Gate>,
     /// Rounds of this node as leader.
     pub(crate) confirm: Arc<Coalescer>,
@@ -89,7 +90,7 @@ pub(crate) struct Inner {
     /// Whether there was a log when this node started.
     pub(crate) had_log: bool,
     /// Told when a connection that a member had opened to this node has ended.
-    pub(crate) connection_ended: Arc<Notify>,
+    pub(crate) connections: Arc<MemberConnections>,
     /// Whether there was a log or a table already when this node started, or it has bootstrapped since.
     pub(crate) had_state: AtomicBool,
     /// Turns true once, when this node is to stop.
@@ -126,12 +127,12 @@ impl Raft {
     /// Whether this node has ever belonged to a cluster: it has a log, or a membership.
     pub fn is_initialized(&self) -> bool {
         let inner = &self.0;
-        inner.had_state.load(Ordering::Acquire) || inner.view.borrow().membership.nodes().next().is_some()
+        inner.had_state.load(Ordering::Acquire) || inner.view().membership.nodes().next().is_some()
     }
 
     /// The node that leads, as far as this node knows: nobody may have confirmed it for a while.
     pub fn leader(&self) -> Option<u64> {
-        self.0.view.borrow().leader
+        self.0.view().leader
     }
 
     /// The leader that a quorum confirmed last to this node, and when this node had asked.
@@ -171,7 +172,7 @@ impl Raft {
 
     /// Whether this node is the only member of its cluster.
     pub fn is_alone(&self) -> bool {
-        let view = self.0.view.borrow();
+        let view = self.0.view();
         view.membership.voter_ids().eq([self.0.id]) && view.membership.nodes().count() == 1
     }
 
@@ -212,6 +213,16 @@ impl Raft {
         self.0.processes.of(node, Instant::now())
     }
 
+    /// Whether two processes go on speaking under a node's id, as far as this node hears them.
+    pub fn hears_two(&self, node: u64) -> bool {
+        self.0.processes.is_doubled(node, Instant::now())
+    }
+
+    /// Whether this node has started so lately that it cannot have heard yet which processes speak under the ids of others.
+    pub fn has_just_started(&self) -> bool {
+        self.0.has_just_started()
+    }
+
     /// When a node was heard last; `None` if never since this process started. Every node speaks to every other once in a
     /// [`Raft::probe_interval`].
     pub fn last_heard(&self, node: u64) -> Option<Instant> {
@@ -246,11 +257,11 @@ impl Raft {
         let inner = &self.0;
         inner.candidacy.send_if_modified(|present| std::mem::replace(present, candidacy) != candidacy);
         let is_free = inner.allow_elections();
-        let is_leaderless = inner.view.borrow().leader.is_none()
-            || inner.heard_leader.lock().elapsed() > inner.config.timing.election_max;
+        let is_leaderless =
+            inner.view().leader.is_none() || inner.heard_leader.lock().elapsed() > inner.config.timing.election_max;
         if is_free && is_leaderless && self.is_initialized() {
             let raft = inner.raft.clone();
-            let is_voter = inner.view.borrow().membership.voter_ids().any(|id| id == inner.id);
+            let is_voter = inner.view().membership.voter_ids().any(|id| id == inner.id);
             if is_voter {
                 tokio::spawn(async move { raft.trigger().elect(true).await });
             }
@@ -298,12 +309,15 @@ impl Raft {
 }
 
 impl Inner {
-    /// Whether this node may campaign and accept leadership.
+    /// What consensus is now. Nothing is locked while the answer lives: whoever looked at it twice, with a lock in hand, would
+    /// wait for a writer that waits for it.
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// Whether this node may campaign and accept leadership: a candidate's first vote is its own.
     pub(crate) fn may_lead(&self) -> bool {
-        *self.candidacy.borrow() == Candidacy::Free
-            && self.peers.rolled_back_from().is_none()
-            && !self.is_doubled()
-            && self.lacks().is_none()
+        *self.candidacy.borrow() == Candidacy::Free && self.objection_to_voting().is_none()
     }
 
     /// Has openraft campaign if this node may lead, and says whether it may. What others tell of it may change that.

@@ -26,7 +26,7 @@ impl Raft {
         let voters: Vec<u64> = stored.voter_ids().collect();
         let members: Vec<_> =
             stored.nodes().map(|(id, record)| Member::new(*id, record, voters.contains(id))).collect();
-        let leader = inner.view.borrow().leader.map(|id| {
+        let leader = inner.view().leader.map(|id| {
             let record = inner.peers.record(id).or_else(|| stored.get_node(&id).cloned()).unwrap_or_default();
             Leader { id, api_addr: record.api_addr, cluster_addr: record.cluster_addr }
         });

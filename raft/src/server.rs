@@ -14,11 +14,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::admission::{Pool, Share};
+use crate::connections::{MemberConnection, MemberConnections};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -33,7 +34,6 @@ use crate::caller::{Connection, admit};
 use crate::config::Timing;
 use crate::limits::Limits;
 use crate::peers::Peers;
-use crate::succession::MemberConnection;
 use crate::tls;
 use crate::wire::proto::door_server::DoorServer;
 use crate::wire::proto::peers_server::PeersServer;
@@ -51,7 +51,7 @@ pub(crate) async fn serve(
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) {
-    let (peers, connection_ended) = (answers.peers(), answers.0.connection_ended.clone());
+    let (peers, connections) = (answers.peers(), answers.0.connections.clone());
     let own_id = answers.id();
     let members = PeersServer::new(answers.clone())
         .max_decoding_message_size(limits.message_bytes)
@@ -67,7 +67,7 @@ pub(crate) async fn serve(
     let services = Services { members, door, calls: Pool::new(limits.stranger_calls) };
     let (sender, accepted) = mpsc::channel(limits.handshakes);
     let (handshakes, strangers) = (Pool::new(limits.handshakes), Pool::new(limits.stranger_connections));
-    let greeter = Greeter { acceptor, peers, limits, handshakes, strangers, stop: stop.clone(), connection_ended };
+    let greeter = Greeter { acceptor, peers, limits, handshakes, strangers, stop: stop.clone(), connections };
     let accepting = tokio::spawn(accept(listener, greeter, sender));
     let mut ended = stop;
     let served = tonic::transport::Server::builder()
@@ -174,8 +174,8 @@ struct Greeter {
     /// Those whose key is no member's.
     strangers: Arc<Pool>,
     stop: watch::Receiver<bool>,
-    /// Told when a member's connection ends.
-    connection_ended: Arc<Notify>,
+    /// Where those of members are counted.
+    connections: Arc<MemberConnections>,
 }
 
 impl Greeter {
@@ -193,14 +193,13 @@ impl Greeter {
             () = share.taken() => return Err(io::ErrorKind::QuotaExceeded.into()),
         };
         let public_key = tls::proven_key(stream.get_ref().1).ok_or(io::ErrorKind::PermissionDenied)?;
-        let stranger = match self.peers.id_of(&public_key) {
+        let (stranger, member) = match self.peers.id_of(&public_key) {
             Some(id) => {
                 self.peers.add_source(source, id);
-                None
+                (None, Some(self.connections.enter(id)))
             }
-            None => Some(self.strangers.enter(source, 1).ok_or(io::ErrorKind::QuotaExceeded)?),
+            None => (Some(self.strangers.enter(source, 1).ok_or(io::ErrorKind::QuotaExceeded)?), None),
         };
-        let member = stranger.is_none().then(|| MemberConnection(Arc::clone(&self.connection_ended)));
         let ended = Box::pin(end(self.stop.clone(), stranger, self.limits.stranger_time));
         Ok(Accepted { stream, connection: Connection { public_key, address }, ended, _member: member })
     }

@@ -34,7 +34,7 @@ impl Inner {
         let last = self.log.state().last;
         let (written_in, last) = last.map_or((0, 0), |last| (last.term, last.index));
         // A vote for a candidate replaces nothing; a leader that was followed may have.
-        let vote = &self.view.borrow().vote;
+        let vote = &self.view().vote;
         let followed = if vote.committed { vote.leader_id.term } else { 0 };
         is_lacking(acknowledged, followed.max(written_in), last).then_some(acknowledged)
     }
@@ -42,7 +42,7 @@ impl Inner {
     /// Whether most voters have answered since this node started, or it has waited for long enough.
     fn is_settled(&self) -> bool {
         let patience = self.config.timing.election_max * SETTLING_TIMEOUTS;
-        let voters = self.view.borrow().membership.voter_ids().count();
+        let voters = self.view().membership.voter_ids().count();
         !self.had_log || self.started_at.elapsed() >= patience || self.reached_voters() * 2 > voters
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use conclave_storage::log::Log;
+use conclave_storage::log::{Log, LogState};
 use conclave_storage::table::Table;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -62,7 +62,7 @@ impl Raft {
         if parts.factory.peers.rolled_back_from().is_some() {
             raft.runtime_config().elect(false);
         }
-        let (view, followed) = watch::channel(look(&raft));
+        let (view, followed) = watch::channel(Arc::new(look(&raft)));
         let inner =
             Arc::new_cyclic(|this| parts.into_inner(config, &identity, raft.clone(), hooks, followed, this.clone()));
         let mut tasks = vec![
@@ -133,7 +133,7 @@ impl Foundation {
         identity: &Identity,
         raft: Consensus,
         hooks: Arc<dyn Hooks>,
-        view: watch::Receiver<View>,
+        view: watch::Receiver<Arc<View>>,
         this: std::sync::Weak<Inner>,
     ) -> Inner {
         let candidacy = watch::Sender::new(if config.campaign { Candidacy::Free } else { Candidacy::LastResort });
@@ -164,7 +164,7 @@ impl Foundation {
             heard_leader: Mutex::new(Instant::now()),
             started_at: Instant::now(),
             had_log: state.last.is_some(),
-            connection_ended: Arc::default(),
+            connections: Arc::default(),
             had_state: AtomicBool::new(state.last.is_some() || self.table.applied().last.is_some()),
             config,
             raft,
@@ -192,7 +192,7 @@ impl Foundation {
 }
 
 /// Follows openraft's view of leader and members, and its end.
-async fn follow(raft: Consensus, inner: Arc<Inner>, view: watch::Sender<View>) {
+async fn follow(raft: Consensus, inner: Arc<Inner>, view: watch::Sender<Arc<View>>) {
     let mut changes = raft.server_metrics();
     loop {
         let mut now = look(&raft);
@@ -204,7 +204,7 @@ async fn follow(raft: Consensus, inner: Arc<Inner>, view: watch::Sender<View>) {
         if now.leader != view.borrow().leader {
             inner.counters.leader_changes.add(1);
         }
-        view.send_replace(now);
+        view.send_replace(Arc::new(now));
         if changes.changed().await.is_err() {
             break;
         }
@@ -271,6 +271,9 @@ fn recognise(peers: &Peers, identity: &Identity, log: &Arc<dyn Log>, table: &Arc
     let has_entries = log.state().last.is_some() || applied.last.is_some();
     if has_entries && identity.dir().is_some() && peers.cluster_id().is_none() {
         return Err(StartError::NoCluster);
+    }
+    if log.state() == LogState::default() && peers.was_member() {
+        return Err(StartError::LostLog);
     }
     let membership = wire::stored_membership(&applied.membership);
     let membership = membership.map_err(|error| StartError::Diverged(error.to_string()))?;

@@ -177,4 +177,6 @@ pub(crate) struct Probe {
     pub(crate) hears_two: bool,
     /// Most voters that it knows refuse it.
     pub(crate) is_refused: bool,
+    /// It has started so lately that it cannot have heard two processes under one id yet.
+    pub(crate) has_just_started: bool,
 }

@@ -1,7 +1,7 @@
 //! A leader whose process has ended is followed at once, not after the silence that an election needs.
 //!
-//! Raft waits because silence can mean anything. A connection that broke together with an address where nobody listens any
-//! more means one thing: that process is gone (RFC 9293, section 3.10.7.1: a reset answers a segment for a port without a
+//! Raft waits because silence can mean anything. Connections that all broke together with an address where nobody listens any
+//! more mean one thing: that process is gone (RFC 9293, section 3.10.7.1: a reset answers a segment for a port without a
 //! listener). Then the most advanced voter acts as if the leader had handed leadership to it, which voters grant although
 //! the lease has not run out (Ongaro, "Consensus: Bridging Theory and Practice", 2014, section 4.2.3). If the sign was wrong, one
 //! election too many was held: it is an election like any other, so nothing but time can be lost. A machine that lost
@@ -14,7 +14,7 @@ use std::time::Duration;
 use openraft::ServerState;
 use openraft::raft::TransferLeaderRequest;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::raft::{Inner, View};
@@ -26,7 +26,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = ended(&mut stop) => return,
-            () = inner.connection_ended.notified() => {}
+            () = inner.connections.one_ended() => {}
         }
         tokio::select! {
             () = ended(&mut stop) => return,
@@ -35,20 +35,11 @@ pub(crate) async fn run(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// A connection that a member opened to this node; its end is told.
-pub(crate) struct MemberConnection(pub(crate) Arc<Notify>);
-
-impl Drop for MemberConnection {
-    fn drop(&mut self) {
-        self.0.notify_one();
-    }
-}
-
 impl Inner {
     /// Takes leadership if the leader's process is gone and this is the voter that should: at once if it is the most
     /// advanced of those that answer, else when those before it had their time.
     async fn succeed_if_gone(&self) {
-        let view = self.view.borrow().clone();
+        let view = self.view();
         let Some(leader) = self.leader_to_succeed(&view) else { return };
         if !self.is_gone(leader).await {
             return;
@@ -57,11 +48,11 @@ impl Inner {
         if rank > 0 {
             sleep(self.turn() * rank).await;
         }
-        if self.leader_to_succeed(&self.view.borrow()) != Some(leader) {
+        if self.leader_to_succeed(&self.view()) != Some(leader) {
             return;
         }
         let last = self.last_log_id();
-        tracing::info!(leader = self.name_of(leader), "the leader's process has ended; this node campaigns at once");
+        tracing::info!(leader = self.name_of(leader), "the leader's process has ended; this node campaigns");
         let request = TransferLeaderRequest::new(view.vote, self.id, last);
         if let Ok(Err(error)) = self.raft.handle_transfer_leader(request).await {
             tracing::debug!(%error, "another vote came first");
@@ -72,20 +63,21 @@ impl Inner {
     fn leader_to_succeed(&self, view: &View) -> Option<u64> {
         let is_voter = view.membership.voter_ids().any(|id| id == self.id);
         let leader = view.leader.filter(|leader| *leader != self.id);
-        leader.filter(|_| {
-            is_voter && view.state == ServerState::Follower && self.may_lead() && self.objection_to_voting().is_none()
-        })
+        leader.filter(|_| is_voter && view.state == ServerState::Follower && self.may_lead())
     }
 
-    /// Whether nobody listens at the leader's address while its machine answers. Asked again for a while, because a process
-    /// that ends may close its connections before its listener; what the leader sends meanwhile ends the doubt.
+    /// Whether all connections of the leader have ended and nobody listens at its address while its machine answers. Asked again
+    /// for a while, because a process ends one after the other; what the leader sends meanwhile ends the doubt.
     async fn is_gone(&self, leader: u64) -> bool {
-        let Some(record) = self.peers.record(leader) else { return false };
+        let Some(place) = self.peers.place(leader) else { return false };
         let broke_at = Instant::now();
         while *self.heard_leader.lock() <= broke_at && broke_at.elapsed() < self.config.timing.election_min {
-            let dialled = timeout(self.turn(), TcpStream::connect(&record.cluster_addr)).await;
-            if matches!(dialled, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused) {
-                return true;
+            // While one is open, a refusal proves only that the leader is not where it is looked for.
+            if !self.connections.has(leader) {
+                let dialled = timeout(self.turn(), TcpStream::connect(&place)).await;
+                if matches!(dialled, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused) {
+                    return true;
+                }
             }
             sleep(self.config.timing.heartbeat / 4).await;
         }

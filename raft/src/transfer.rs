@@ -4,6 +4,7 @@
 //! waits for an election. So the choice is careful: a voter that said it may lead, was heard just now, and is caught
 //! up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::Instant as _;
@@ -25,7 +26,7 @@ impl Raft {
         let candidates = inner.successors()?;
         let wanted = |id: &u64| to.is_none_or(|to| to == *id);
         let mut chosen = None;
-        let voters = inner.view.borrow().membership.voter_ids().count();
+        let voters = inner.view().membership.voter_ids().count();
         for id in candidates.into_iter().filter(wanted) {
             // Asked now: what the last probe said may be old.
             let Some(probe) = inner.probe(id).await.filter(|probe| probe.can_lead) else { continue };
@@ -37,7 +38,7 @@ impl Raft {
             chosen = chosen.or(Some(id));
         }
         let chosen = chosen.ok_or(ChangeError::NoSuccessor)?;
-        let term = inner.view.borrow().vote.leader_id.term;
+        let term = inner.view().vote.leader_id.term;
         inner.raft.trigger().transfer_leader(chosen).await.map_err(|_| ChangeError::Stopped)?;
         inner.next_leader(term).await
     }
@@ -73,7 +74,7 @@ impl Inner {
     async fn next_leader(&self, term: u64) -> Result<u64, ChangeError> {
         let limit = Instant::now() + self.config.timing.election_max * 4 + Duration::from_secs(1);
         let mut view = self.view.clone();
-        let later = |view: &View| view.leader.is_some() && view.vote.leader_id.term > term;
+        let later = |view: &Arc<View>| view.leader.is_some() && view.vote.leader_id.term > term;
         let leader = match timeout_at(limit, view.wait_for(later)).await {
             Ok(Ok(view)) => view.leader,
             Ok(Err(_)) => return Err(ChangeError::Stopped),

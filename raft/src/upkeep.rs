@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::caller::{is_left_behind, is_not_a_member, members_index};
 use crate::link::Lane;
+use crate::processes;
 use crate::raft::Inner;
 use crate::status::Probe;
 use crate::types::Types;
@@ -105,10 +106,11 @@ impl Inner {
         self.factory.acknowledged.keep_only(|id| id == self.id || others.contains(&id));
         let asked = others.iter().map(|id| self.probe(*id));
         let answers: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
-        // With nobody to ask, what was known stays.
-        if !answers.is_empty() {
-            let hearing_two = answers.iter().filter(|probe| probe.hears_two).count();
-            self.is_doubled.store(hearing_two * 2 > answers.len(), Ordering::Relaxed);
+        // Who has just started has heard too little to say so. With nobody to ask, what was known stays.
+        let witnesses = answers.iter().filter(|probe| !probe.has_just_started);
+        let (hearing_two, hearing_one): (Vec<&Probe>, Vec<&Probe>) = witnesses.partition(|probe| probe.hears_two);
+        if !hearing_two.is_empty() || !hearing_one.is_empty() {
+            self.is_doubled.store(hearing_two.len() > hearing_one.len(), Ordering::Relaxed);
         }
     }
 
@@ -154,8 +156,9 @@ impl Inner {
             reached_voters: usize::try_from(reply.reached_voters).unwrap_or(usize::MAX),
             hears_two: reply.asker_is_doubled,
             is_refused: reply.is_refused,
+            has_just_started: reply.has_just_started,
         };
-        if reply.rolled_back_from > 0 && self.view.borrow().leader == Some(id) {
+        if reply.rolled_back_from > 0 && self.view().leader == Some(id) {
             self.learn_of_rollback(reply.rolled_back_from);
         }
         for (node, acknowledged) in reply.acknowledged.iter().map(wire::read_acknowledgement) {
@@ -176,6 +179,11 @@ impl Inner {
         Some(probe)
     }
 
+    /// Whether this node has heard the others for too short a time to tell one process under an id from two.
+    pub(crate) fn has_just_started(&self) -> bool {
+        self.started_at.elapsed() < processes::ALIVE
+    }
+
     /// For how long a node has given no answer to this one's probes; zero if it answered the last.
     pub(crate) fn unanswered_for(&self, id: u64) -> Duration {
         if self.probes.lock().contains_key(&id) {
@@ -187,7 +195,7 @@ impl Inner {
     /// How many voters answer this node's probes, itself included if it votes.
     pub(crate) fn reached_voters(&self) -> usize {
         let probes = self.probes.lock();
-        self.view.borrow().membership.voter_ids().filter(|id| *id == self.id || probes.contains_key(id)).count()
+        self.view().membership.voter_ids().filter(|id| *id == self.id || probes.contains_key(id)).count()
     }
 
     async fn make_snapshot(&self, metrics: &RaftMetrics<Types>, memory: &mut Memory) {
@@ -207,7 +215,7 @@ impl Inner {
     /// Purges what no one needs: it is in a snapshot, a confirmed checkpoint covers it, and it is old enough for
     /// followers.
     async fn purge(&self, metrics: &RaftMetrics<Types>, memory: &mut Memory) {
-        // Before the first confirmed checkpoint this is 0, and nothing is purged.
+        // Before the first confirmed checkpoint nothing is purged but what an installed snapshot covers.
         let confirmed = self.table.rewind_index();
         let applied = metrics.last_applied.map_or(0, |id| id.index);
         let snapshot = metrics.snapshot.map_or(0, |id| id.index);

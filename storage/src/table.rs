@@ -149,7 +149,7 @@ pub trait Table: Send + Sync + 'static {
     fn import(&self) -> Result<Box<dyn Import>, TableError>;
     /// The folder it lies in, if it lies on a disk.
     fn path(&self) -> Option<&Path>;
-    /// Puts the table back to the index that the newest confirmed checkpoint names (0 if there is none), from the undo
+    /// Puts the table back to [`Table::rewind_index`], from the undo
     /// rows kept since, and recomputes the digest from every row. The caller compares it with the checkpoint's and
     /// applies the log again from there. Not callable while views of a running reader are trusted.
     fn rewind(&self) -> Result<Applied, TableError>;
@@ -157,9 +157,7 @@ pub trait Table: Send + Sync + 'static {
     fn trial(&self) -> Result<Box<dyn Trial>, TableError>;
     /// Where [`Table::rewind`] would lead: the index the newest confirmed checkpoint names; before the first, the index
     /// of the snapshot that was installed, or 0. The log must keep every entry behind it.
-    fn rewind_index(&self) -> u64 {
-        self.applied().checkpoint.map_or(0, |(_, confirmed)| confirmed)
-    }
+    fn rewind_index(&self) -> u64;
     /// Digest remembered at an index: at every checkpoint entry, for the next checkpoint to confirm.
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError>;
     /// The newest checkpoint that contradicts this table, until a later one confirms it. No part of what the log builds, so

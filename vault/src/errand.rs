@@ -18,7 +18,9 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::action::Action;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::limits::MAX_ERRANDS;
 use crate::reply::Reply;
 
@@ -148,7 +150,7 @@ impl Errand {
     }
 }
 
-/// The errands of one request, over all its runs. OutsideCall of requests, as in background work, nothing is asked: that is the
+/// The errands of one request, over all its runs. Outside of requests, as in background work, nothing is asked: that is the
 /// default.
 #[derive(Default)]
 pub struct Errands {
@@ -209,6 +211,11 @@ impl Errands {
         !self.kept.is_empty()
     }
 
+    /// What a request that is given up leaves behind, for its error.
+    pub fn what_is_left(&self) -> &'static str {
+        if self.has_kept() { "what was begun is taken back by itself" } else { "nothing was changed" }
+    }
+
     /// Keeps an answer for the next runs.
     pub fn answer(&mut self, errand: Errand, answer: Answer) {
         self.done.push((errand, answer));
@@ -223,10 +230,8 @@ impl Errands {
             return Ok(answer.clone());
         }
         if self.done.len() >= MAX_ERRANDS {
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                "what the request depends on kept changing; nothing was changed, try again",
-            ));
+            let left = self.what_is_left();
+            return Err(Error::unavailable(format!("what the request depends on kept changing; {left}, try again")));
         }
         self.asked = Some(errand);
         Err(Error::internal("the run ended with an errand"))
@@ -246,6 +251,7 @@ impl Errands {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     fn secret(text: &str) -> Password {
         Password { text: text.into(), salt: vec![2; 16], memory_kib: 64, passes: 3 }

@@ -75,6 +75,13 @@ impl Error {
         Self::new(ErrorKind::Unavailable, message)
     }
 
+    /// A change was sent, and whether it took effect is not known. Clients know the words that it begins with.
+    pub fn unknown_outcome(why: &str) -> Self {
+        Self::unavailable(format!(
+            "the outcome is unknown: {why}; read before you write again, or retry with the same Idempotency-Key"
+        ))
+    }
+
     /// The server failed; the client learns no more than that.
     pub fn internal(detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..Self::new(ErrorKind::Internal, "internal error") }

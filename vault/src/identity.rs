@@ -31,6 +31,12 @@ use crate::store::{Area, Store};
 /// Where the mount lies that every namespace has.
 const MOUNT: &str = "identity/";
 
+/// How many entities there are.
+pub(crate) fn count_entities(store: &mut Store<'_>) -> Result<u64, Error> {
+    let area = area(store)?;
+    store.count(&area, &[record::ENTITIES])
+}
+
 /// The area in which entities, aliases and groups lie.
 pub(crate) fn area(store: &mut Store<'_>) -> Result<Area, Error> {
     let mounts = MountTable::load(store)?;

@@ -1,7 +1,8 @@
 //! Bounds on JSON before it becomes values: depth, nodes, and keys that occur twice.
 //!
-//! A small body can become a large tree (`[{},{},…]` grows a hundredfold), and two readers of one body may disagree
-//! about which of two equal keys counts. So the text is walked once without building anything, then parsed.
+//! A small body can become a large tree (`[{"":0},…]` grows a hundredfold), and two readers of one body may disagree
+//! about which of two equal keys counts. So the text is walked once without building anything, and whoever holds it knows what
+//! the tree will take before it is built.
 
 use crate::limits::{MAX_JSON_DEPTH, MAX_JSON_VALUES};
 use std::collections::HashSet;
@@ -25,25 +26,71 @@ pub enum JsonError {
     NotAnObject,
 }
 
-/// Parses a request body: an object, or `None` for nothing and `null`.
-pub fn parse_object(text: &[u8]) -> Result<Option<Map<String, Value>>, JsonError> {
-    if text.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
+// What a decoded document takes on a 64-bit machine, in bytes, rounded up.
+
+/// A value in an array that grew by doubling, or the text of a number.
+const VALUE_BYTES: usize = 64;
+/// What the allocator keeps beside a string.
+const STRING_BYTES: usize = 32;
+/// A node of a B-tree with room for eleven fields, in which an object begins however few it has.
+const OBJECT_BYTES: usize = 640;
+/// A further field of an object, whose nodes are half full.
+const FIELD_BYTES: usize = 120;
+
+/// A JSON document that keeps the bounds, not decoded yet.
+pub struct Bounded<T> {
+    text: T,
+    decoded_bytes: usize,
+}
+
+impl<T: AsRef<[u8]>> Bounded<T> {
+    /// Walks a document.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError::Malformed`] for what is no JSON or passes a bound.
+    pub fn new(text: T) -> Result<Self, JsonError> {
+        let bytes = text.as_ref();
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self { text, decoded_bytes: 0 });
+        }
+        if has_private_key(bytes) {
+            return Err(JsonError::Malformed(format!("a key must not begin with {PRIVATE}")));
+        }
+        let mut count = Count { values_left: MAX_JSON_VALUES, bytes: 0 };
+        let mut parser = serde_json::Deserializer::from_slice(bytes);
+        Guard { depth: 0, count: &mut count }
+            .deserialize(&mut parser)
+            .and_then(|()| parser.end())
+            .map_err(|error| described(&error))?;
+        Ok(Self { decoded_bytes: count.bytes, text })
     }
-    if has_private_key(text) {
-        return Err(JsonError::Malformed(format!("a key must not begin with {PRIVATE}")));
+
+    /// What it takes in memory once it is decoded, in bytes, at most.
+    pub fn decoded_bytes(&self) -> usize {
+        self.decoded_bytes
     }
-    let mut left = MAX_JSON_VALUES;
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    Guard { depth: 0, left: &mut left }
-        .deserialize(&mut parser)
-        .and_then(|()| parser.end())
-        .map_err(|error| described(&error))?;
-    match serde_json::from_slice(text).map_err(|error| described(&error))? {
-        Value::Object(map) => Ok(Some(map)),
-        Value::Null => Ok(None),
-        _ => Err(JsonError::NotAnObject),
+
+    /// Decodes an object; `None` for nothing and `null`.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError::NotAnObject`] for any other value.
+    pub fn into_object(self) -> Result<Option<Map<String, Value>>, JsonError> {
+        if self.decoded_bytes == 0 {
+            return Ok(None);
+        }
+        match serde_json::from_slice(self.text.as_ref()).map_err(|error| described(&error))? {
+            Value::Object(map) => Ok(Some(map)),
+            Value::Null => Ok(None),
+            _ => Err(JsonError::NotAnObject),
+        }
     }
+}
+
+/// Decodes an object that keeps the bounds, or `None` for nothing and `null`.
+pub(crate) fn parse_object(text: &[u8]) -> Result<Option<Map<String, Value>>, JsonError> {
+    Bounded::new(text)?.into_object()
 }
 
 /// Whether an object of the text has a key that begins with [`PRIVATE`], escapes included. The text need not be JSON: only
@@ -77,10 +124,22 @@ fn described(error: &serde_json::Error) -> JsonError {
     JsonError::Malformed(format!("{what} (line {}, column {})", error.line(), error.column()))
 }
 
+/// What a walk has met so far.
+struct Count {
+    values_left: usize,
+    bytes: usize,
+}
+
 /// Walks a document and counts.
 struct Guard<'a> {
     depth: usize,
-    left: &'a mut usize,
+    count: &'a mut Count,
+}
+
+impl Guard<'_> {
+    fn below(&mut self) -> Guard<'_> {
+        Guard { depth: self.depth + 1, count: self.count }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Guard<'_> {
@@ -90,7 +149,9 @@ impl<'de> DeserializeSeed<'de> for Guard<'_> {
         if self.depth > MAX_JSON_DEPTH {
             return Err(D::Error::custom(format!("nested too deeply, at most {MAX_JSON_DEPTH} levels")));
         }
-        *self.left = self.left.checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?;
+        let left = self.count.values_left.checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?;
+        self.count.values_left = left;
+        self.count.bytes += VALUE_BYTES;
         deserializer.deserialize_any(self)
     }
 }
@@ -118,7 +179,8 @@ impl<'de> Visitor<'de> for Guard<'_> {
         Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.count.bytes += STRING_BYTES + text.len();
         Ok(())
     }
 
@@ -126,18 +188,22 @@ impl<'de> Visitor<'de> for Guard<'_> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Guard { depth: self.depth + 1, left: self.left })?.is_some() {}
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(self.below())?.is_some() {}
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
         let mut keys = HashSet::new();
         while let Some(key) = entries.next_key::<String>()? {
+            // A number comes as an object of one field with a key of the library's own.
+            if !key.starts_with(PRIVATE) {
+                self.count.bytes += if keys.is_empty() { OBJECT_BYTES } else { FIELD_BYTES } + STRING_BYTES + key.len();
+            }
             if !keys.insert(key) {
                 return Err(A::Error::custom("a key occurs twice"));
             }
-            entries.next_value_seed(Guard { depth: self.depth + 1, left: self.left })?;
+            entries.next_value_seed(self.below())?;
         }
         Ok(())
     }
@@ -155,6 +221,17 @@ mod tests {
         assert!(matches!(parse_object(b"[1]"), Err(JsonError::NotAnObject)));
         assert!(matches!(parse_object(b"{} x"), Err(JsonError::Malformed(_))));
         assert!(matches!(parse_object(b"\xef\xbb\xbf{}"), Err(JsonError::Malformed(_))));
+    }
+
+    #[test]
+    fn what_a_document_takes_is_known_before_it_is_decoded() {
+        let takes = |text: &str| Bounded::new(text.as_bytes()).unwrap().decoded_bytes();
+        assert_eq!((takes(""), takes(" \n")), (0, 0));
+        let many = format!("{{\"a\":[{}0]}}", "{\"\":0},".repeat(1_000));
+        assert!(takes(&many) > 700 * 1_000, "{}", takes(&many));
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(100_000));
+        assert!((100_000..101_000).contains(&takes(&long)), "{}", takes(&long));
+        assert!(takes(r#"{"a":1.5}"#) < takes(r#"{"a":{"b":1}}"#));
     }
 
     #[test]

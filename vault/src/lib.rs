@@ -94,7 +94,7 @@ pub use barrier::tag::Era;
 
 // How clients and operators spell values: HTTP and the configuration read them by the same rules.
 pub use field::{boolean, boolean_text, parse_duration};
-pub use json::parse_object;
+pub use json::Bounded;
 pub use limits::{MAX_IDEMPOTENCY_KEY_BYTES, MAX_LOCKOUT_THRESHOLD, MAX_MEMBERS};
 pub use lockout::rule::{LockoutRule, UserLockout};
 pub use token::cidr::Cidr;

@@ -159,9 +159,15 @@ pub fn add(store: &mut Store<'_>, member: MemberRecord) -> Result<(), Error> {
     store.put(&system, MEMBERS, &record)
 }
 
-/// Removes a node.
-pub fn remove(store: &mut Store<'_>, id: u64) -> Result<(), Error> {
+/// Removes a node if `may_go` agrees, which is asked about the nodes that the record names at that very moment: what another
+/// removal decided meanwhile counts.
+pub fn remove(
+    store: &mut Store<'_>,
+    id: u64,
+    may_go: impl FnOnce(&[MemberRecord]) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut record = load(store)?;
+    may_go(&record.members)?;
     record.members.retain(|known| known.id != id);
     let system = store.system();
     store.put(&system, MEMBERS, &record)

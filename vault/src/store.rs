@@ -1,7 +1,7 @@
 //! One request's window on the store: plaintext paths in, guards and operations out.
 //!
 //! Every key that is read is recorded with the revision it had and becomes a guard; every write waits until the request
-//! ends and becomes an operation, encrypted under the batch's id. A read sees the request's own writes. Listing reads
+//! ends and becomes an operation, encrypted under the batch's id. [`Store::get`] sees the request's own writes. Listing reads
 //! the directory as it was, because no request lists what it just wrote.
 
 mod area;

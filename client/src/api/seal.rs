@@ -155,7 +155,7 @@ impl Seals<'_> {
     /// Gives one share, for this node.
     ///
     /// # Errors
-    /// As [`Client::send`]; status 400 if the shares do not fit, and then all must be given again.
+    /// As [`Client::send`]; status 400 if this share does not fit; those before it stay.
     pub async fn unseal(&self, share: &Secret) -> Result<SealStatus, Error> {
         let body = json!({ "key": share.expose() });
         self.client.fetch_document(Request::post("sys/unseal", &body).about_one_node()).await

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::config::limits::MAX_ADDRESS_BYTES;
 use crate::config::{Storage, address, storage};
+use crate::keeper::State;
 use crate::replica::contact::Contact;
 use crate::seal::Seal;
 
@@ -69,7 +70,9 @@ pub(crate) async fn run(seal: Arc<Seal>) {
         }
         has_said = has_moved;
         let is_lost = seal.replica.contact() == Contact::Lost;
-        if has_moved || is_lost {
+        // They may dial a copy of this node that is gone.
+        let is_behind = seal.state.state() == State::Behind;
+        if has_moved || is_lost || is_behind {
             let peers = if is_lost { settings.peers.as_slice() } else { &[] };
             let others = members.iter().map(|member| member.id).filter(|id| *id != own.id);
             let news = Announcement { cluster_addr: own.cluster_addr, api_addr: own.api_addr };
@@ -104,8 +107,11 @@ pub(crate) fn answer(seal: &Arc<Seal>, from: Peer, body: &[u8]) -> Result<Bytes,
         return Err(denied("the announcement holds no address and URL"));
     }
     let processes = seal.replica.raft.processes(sender);
-    if is_doubled(&processes) {
+    if seal.replica.raft.hears_two(sender) {
         return Err(denied("two processes run under this node's id: stop the one that is a copy"));
+    }
+    if seal.replica.raft.has_just_started() {
+        return Err(denied("this node has just started, and has not heard yet who speaks under that id: say it again"));
     }
     if is_newcomer(&processes, Instant::now()) {
         return Err(denied("this process has just begun, and the one before may run still: say it again"));
@@ -113,12 +119,6 @@ pub(crate) fn answer(seal: &Arc<Seal>, from: Peer, body: &[u8]) -> Result<Bytes,
     seal.replica.raft.note_address(sender, &news.cluster_addr);
     note(seal, sender, news);
     Ok(Bytes::new())
-}
-
-/// Whether a process was heard after another one of the same node had begun: then the one is a copy and not the
-/// other's successor, and where the node is cannot be told.
-fn is_doubled(processes: &[Process]) -> bool {
-    processes.iter().any(|one| processes.iter().any(|other| one.first < other.first && one.last > other.first))
 }
 
 /// Whether a node's newest process was heard so lately that one before it may be alive and not have spoken since: then the
@@ -167,9 +167,6 @@ mod tests {
         assert!(!is_newcomer(&[heard(1, 0, 1)], at(1)), "nobody was there before");
         assert!(is_newcomer(&[heard(1, 0, 10), heard(2, 11, 13)], at(13)));
         assert!(!is_newcomer(&[heard(1, 0, 10), heard(2, 11, 14)], at(14)));
-        assert!(!is_doubled(&[heard(1, 0, 10)]));
-        assert!(!is_doubled(&[heard(2, 11, 12), heard(1, 0, 10)]));
-        assert!(is_doubled(&[heard(2, 9, 12), heard(1, 0, 10)]));
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl Attempt {
 }
 
 /// Whether this node belongs to no cluster and enters none.
-fn is_alone(seal: &Seal) -> bool {
+fn is_free(seal: &Seal) -> bool {
     !seal.replica.raft.is_initialized() && !seal.replica.is_initialized()
 }
 
@@ -231,7 +231,7 @@ pub(crate) async fn join_as_configured(seal: Arc<Seal>) {
 }
 
 async fn keep_trying(seal: &Seal, mut attempts: Vec<Attempt>) {
-    while is_alone(seal) && !attempts.is_empty() {
+    while is_free(seal) && !attempts.is_empty() {
         let mut pause = RETRY_PAUSE;
         for attempt in &mut attempts {
             if attempt.once_with_a_word(seal).await.is_ok() {
@@ -255,7 +255,7 @@ pub(crate) async fn join_as_asked(
     as_non_voter: bool,
     retry: bool,
 ) -> Result<(), Error> {
-    if !is_alone(seal) {
+    if !is_free(seal) {
         return Err(already());
     }
     let mut attempt = Attempt::new(at, as_non_voter);

@@ -66,10 +66,14 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The body of a request without a token, in bytes (413). With one, this much is taken before the token is known.
     pub body_bytes_without_token: usize,
+    /// What the body of a request without a token may take once it is decoded, in bytes (413). With one, a body that takes
+    /// more is decoded after the token is known.
+    pub decoded_bytes_without_token: usize,
     /// The body that brings an unseal share, in bytes (413).
     pub unseal_body_bytes: usize,
-    /// Bodies held in memory at once, from the first byte to the reply, in bytes (503). Each counts for at least
-    /// [`Limits::body_bytes_without_token`] while it arrives. Past it, what arrives for the client that holds most ends.
+    /// Bodies and what they are decoded to, held in memory at once from the first byte to the reply, in bytes (503). Each counts
+    /// for at least [`Limits::body_bytes_without_token`] while it arrives. Past it, what arrives for the client that holds most
+    /// ends.
     pub all_bodies_bytes: usize,
     /// A body from this size on is parsed, and its request run, off the executor, in bytes.
     pub aside_bytes: usize,
@@ -142,6 +146,7 @@ impl Default for Limits {
             unseal_requests: 64,
             body_bytes: 32 << 20,
             body_bytes_without_token: 64 << 10,
+            decoded_bytes_without_token: 256 << 10,
             unseal_body_bytes: 4 << 10,
             all_bodies_bytes: 512 << 20,
             aside_bytes: 64 << 10,

@@ -57,7 +57,7 @@ impl From<BodyError> for Outgoing {
     }
 }
 
-/// Memory for all bodies together, in units of 1,024 bytes.
+/// Memory for all bodies and what they are decoded to, in units of 1,024 bytes.
 #[derive(Clone)]
 pub struct Budget(Arc<Pool>);
 
@@ -122,6 +122,15 @@ impl Arriving<'_> {
         self.bytes.extend_from_slice(chunk);
         Ok(())
     }
+}
+
+/// Has what a body is decoded to paid for as well: all of it in bytes, the body included.
+///
+/// # Errors
+///
+/// [`BodyError::Busy`] if there is no room for it.
+pub fn pay(memory: &Hold, bytes: usize) -> Result<(), BodyError> {
+    if memory.resize(bytes.div_ceil(UNIT_BYTES)) { Ok(()) } else { Err(BodyError::Busy) }
 }
 
 /// Reads a whole body. The first bytes are taken from anybody; before there are more than

@@ -5,13 +5,14 @@
 
 use std::net::IpAddr;
 
-use conclave_vault::{CanonicalPath, Operation, Request, parse_object};
+use conclave_vault::{Bounded, CanonicalPath, Operation, Request};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::config::Limits;
 use crate::gateway::{Incoming, Outgoing};
@@ -171,23 +172,56 @@ pub struct Data {
     pub bytes: usize,
 }
 
-/// Reads a body's fields.
-pub fn data_of(body: &[u8], content_type: &str, most_fields: usize) -> Result<Data, Outgoing> {
-    let data = |fields, is_there| Data { fields, is_there, bytes: body.len() };
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    // Clients send JSON under any type, so what the body begins with counts more than what it is called.
-    let is_json = matches!(first, None | Some(b'{' | b'['));
-    if !is_json && is_media_type(content_type, "application/x-www-form-urlencoded") {
-        let text = std::str::from_utf8(body).ok();
-        let fields = text.and_then(|text| query::decode(text, most_fields).ok());
-        return fields
-            .map(|fields| data(query::as_form(fields), true))
-            .ok_or_else(|| failure(400, &["error parsing form data"]));
+/// A whole body, of which it is known what its fields will take.
+pub enum Body {
+    /// A form; its fields are few.
+    Form(Zeroizing<Vec<u8>>),
+    /// JSON.
+    Json {
+        /// The document.
+        document: Bounded<Zeroizing<Vec<u8>>>,
+        /// How long it is, in bytes.
+        bytes: usize,
+    },
+}
+
+impl Body {
+    /// Looks at a body, and refuses what is neither.
+    pub fn new(body: Zeroizing<Vec<u8>>, content_type: &str) -> Result<Self, Outgoing> {
+        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+        // Clients send JSON under any type, so what the body begins with counts more than what it is called.
+        let is_json = matches!(first, None | Some(b'{' | b'['));
+        if !is_json && is_media_type(content_type, "application/x-www-form-urlencoded") {
+            return Ok(Self::Form(body));
+        }
+        let bytes = body.len();
+        let document = Bounded::new(body).map_err(|error| failure(400, &[&error.to_string()]))?;
+        Ok(Self::Json { document, bytes })
     }
-    match parse_object(body) {
-        Ok(Some(fields)) => Ok(data(fields, true)),
-        Ok(None) => Ok(data(Map::new(), false)),
-        Err(error) => Err(failure(400, &[&error.to_string()])),
+
+    /// What its fields take beside it, in bytes, at most.
+    pub fn decoded_bytes(&self) -> usize {
+        match self {
+            Self::Form(body) => body.len(),
+            Self::Json { document, .. } => document.decoded_bytes(),
+        }
+    }
+
+    /// Reads its fields.
+    pub fn decode(self, most_fields: usize) -> Result<Data, Outgoing> {
+        match self {
+            Self::Form(body) => {
+                let text = std::str::from_utf8(&body).ok();
+                let fields = text.and_then(|text| query::decode(text, most_fields).ok());
+                let fields = fields.ok_or_else(|| failure(400, &["error parsing form data"]))?;
+                Ok(Data { fields: query::as_form(fields), is_there: true, bytes: body.len() })
+            }
+            Self::Json { document, bytes } => match document.into_object() {
+                Ok(Some(fields)) => Ok(Data { fields, is_there: true, bytes }),
+                Ok(None) => Ok(Data { fields: Map::new(), is_there: false, bytes }),
+                Err(error) => Err(failure(400, &[&error.to_string()])),
+            },
+        }
     }
 }
 

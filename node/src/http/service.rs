@@ -188,19 +188,22 @@ impl HttpService {
         let most = head.body_limit(limits, self.listener.max_request_bytes);
         let terms = Terms { most, time: self.listener.body_time, client, limits };
         let token = head.said.token.as_ref().map_or("", |token| token.as_str());
-        let vouch = self.services.gateway.vouch(token, client, Instant::now() + self.listener.body_time);
-        let Buffered { bytes, memory } = body::read(body, headers, &terms, &self.services.bodies, vouch).await?;
-        let (content_type, most_fields) = (request::content_type(headers), limits.query_parameters);
-        if bytes.len() < limits.aside_bytes {
-            let data = request::data_of(&bytes, content_type, most_fields)?;
-            return Ok(Some((data, memory)));
+        let vouch = || self.services.gateway.vouch(token, client, Instant::now() + self.listener.body_time);
+        let Buffered { bytes, memory } = body::read(body, headers, &terms, &self.services.bodies, vouch()).await?;
+        let (content_type, most_fields) = (request::content_type(headers).to_owned(), limits.query_parameters);
+        // A large body takes a while to read, and other requests must not wait for that.
+        let (length, is_aside) = (bytes.len(), bytes.len() >= limits.aside_bytes);
+        let body = aside(is_aside, move || request::Body::new(bytes, &content_type)).await?;
+        let decoded = body.decoded_bytes();
+        if decoded > limits.decoded_bytes_without_token {
+            if token.is_empty() {
+                return Err(failure(413, &["the request body holds too many values for a request without a token"]));
+            }
+            vouch().await?;
         }
-        // A large body takes a while to parse, and other requests must not wait for that.
-        let content_type = content_type.to_owned();
-        let parsed = tokio::task::spawn_blocking(move || {
-            request::data_of(&bytes, &content_type, most_fields).map(|data| Some((data, memory)))
-        });
-        parsed.await.unwrap_or_else(|_| Err(panicked()))
+        body::pay(&memory, length + decoded)?;
+        let data = aside(is_aside, move || body.decode(most_fields)).await?;
+        Ok(Some((data, memory)))
     }
 
     /// Paths that this listener answers without a token.
@@ -221,6 +224,17 @@ impl HttpService {
             _ => None,
         }
     }
+}
+
+/// Does a piece of work, off the executor if it may take a while.
+async fn aside<R: Send + 'static>(
+    is_aside: bool,
+    work: impl FnOnce() -> Result<R, Outgoing> + Send + 'static,
+) -> Result<R, Outgoing> {
+    if !is_aside {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(panicked()))
 }
 
 /// What a client learns of a panic. The hook has logged where it was.

@@ -15,6 +15,7 @@ fn what_each_state_permits() {
         ("checking", false, Proposals::None, LastResort),
         ("unconfirmed", false, Proposals::None, LastResort),
         ("removed", false, Proposals::None, Never),
+        ("left behind", false, Proposals::None, Never),
         ("doubled", false, Proposals::None, Never),
         ("diverged", false, Proposals::None, Never),
         ("rolled back", false, Proposals::None, Never),
@@ -63,7 +64,8 @@ fn troubles() -> Vec<(Troubles, State)> {
         (Troubles { rolled_back_from: Some(9), ..none() }, State::RolledBack),
         (Troubles { diverged_at: Some(7), ..none() }, State::Diverged),
         (Troubles { is_doubled: true, ..none() }, State::Doubled),
-        (Troubles { is_removed: true, ..none() }, State::Removed),
+        (Troubles { exclusion: Some(Exclusion::LeftBehind), ..none() }, State::LeftBehind),
+        (Troubles { exclusion: Some(Exclusion::Removed), ..none() }, State::Removed),
     ]
 }
 
@@ -89,7 +91,7 @@ fn of_two_troubles_the_graver_one_counts() {
     for (place, (lesser, _)) in troubles.iter().enumerate() {
         for (graver, state) in &troubles[place..] {
             let both = Troubles {
-                is_removed: lesser.is_removed || graver.is_removed,
+                exclusion: graver.exclusion.or(lesser.exclusion),
                 is_doubled: lesser.is_doubled || graver.is_doubled,
                 diverged_at: lesser.diverged_at.or(graver.diverged_at),
                 rolled_back_from: lesser.rolled_back_from.or(graver.rolled_back_from),

@@ -255,3 +255,14 @@ async fn a_table_that_was_moved_away_is_built_anew_from_the_log() {
     let app = stopped.revive(copy.path()).await.unwrap();
     assert!(app.replica.table.applied().last.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_without_log_and_table_does_not_start_as_one_that_never_voted() {
+    let stopped = StoppedFolder::new().await;
+    let copy = stopped.copy();
+    for gone in ["log", "table"] {
+        fs::remove_dir_all(copy.path().join(gone)).unwrap();
+    }
+    let refused = stopped.revive(copy.path()).await.err().expect("it started");
+    assert!(refused.contains("log/ and table/") && refused.contains("remove-peer"), "{refused}");
+}

@@ -328,6 +328,8 @@ impl SealState {
 
 #[cfg(test)]
 mod tests {
+    use conclave_raft::Exclusion;
+
     use conclave_vault::seal::{Parameters, initialize};
     use conclave_vault::{Registry, Time};
 
@@ -395,7 +397,12 @@ mod tests {
             ("sealed", "serving", |s, _| _ = s.seal("test"), 0),
             ("not confirmed", "checking", |s, c| _ = s.abandon_check(c), 0),
             ("a snapshot", "serving", |s, _| _ = s.withdraw(20), 2),
-            ("a trouble", "serving", |s, _| s.observe(Troubles { is_removed: true, ..Troubles::default() }), 2),
+            (
+                "a trouble",
+                "serving",
+                |s, _| s.observe(Troubles { exclusion: Some(Exclusion::Removed), ..Troubles::default() }),
+                2,
+            ),
         ];
         let (holders, now) = (Holders::new(), Instant::now());
         for (name, start, event, left) in events {
@@ -441,7 +448,7 @@ mod tests {
         for (troubles, state) in [
             (Troubles { clock_ahead_millis: Some(6_000), ..Troubles::default() }, "clock off"),
             (Troubles { diverged_at: Some(3), ..Troubles::default() }, "diverged"),
-            (Troubles { is_removed: true, ..Troubles::default() }, "removed"),
+            (Troubles { exclusion: Some(Exclusion::Removed), ..Troubles::default() }, "removed"),
         ] {
             shared.observe(troubles);
             assert_eq!(shared.state().name(), state);

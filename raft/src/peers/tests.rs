@@ -92,8 +92,10 @@ fn a_member_that_moved_is_dialled_where_it_says_until_the_membership_says_so() {
     let peers = open(&identity);
     peers.follow(&membership(1, &[1, 2, identity.id()], identity.id()));
     let place = || peers.known.read().places.get(&2).cloned();
+    assert_eq!(peers.place(2), Some(record(2).cluster_addr));
     peers.note_place(2, "10.0.0.9:8201");
     assert_eq!(place().as_deref(), Some("10.0.0.9:8201"));
+    assert_eq!(peers.place(2).as_deref(), Some("10.0.0.9:8201"));
     peers.note_place(3, "10.0.0.9:8201");
     assert_eq!(peers.known.read().places.len(), 1, "a place of no member was kept");
     // It moved back.
@@ -169,4 +171,18 @@ fn a_cluster_file_of_before_there_were_checksums_is_read() {
     let content = proto::ClusterFile { version: 1, cluster_id: Bytes::from_static(&[9; 16]), ..Default::default() };
     std::fs::write(dir.path().join(CLUSTER_FILE), content.encode_to_vec()).expect("the file can be written");
     assert_eq!(open(&identity).cluster_id(), Some([9; 16]));
+}
+
+#[test]
+fn a_node_that_found_itself_in_a_membership_was_a_member_for_good() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let identity = Identity::load_or_create(dir.path()).expect("an identity");
+    let peers = open(&identity);
+    assert!(peers.enter([9; 16], members(&[7])).expect("it can be written"));
+    peers.follow(&membership(1, &[7], identity.id()));
+    assert!(!open(&identity).was_member(), "an old membership without it");
+    peers.follow(&membership(2, &[7, identity.id()], identity.id()));
+    assert!(open(&identity).was_member());
+    peers.follow(&membership(3, &[7], identity.id()));
+    assert!(open(&identity).was_member());
 }

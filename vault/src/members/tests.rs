@@ -118,7 +118,7 @@ fn two_nodes_never_have_one_name_and_the_refusal_says_what_to_do() {
     for id in [3, 4] {
         assert_eq!(join(&mut harness, &token, &node(id, "")), Ok(()));
     }
-    change(&mut harness, |store, _| remove(store, FIRST + 1)).unwrap();
+    change(&mut harness, |store, _| remove(store, FIRST + 1, |_| Ok(()))).unwrap();
     assert_eq!(join(&mut harness, &token, &node(2, "vault-1")), Ok(()));
 }
 

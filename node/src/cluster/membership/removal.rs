@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_raft::Role;
-use conclave_vault::members;
+use conclave_vault::members::{self, MemberRecord};
 use conclave_vault::{Core, Error};
 use tokio::time::Instant;
 
@@ -19,12 +19,24 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What decides whether a node may go.
+#[derive(Clone)]
 struct Standing {
     voters: BTreeSet<u64>,
     /// Nodes that answer now.
     answering: BTreeSet<u64>,
     /// Those of them that are unsealed.
     unsealed: BTreeSet<u64>,
+}
+
+impl Standing {
+    /// Without those whose removal is decided and not done yet.
+    fn without_the_decided(mut self, record: &[MemberRecord]) -> Self {
+        // A new cluster has its one voter a moment before it has its record.
+        if !record.is_empty() {
+            self.voters.retain(|voter| record.iter().any(|member| member.id == *voter));
+        }
+        self
+    }
 }
 
 /// Refuses the removal of a node without which the cluster could not go on.
@@ -61,15 +73,15 @@ fn find(seal: &Seal, server_id: &str) -> Result<u64, Error> {
         .ok_or_else(|| Error::invalid("no node of the cluster has this id; see `operator raft list-peers`"))
 }
 
-async fn check(seal: &Arc<Seal>, id: u64) -> Result<(), Error> {
+/// Who votes, and which of them answer now.
+async fn standing(seal: &Arc<Seal>) -> Standing {
     let sealed = sealed_members(seal).await;
     let status = seal.replica.raft.status();
-    let standing = Standing {
+    Standing {
         voters: status.members.iter().filter(|member| member.voter).map(|member| member.id).collect(),
         answering: sealed.keys().copied().collect(),
         unsealed: sealed.iter().filter(|(_, is_sealed)| !**is_sealed).map(|(id, _)| *id).collect(),
-    };
-    check_removal(&standing, id, &seal.replica.node_name(id))
+    }
 }
 
 /// Hands leadership over if the leader is asked to remove itself, so that its successor can do it.
@@ -78,7 +90,7 @@ pub(crate) async fn hand_over_before(seal: &Arc<Seal>, server_id: &str) -> Resul
     if id != seal.replica.identity.id() || seal.replica.raft.status().role != Role::Leader {
         return Ok(());
     }
-    check(seal, id).await?;
+    check_removal(&standing(seal).await, id, &seal.replica.node_name(id))?;
     let handed = seal.replica.raft.transfer_leadership(None).await;
     handed.map(drop).map_err(|error| Error::unavailable(format!("leadership could not be handed over first: {error}")))
 }
@@ -86,10 +98,11 @@ pub(crate) async fn hand_over_before(seal: &Arc<Seal>, server_id: &str) -> Resul
 /// Removes a member, on the leader.
 pub(crate) async fn remove(seal: &Arc<Seal>, core: &Core, server_id: &str) -> Result<(), Error> {
     let id = find(seal, server_id)?;
-    check(seal, id).await?;
+    let (standing, name) = (standing(seal).await, seal.replica.node_name(id));
+    let may_go = |record: &[MemberRecord]| check_removal(&standing.clone().without_the_decided(record), id, &name);
     let deadline = Instant::now() + TIMEOUT;
     // From here on nobody gives it keys any more, and the leader, whoever it is, ends its replication.
-    seal.replica.change(core, deadline, |store, _| members::remove(store, id)).await?;
+    seal.replica.change(core, deadline, |store, _| members::remove(store, id, may_go)).await?;
     seal.replica.wakeups.wake_membership();
     while seal.replica.raft.status().members.iter().any(|member| member.id == id) {
         if Instant::now() >= deadline {
@@ -138,5 +151,15 @@ mod tests {
     #[test]
     fn what_would_leave_no_majority_is_refused() {
         assert!(refusal(standing(&[1, 2, 3], &[1, 2], &[1, 2]), 2).contains("only 1 of 2 voters"));
+    }
+
+    #[test]
+    fn what_another_removal_decided_counts_before_it_is_done() {
+        let record: Vec<_> = [1, 3, 4].map(|id| MemberRecord { id, ..MemberRecord::default() }).into();
+        let four = standing(&[1, 2, 3, 4], &[1, 2, 3], &[1, 2, 3]);
+        assert_eq!(refusal(four.clone(), 3), "", "without the other removal it might go");
+        assert!(refusal(four.without_the_decided(&record), 3).contains("only 1 of 2 voters"));
+        let sealed = standing(&[1, 2, 3], &[1, 2, 3], &[2, 3]);
+        assert!(refusal(sealed.without_the_decided(&record), 3).contains("the last voter that is unsealed"));
     }
 }

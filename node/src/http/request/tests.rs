@@ -117,7 +117,8 @@ fn a_compressed_body_is_refused() {
 }
 
 fn body(content_type: &str, text: &[u8]) -> Result<(Value, bool), (u16, String)> {
-    data_of(text, content_type, Limits::default().query_parameters)
+    Body::new(Zeroizing::new(text.to_vec()), content_type)
+        .and_then(|body| body.decode(Limits::default().query_parameters))
         .map(|data| (Value::Object(data.fields), data.is_there))
         .map_err(|outgoing| (outgoing.status, String::from_utf8(outgoing.body.to_vec()).unwrap()))
 }

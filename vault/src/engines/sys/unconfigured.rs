@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::engine::{Access, Call, Path};
 use crate::error::Error;
 use crate::field::{Kind, field};
+use crate::identity;
 use crate::reply::Reply;
 use crate::request::Operation;
 use crate::seal::record::{SEAL, SealRecord};
@@ -106,7 +107,7 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "internal/counters/entities",
         operations: &[(Operation::Read, entities)],
-        help: "Count the entities; there are none",
+        help: "Count the entities",
         ..Path::DEFAULT
     },
     Path {
@@ -185,8 +186,9 @@ fn tokens(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Ok(Reply::data(json!({ "counters": { "service_tokens": { "total": total } } })))
 }
 
-fn entities(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Ok(Reply::data(json!({ "counters": { "entities": { "total": 0 } } })))
+fn entities(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let total = identity::count_entities(call.store)?;
+    Ok(Reply::data(json!({ "counters": { "entities": { "total": total } } })))
 }
 
 fn counters(_: &mut Call<'_, '_>) -> Result<Reply, Error> {

@@ -87,6 +87,31 @@ async fn a_token_that_nobody_knows_brings_no_large_body() {
     assert_eq!(stage.services.bodies.held_bytes(), 0);
 }
 
+/// A JSON body that takes a hundred times its length once it is decoded.
+fn dense(objects: usize) -> String {
+    format!("{{\"a\":[{}0]}}", "{\"\":0},".repeat(objects))
+}
+
+#[tokio::test]
+async fn what_a_body_is_decoded_to_is_paid_for_before_it_is_decoded() {
+    // check 193, check 194
+    let stage = stage(plain(), Limits { all_bodies_bytes: 2 << 20, ..Limits::default() }).await;
+    let send = async |token: &str, objects: usize| {
+        let body = dense(objects);
+        let token = if token.is_empty() { String::new() } else { format!("X-Vault-Token: {token}\r\n") };
+        let head = request("POST /v1/a", &format!("{token}Content-Length: {}\r\n", body.len()));
+        ask(&stage, &(head + &body)).await
+    };
+    assert!(send("", 100).await.starts_with("HTTP/1.1 200"));
+    let refused = send("", 1_000).await;
+    assert!(refused.starts_with("HTTP/1.1 413") && refused.contains("without a token"), "{refused}");
+    assert!(send("unknown", 1_000).await.starts_with("HTTP/1.1 403"));
+    assert!(send("known", 1_000).await.starts_with("HTTP/1.1 200"));
+    let refused = send("known", 4_000).await;
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("too many request bodies"), "{refused}");
+    assert_eq!(stage.services.bodies.held_bytes(), 0);
+}
+
 #[tokio::test]
 async fn when_there_are_too_many_connections_the_idle_ones_of_the_greediest_go() {
     // check 35, check 196
