@@ -14,12 +14,16 @@ use crate::error::Error;
 use crate::field::typing::Decoded;
 pub use crate::field::typing::{boolean, boolean_text, parse_duration};
 pub(crate) use crate::field::typing::{comma_list, duration, int, key_values, scalar_text};
+use crate::spelling;
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text.
     Text,
+    /// A name in which upper and lower case are one, kept as it was written. The engine finds it by its one spelling; the kind
+    /// says so to those who compare what was sent.
+    Name,
     /// Text, lowered.
     LowerText,
     /// The name of a policy: as text, and lowered.
@@ -127,6 +131,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
+            Self::Name => "name",
             Self::LowerText | Self::PolicyName => "text, lowered",
             Self::MountPath => "path of a mount",
             Self::Int => "whole number",
@@ -146,13 +151,9 @@ impl Kind {
     /// that what they see is what the handler uses.
     pub fn captured(self, value: &str) -> Cow<'_, str> {
         let bare = || value.strip_suffix('/').unwrap_or(value);
-        let lowered = |text: &str| match text.chars().any(char::is_uppercase) {
-            true => Some(text.to_lowercase()),
-            false => None,
-        };
         match self {
-            Self::LowerText => lowered(value).map_or(Cow::Borrowed(value), Cow::Owned),
-            Self::PolicyName => lowered(bare()).map_or(Cow::Borrowed(bare()), Cow::Owned),
+            Self::LowerText => spelling::lower(value),
+            Self::PolicyName => spelling::lower(bare()),
             Self::MountPath => Cow::Borrowed(bare()),
             _ => Cow::Borrowed(value),
         }
@@ -295,7 +296,7 @@ impl Fields {
 fn decode(field: &Field, value: &Value) -> Result<Decoded, Error> {
     typing::decode(field.kind, value).ok_or_else(|| {
         let expected = match field.kind {
-            Kind::Text | Kind::LowerText | Kind::PolicyName | Kind::MountPath => "text",
+            Kind::Text | Kind::Name | Kind::LowerText | Kind::PolicyName | Kind::MountPath => "text",
             Kind::Int => "a whole number",
             Kind::Bool => "true or false",
             Kind::Duration => "a duration such as 30, \"90s\", \"1.5h\" or \"2d\", not negative and at most 292 years",
@@ -350,6 +351,7 @@ mod tests {
     fn a_captured_name_has_one_spelling() {
         let cases = [
             (Kind::LowerText, "PROD", "prod"),
+            (Kind::LowerText, "ǅ", "ǆ"),
             (Kind::PolicyName, "Team/Prod/", "team/prod"),
             (Kind::MountPath, "Vip/", "Vip"),
             (Kind::Text, "A/", "A/"),

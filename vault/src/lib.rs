@@ -45,6 +45,7 @@ mod printable;
 mod random;
 mod registry;
 mod rotation;
+mod spelling;
 
 mod policy;
 mod task;

@@ -188,7 +188,7 @@ fn parameter(field: &Field, place: &str, is_required: bool) -> Value {
 
 fn schema(field: &Field) -> Value {
     let mut schema = match field.kind {
-        Kind::Text | Kind::LowerText | Kind::PolicyName | Kind::MountPath => json!({ "type": "string" }),
+        Kind::Text | Kind::Name | Kind::LowerText | Kind::PolicyName | Kind::MountPath => json!({ "type": "string" }),
         Kind::Int => json!({ "type": "integer" }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Duration => json!({ "type": "string", "format": "seconds" }),

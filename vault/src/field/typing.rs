@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::field::Kind;
 use crate::json;
 use crate::limits::MAX_DURATION_SECS;
+use crate::spelling;
 
 /// A decoded value.
 #[derive(Clone, PartialEq)]
@@ -28,9 +29,11 @@ pub(super) fn decode(kind: Kind, value: &Value) -> Option<Decoded> {
     let is_null = value.is_null();
     Some(match kind {
         Kind::Any => Decoded::Any(value.clone()),
-        Kind::Text | Kind::LowerText | Kind::PolicyName | Kind::MountPath if is_null => Decoded::Text(String::new()),
-        Kind::Text => Decoded::Text(scalar_text(value)?),
-        Kind::LowerText | Kind::PolicyName => Decoded::Text(scalar_text(value)?.to_lowercase()),
+        Kind::Text | Kind::Name | Kind::LowerText | Kind::PolicyName | Kind::MountPath if is_null => {
+            Decoded::Text(String::new())
+        }
+        Kind::Text | Kind::Name => Decoded::Text(scalar_text(value)?),
+        Kind::LowerText | Kind::PolicyName => Decoded::Text(spelling::lower(&scalar_text(value)?).into_owned()),
         Kind::MountPath => Decoded::Text(scalar_text(value)?.trim_matches('/').to_owned()),
         Kind::Int if is_null => Decoded::Int(0),
         Kind::Int => Decoded::Int(int(value)?),
@@ -78,12 +81,13 @@ impl Kind {
         match decoded {
             Decoded::List(mut list) => {
                 if matches!(self, Self::Names | Self::CommaNames) {
-                    list.iter_mut().for_each(|name| *name = name.trim().to_lowercase());
+                    list.iter_mut().for_each(|name| *name = spelling::lower(name.trim()).into_owned());
                 }
                 list.sort_unstable();
                 list.dedup();
                 Decoded::List(list)
             }
+            Decoded::Text(name) if self == Self::Name => Decoded::Text(spelling::lower(&name).into_owned()),
             other => other,
         }
     }

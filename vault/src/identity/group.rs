@@ -9,6 +9,7 @@ use crate::identity::alias;
 use crate::identity::entity::{drawn_name, rename, sha256};
 use crate::identity::record::{GROUP_NAMES, GROUPS, GroupRecord, PlaceRecord};
 use crate::limits::MAX_GROUPS_ABOVE;
+use crate::spelling;
 use crate::store::{Area, Store, decode};
 
 /// A group, decoded once for many requests. The default is none.
@@ -39,7 +40,7 @@ pub(crate) fn get(store: &mut Store<'_>, area: &Area, id: &str) -> Result<Option
 
 /// A group by its name, in upper or lower case.
 pub(crate) fn by_name(store: &mut Store<'_>, area: &Area, name: &str) -> Result<Option<GroupRecord>, Error> {
-    let place: Option<PlaceRecord> = store.get(area, &[GROUP_NAMES, &name.to_lowercase()])?;
+    let place: Option<PlaceRecord> = store.get(area, &[GROUP_NAMES, &spelling::lower(name)])?;
     match place {
         Some(place) => get(store, area, &place.owner_id),
         None => Ok(None),
@@ -87,7 +88,7 @@ pub(crate) fn remove(store: &mut Store<'_>, area: &Area, record: &GroupRecord) -
     if let Some(alias) = &record.alias {
         alias::displace(store, area, &alias::OF_GROUPS, alias);
     }
-    store.delete(area, &[GROUP_NAMES, &record.name.to_lowercase()]);
+    store.delete(area, &[GROUP_NAMES, &spelling::lower(&record.name)]);
     store.delete(area, &[GROUPS, &record.id]);
     Ok(())
 }

@@ -4,8 +4,10 @@
 //! through [`PolicyName::parse`], [`PolicyName::listed`] or [`PolicyName::assignable`]. Only the plain word `root` is the root policy; whatever
 //! else looks or normalises like it is refused.
 
-use crate::limits::MAX_POLICY_NAME_BYTES;
 use std::fmt;
+
+use crate::limits::MAX_POLICY_NAME_BYTES;
+use crate::spelling;
 
 /// The name of the policy that allows everything.
 pub(crate) const ROOT: &str = "root";
@@ -53,7 +55,7 @@ impl PolicyName {
         if raw.len() > MAX_POLICY_NAME_BYTES {
             return Err(NameError::TooLong);
         }
-        let name = raw.to_lowercase();
+        let name = spelling::lower(raw).into_owned();
         if name.trim().is_empty() {
             return Err(NameError::Empty);
         }

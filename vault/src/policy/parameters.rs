@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::field::{Field, Kind};
+use crate::spelling;
 
 /// Names of fields, in lower case, with the values they may (or must not) have. No values means any.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +23,7 @@ const ANY: &str = "*";
 impl ParameterRules {
     /// Adds a field; `false` if it is there already, also in other letters.
     pub(crate) fn insert(&mut self, name: &str, values: Vec<Value>) -> bool {
-        self.0.insert(name.to_lowercase(), values).is_none()
+        self.0.insert(spelling::lower(name).into_owned(), values).is_none()
     }
 
     /// Whether there is no limit.
@@ -77,7 +78,7 @@ impl ParameterRules {
         let all = || fields.iter().copied().flatten();
         let present = all().find(|field| field.name == name).and_then(|field| field.renamed);
         let old = all().filter(move |field| field.renamed == Some(name)).map(|field| field.name);
-        let names = std::iter::once(lower(name)).chain(present.into_iter().chain(old).map(Cow::Borrowed));
+        let names = std::iter::once(spelling::lower(name)).chain(present.into_iter().chain(old).map(Cow::Borrowed));
         names.filter_map(|name| self.0.get(name.as_ref()))
     }
 }
@@ -92,14 +93,6 @@ fn is_read(kind: Kind, denied: &Value, value: &Value) -> bool {
     let texts = kind.texts(value);
     kind.reads_alike(denied, value)
         || patterns.iter().any(|pattern| texts.iter().any(|text| glob_matches(pattern, text)))
-}
-
-fn lower(name: &str) -> Cow<'_, str> {
-    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-        Cow::Borrowed(name)
-    } else {
-        Cow::Owned(name.to_lowercase())
-    }
 }
 
 /// Whether a value is among the allowed ones. If only a glob matches a text with commas, every piece must be allowed on
@@ -219,7 +212,7 @@ mod tests {
         });
         let text = names().prop_flat_map(|text| any_two(&[Kind::Text], vec![json!(text)]));
         let lower = names().prop_flat_map(|text| {
-            any_two(&[Kind::LowerText, Kind::PolicyName], vec![json!(text), json!(text.to_uppercase())])
+            any_two(&[Kind::Name, Kind::LowerText, Kind::PolicyName], vec![json!(text), json!(text.to_uppercase())])
         });
         let path = names().prop_flat_map(|text| {
             any_two(&[Kind::MountPath], vec![json!(text), json!(format!("{text}/")), json!(format!("/{text}/"))])

@@ -10,7 +10,7 @@ use crate::reply::Reply;
 
 pub(super) const FIELDS: &[Field] = &[
     field("id", Kind::Text, "Its id."),
-    field("name", Kind::Text, "Its name."),
+    field("name", Kind::Name, "Its name."),
     field("alias_id", Kind::Text, "Id of an alias of it."),
     field("alias_name", Kind::Text, "Name of an alias of it; with alias_mount_accessor."),
     field("alias_mount_accessor", Kind::Text, "Accessor of the alias's mount; with alias_name."),
