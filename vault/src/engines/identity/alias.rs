@@ -1,7 +1,8 @@
 //! `entity-alias`: what a mount knows an entity by.
 //!
-//! Who may write aliases could bring somebody else's logins under an entity of their choice. So an alias that has an entity is
-//! given to another one only for those who may merge entities, which is the same thing.
+//! Who may write aliases could bring a login of their own under an entity of their choice, and so get its policies. So an alias is
+//! given to an entity that is there, or changes its name or mount, which does the same, only for those who may merge entities.
+//! Without that right an alias can be made together with a new entity, noted about, and deleted.
 
 use serde_json::json;
 
@@ -26,7 +27,7 @@ pub(super) const OWNER: Field =
 const OLD_OWNER: Field = field("entity_id", Kind::Text, "Old name of canonical_id.").renamed_to("canonical_id");
 
 pub(super) const FIELDS: &[Field] = &[ID, NAME, ACCESSOR, OWNER, OLD_OWNER, CUSTOM_METADATA];
-/// The path whose right is asked for where an alias changes its owner.
+/// The path whose right is asked for where an alias brings other logins to an entity.
 const MERGE: &str = "identity/entity/merge";
 
 /// `entity-alias`, `entity-alias/id/{id}`
@@ -66,7 +67,10 @@ fn create(call: &mut Call<'_, '_>, owner: &str, accessor: &str, name: &str) -> R
     alias.custom_metadata = pairs(&call.fields, CUSTOM_METADATA.name)?.unwrap_or_default();
     let record = match owner.is_empty() {
         true => entity::new(call.context, ""),
-        false => owned(call, owner)?,
+        false => {
+            check_may_merge(call)?;
+            owned(call, owner)?
+        }
     };
     add(call, record, alias)
 }
@@ -100,11 +104,10 @@ fn change(call: &mut Call<'_, '_>, holder: &str, id: &str, owner: &str) -> Resul
     let place = place.ok_or_else(|| Error::internal("an entity does not have its alias"))?;
     let mut alias = holder.aliases.remove(place);
     let is_moved = !owner.is_empty() && owner != holder.id;
-    if is_moved && !may_merge(call) {
-        return Err(Error::new(
-            ErrorKind::Denied,
-            format!("the alias belongs to another entity; giving it to this one needs the right to update {MERGE}"),
-        ));
+    let [name, accessor] = [NAME, ACCESSOR].map(|field| call.fields.text_or_empty(field.name));
+    let is_other = |sent: &str, present: &str| !sent.is_empty() && sent != present;
+    if is_moved || is_other(name, &alias.name) || is_other(accessor, &alias.mount_accessor) {
+        check_may_merge(call)?;
     }
     alias::displace(call.store, &area, &OF_ENTITIES, &alias);
     rename(call, &mut alias)?;
@@ -140,9 +143,18 @@ pub(super) fn rename(call: &mut Call<'_, '_>, alias: &mut AliasRecord) -> Result
     }
 }
 
-fn may_merge(call: &Call<'_, '_>) -> bool {
+/// Refuses whoever may not merge entities.
+fn check_may_merge(call: &Call<'_, '_>) -> Result<(), Error> {
     let capabilities = call.acl.as_ref().map(|acl| acl.capabilities(MERGE)).unwrap_or_default();
-    capabilities.iter().any(|word| matches!(*word, "root" | "update"))
+    match capabilities.iter().any(|word| matches!(*word, "root" | "update")) {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorKind::Denied,
+            format!(
+                "this brings the logins of an alias to an entity that is there, which needs the right to update {MERGE}"
+            ),
+        )),
+    }
 }
 
 /// An alias by the id in the request's path, and its owner.
