@@ -119,7 +119,7 @@ fn consent(call: &mut Call<'_, '_>) -> Result<Result<Zeroizing<String>, Refused>
     }
     let (login, now) = (Time::from_nanos(token.record.issued_nanos), call.context.now);
     let max_age = call.fields.int("max_age");
-    if max_age.is_some_and(|secs| u64::try_from(secs).is_ok_and(|secs| login.plus_secs(secs) < now)) {
+    if max_age.is_some_and(|secs| login.plus_secs(secs.unsigned_abs()) < now) {
         return Ok(Err(refused("max_age_violation", "active re-authentication is required by max_age")));
     }
     let record = OidcCodeRecord {
@@ -184,6 +184,9 @@ fn checked(
     }
     if ["nonce", "state", "code_challenge"].iter().any(|name| call.fields.text_or_empty(name).len() > MAX_TEXT_BYTES) {
         return Err(refused("invalid_request", format!("a parameter is longer than {MAX_TEXT_BYTES} bytes")));
+    }
+    if call.fields.int("max_age").is_some_and(i64::is_negative) {
+        return Err(refused("invalid_request", "max_age must not be negative"));
     }
     let known = |name: &&str| provider.scopes.iter().any(|scope| scope == name);
     Ok((client, scope.split(' ').filter(known).map(str::to_owned).collect()))

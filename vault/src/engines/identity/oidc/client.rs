@@ -1,5 +1,7 @@
 //! Clients of the OIDC provider: applications whose users log in here.
 
+use std::collections::BTreeSet;
+
 use prost::Message;
 use serde_json::{Value, json};
 
@@ -13,6 +15,7 @@ use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::reply::Reply;
 use crate::store::{Area, Store};
+use crate::token::lifetime::Bounds;
 
 /// Directory of the clients by name, and of their names by client id.
 const FOLDER: &str = "oidc-client";
@@ -35,7 +38,8 @@ pub(super) const FIELDS: &[Field] = &[
         .or("confidential"),
     field("id_token_ttl", Kind::Duration, "Time to live of its ID tokens; at most the key's verification_ttl.")
         .or("24h"),
-    field("access_token_ttl", Kind::Duration, "Time to live of its access tokens.").or("24h"),
+    field("access_token_ttl", Kind::Duration, "Time to live of its access tokens; at most the mount's max_lease_ttl.")
+        .or("24h"),
 ];
 
 /// A client as it is stored. Has no `Debug`, because of its secret.
@@ -96,6 +100,30 @@ fn that(call: &mut Call<'_, '_>, is_meant: impl Fn(&OidcClientRecord) -> bool) -
 /// Names of the clients whose tokens a key signs.
 pub(super) fn using_key(call: &mut Call<'_, '_>, key: &str) -> Result<Vec<String>, Error> {
     that(call, |client| client.key == key)
+}
+
+/// Refuses a verification time of a key that is shorter than the life of a client's ID tokens.
+pub(super) fn check_ttls(call: &mut Call<'_, '_>, key: &str, verification_secs: u64) -> Result<(), Error> {
+    match that(call, |client| client.key == key && client.id_token_secs > verification_secs)?.first() {
+        Some(name) => Err(Error::invalid(format!(
+            "unable to update key {key:?} because it is currently referenced by client {name:?}, whose id_token_ttl is longer than \
+             verification_ttl"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The keys that sign for the clients that are somehow: their names, sorted, each once.
+pub(super) fn keys_of(
+    call: &mut Call<'_, '_>,
+    is_meant: impl Fn(&OidcClientRecord) -> bool,
+) -> Result<BTreeSet<String>, Error> {
+    let area = call.mount.area.clone();
+    let mut keys = BTreeSet::new();
+    for name in call.store.list(&area, &[FOLDER])?.iter() {
+        keys.extend(find(call.store, &area, &name.name)?.filter(&is_meant).map(|client| client.key));
+    }
+    Ok(keys)
 }
 
 /// Names of the clients that an assignment lets users into.
@@ -210,6 +238,12 @@ fn take(call: &mut Call<'_, '_>, client: &mut OidcClientRecord) -> Result<(), Er
     }
     client.id_token_secs = whole_secs(&call.fields, "id_token_ttl").unwrap_or(client.id_token_secs);
     client.access_token_secs = whole_secs(&call.fields, "access_token_ttl").unwrap_or(client.access_token_secs);
+    let max_secs = max_access_secs(call);
+    if client.access_token_secs > max_secs {
+        return Err(Error::invalid(format!(
+            "access_token_ttl cannot be greater than the max_lease_ttl of the identity mount, {max_secs} seconds"
+        )));
+    }
     let key = key::find(call.store, &area, &client.key)?;
     let key = key.ok_or_else(|| Error::invalid(format!("key {:?} does not exist", client.key)))?;
     match client.id_token_secs > key.verification_secs {
@@ -218,6 +252,11 @@ fn take(call: &mut Call<'_, '_>, client: &mut OidcClientRecord) -> Result<(), Er
         )),
         false => Ok(()),
     }
+}
+
+/// How long an access token may live, in seconds.
+pub(super) fn max_access_secs(call: &Call<'_, '_>) -> u64 {
+    Bounds::of_mount(call.context, &call.mount.record).limit_secs
 }
 
 /// `oidc/client/{name}`

@@ -2,7 +2,8 @@
 //! OpenID Connect Core 1.0, sections 3.1.3 and 5.3).
 //!
 //! What surprises: an access token is a batch token that has no policies and no entity, so it is good for `userinfo` and for
-//! nothing else. Who it is about stands in its metadata, and that it is one is shown by the path that made it.
+//! nothing else. Who it is about, and for which client, stands in its metadata, and that it is one is shown by the path that
+//! made it. It cannot be revoked; instead each use asks again what was asked when it was made.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::engine::Call;
 use crate::engines::identity::oidc::authorize::{OidcCodeRecord, redeem};
 use crate::engines::identity::oidc::client::{self, OidcClientRecord};
 use crate::engines::identity::oidc::jwk::base64url;
+use crate::engines::identity::oidc::provider::OidcProviderRecord;
 use crate::engines::identity::oidc::{assignment, key, provider, scope, template, token as signed};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
@@ -25,6 +27,7 @@ use crate::token::record::TokenRecord;
 use crate::token::{authenticate, issue};
 
 /// Names of an access token's metadata.
+const CLIENT: &str = "oidc_client";
 const SUBJECT: &str = "oidc_subject";
 const SCOPES: &str = "oidc_scopes";
 /// What `userinfo` says without an access token (RFC 6750, section 3).
@@ -79,13 +82,20 @@ pub(super) fn exchange(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let Some(record) = redeem(call, &code)?.filter(|record| is_for(call, record, &client, &name)) else {
         return Ok(refused("invalid_grant", "authorization grant is invalid or expired"));
     };
-    let standing = Standing::of(call.store, &record.entity_id)?;
-    let is_enabled = standing.entity.as_ref().is_some_and(|entity| !entity.record.is_disabled);
-    if !is_enabled || !assignment::admit(call, &client.assignments, &standing)? {
+    let Some(standing) = admitted(call, &client, &record.entity_id)? else {
         return Ok(refused("invalid_request", "identity entity not authorized by client assignment"));
-    }
+    };
     let issuer = provider.issuer(call, &name)?;
-    give(call, &client, &record, &standing, &issuer, &code)
+    let claims = claims_of(call, &provider, &record.scopes, &standing)?;
+    give(call, &client, &record, claims, &issuer, &code)
+}
+
+/// An entity as it is now, if it is not disabled and a client's assignments admit it.
+fn admitted(call: &mut Call<'_, '_>, client: &OidcClientRecord, entity_id: &str) -> Result<Option<Standing>, Error> {
+    let standing = Standing::of(call.store, entity_id)?;
+    let is_enabled = standing.entity.as_ref().is_some_and(|entity| !entity.record.is_disabled);
+    let is_admitted = is_enabled && assignment::admit(call, &client.assignments, &standing)?;
+    Ok(is_admitted.then_some(standing))
 }
 
 /// Whether the request comes from a client: a public one proves that by PKCE.
@@ -112,15 +122,14 @@ fn give(
     call: &mut Call<'_, '_>,
     client: &OidcClientRecord,
     record: &OidcCodeRecord,
-    standing: &Standing,
+    mut claims: Map<String, Value>,
     issuer: &str,
     code: &str,
 ) -> Result<Reply, Error> {
     // First what may end the run: the access token is another in each.
     let algorithm = key::signing(call, &client.key)?.algorithm.clone();
     let now = call.context.now;
-    let access = access_token(call, client, record)?;
-    let mut claims = claims_of(call, &record.scopes, standing)?;
+    let (access, access_secs) = access_token(call, client, record)?;
     let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
     put("iss", issuer.into());
     put("sub", record.entity_id.clone().into());
@@ -140,16 +149,21 @@ fn give(
     Ok(Reply {
         plain: true,
         ..Reply::data(json!({
-            "access_token": *access, "expires_in": client.access_token_secs, "id_token": id_token, "token_type": "Bearer",
+            "access_token": *access, "expires_in": access_secs, "id_token": id_token, "token_type": "Bearer",
         }))
     })
 }
 
-/// The claims of some scopes. Of two that set the same claim the one whose name is later wins.
-fn claims_of(call: &mut Call<'_, '_>, scopes: &[String], standing: &Standing) -> Result<Map<String, Value>, Error> {
+/// The claims of those scopes that a provider supports. Of two that set the same claim the one whose name is later wins.
+fn claims_of(
+    call: &mut Call<'_, '_>,
+    provider: &OidcProviderRecord,
+    scopes: &[String],
+    standing: &Standing,
+) -> Result<Map<String, Value>, Error> {
     let (area, now) = (call.mount.area.clone(), call.context.now);
     let mut claims = Map::new();
-    for name in scopes {
+    for name in scopes.iter().filter(|name| provider.scopes.contains(name)) {
         if let Some(scope) = scope::find(call.store, &area, name)? {
             claims.extend(template::fill(&scope.template, standing, now)?);
         }
@@ -157,25 +171,27 @@ fn claims_of(call: &mut Call<'_, '_>, scopes: &[String], standing: &Standing) ->
     Ok(claims)
 }
 
+/// A new access token, and its time to live in seconds.
 fn access_token(
     call: &mut Call<'_, '_>,
     client: &OidcClientRecord,
     code: &OidcCodeRecord,
-) -> Result<Zeroizing<String>, Error> {
+) -> Result<(Zeroizing<String>, u64), Error> {
     let now = call.context.now;
+    let ttl_secs = client.access_token_secs.min(client::max_access_secs(call));
     let path = call.request.path.as_str();
-    let meta = [(SUBJECT, code.entity_id.clone()), (SCOPES, code.scopes.join(" "))];
+    let meta = [(CLIENT, client.client_id.clone()), (SUBJECT, code.entity_id.clone()), (SCOPES, code.scopes.join(" "))];
     let record = TokenRecord {
         path: path.to_owned(),
         origin: Origin::new(&call.mount.record, path),
         display_name: "oidc".to_owned(),
         meta: meta.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<BTreeMap<_, _>>(),
         issued_nanos: now.nanos(),
-        ttl_secs: client.access_token_secs,
-        expires_nanos: now.plus_secs(client.access_token_secs).nanos(),
+        ttl_secs,
+        expires_nanos: now.plus_secs(ttl_secs).nanos(),
         ..TokenRecord::default()
     };
-    Ok(issue::issue_batch(call.store, call.context, record)?.id)
+    Ok((issue::issue_batch(call.store, call.context, record)?.id, ttl_secs))
 }
 
 /// The left half of a text's hash, by the hash of the signature's algorithm (OpenID Connect Core 1.0, section 3.1.3.6).
@@ -199,12 +215,15 @@ pub(super) fn userinfo(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         return Ok(unauthorised());
     };
     let meta = |name: &str| token.record.meta.get(name).cloned().unwrap_or_default();
-    let standing = Standing::of(call.store, &meta(SUBJECT))?;
-    if standing.entity.as_ref().is_none_or(|entity| entity.record.is_disabled) {
+    let Some((_, provider)) = provider::named(call)? else { return Ok(unauthorised()) };
+    let area = call.mount.area.clone();
+    let client = client::by_id(call.store, &area, &meta(CLIENT))?;
+    let Some(client) = client.filter(|client| provider.allows(&client.client_id)) else {
         return Ok(unauthorised());
-    }
+    };
+    let Some(standing) = admitted(call, &client, &meta(SUBJECT))? else { return Ok(unauthorised()) };
     let scopes: Vec<String> = meta(SCOPES).split(' ').map(str::to_owned).collect();
-    let mut claims = claims_of(call, &scopes, &standing)?;
+    let mut claims = claims_of(call, &provider, &scopes, &standing)?;
     claims.insert("sub".to_owned(), meta(SUBJECT).into());
     Ok(Reply { plain: true, data: Some(claims), ..Reply::default() })
 }

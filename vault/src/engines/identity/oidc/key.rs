@@ -168,10 +168,20 @@ pub(super) fn names(store: &mut Store<'_>, area: &Area) -> Result<Vec<String>, E
 
 /// The keys, of all names, that may have signed what counts still.
 pub(super) fn all_public(call: &mut Call<'_, '_>) -> Result<Vec<JwkPairRecord>, Error> {
+    let area = call.mount.area.clone();
+    let names = names(call.store, &area)?;
+    public_of(call, &names)
+}
+
+/// The keys, of some names, that may have signed what counts still.
+pub(super) fn public_of<'n>(
+    call: &mut Call<'_, '_>,
+    names: impl IntoIterator<Item = &'n String>,
+) -> Result<Vec<JwkPairRecord>, Error> {
     let (area, now) = (call.mount.area.clone(), call.context.now);
     let mut keys = Vec::new();
-    for name in names(call.store, &area)? {
-        let record = find(call.store, &area, &name)?;
+    for name in names {
+        let record = find(call.store, &area, name)?;
         keys.extend(record.iter().flat_map(|record| record.public(now)).cloned());
     }
     Ok(keys)
@@ -228,6 +238,7 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         record.allowed_client_ids = ids.to_vec();
     }
     role::check_ttls(call, &name, record.verification_secs)?;
+    client::check_ttls(call, &name, record.verification_secs)?;
     call.store.put(&area, &[FOLDER, &name], &record)?;
     Ok(Reply::empty())
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::engine::Call;
 use crate::engines::identity::metadata::with_details;
 use crate::engines::identity::oidc::jwk::{ALGORITHMS, JwsAlgorithm};
-use crate::engines::identity::oidc::{issuer, key, scope};
+use crate::engines::identity::oidc::{client, issuer, key, scope};
 use crate::engines::listing;
 use crate::engines::terms::check_length;
 use crate::error::Error;
@@ -180,9 +180,10 @@ pub(super) fn discover(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     })
 }
 
-/// `oidc/provider/{name}/.well-known/keys`
+/// `oidc/provider/{name}/.well-known/keys`: of the keys that sign for its clients, and no others.
 pub(super) fn keys(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    named(call)?.ok_or_else(Error::not_found)?;
-    let keys = key::all_public(call)?;
+    let (_, provider) = named(call)?.ok_or_else(Error::not_found)?;
+    let names = client::keys_of(call, |client| provider.allows(&client.client_id))?;
+    let keys = key::public_of(call, &names)?;
     key::jwks(&keys)
 }

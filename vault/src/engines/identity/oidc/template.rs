@@ -27,7 +27,7 @@ pub(super) fn check(template: &str) -> Result<(), Error> {
     if template.len() > MAX_TEMPLATE_BYTES {
         return Err(Error::invalid(format!("the template is longer than {MAX_TEMPLATE_BYTES} bytes")));
     }
-    let claims = fill(template, &Standing::default(), Time::default())?;
+    let claims = filled(template, &Standing::default(), Time::default())?;
     match claims.keys().find(|key| RESTRICTED.contains(&key.as_str())) {
         Some(key) => Err(Error::invalid(format!(
             "top level key {key:?} not allowed. Restricted keys: {}",
@@ -37,8 +37,15 @@ pub(super) fn check(template: &str) -> Result<(), Error> {
     }
 }
 
-/// The claims of a template for who asks; none for an empty one.
+/// The claims of a template for who asks; none for an empty one. Names of claims may be filled in too, so a claim that no
+/// template sets is left out here.
 pub(super) fn fill(template: &str, standing: &Standing, now: Time) -> Result<Map<String, Value>, Error> {
+    let mut claims = filled(template, standing, now)?;
+    claims.retain(|name, _| !RESTRICTED.contains(&name.as_str()));
+    Ok(claims)
+}
+
+fn filled(template: &str, standing: &Standing, now: Time) -> Result<Map<String, Value>, Error> {
     let decoded = STANDARD.decode(template.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let template = decoded.as_deref().unwrap_or(template);
     if template.trim().is_empty() {
@@ -149,6 +156,20 @@ mod tests {
             "groups": [], "later": 3700,
         });
         assert_eq!(Value::Object(claims), expected);
+    }
+
+    #[test]
+    fn a_name_that_is_filled_in_sets_no_claim_of_the_server() {
+        let template = r#"{ {{identity.entity.metadata.claim}}: {{identity.entity.name}}, "team": "red" }"#;
+        for name in RESTRICTED {
+            let mut record = EntityRecord { id: "e-1".into(), ..EntityRecord::default() };
+            record.metadata.insert("claim".into(), name.into());
+            let mut standing = Standing::default();
+            standing.entity = Some(Arc::new(Entity { record, digest: [0; 32] }));
+            assert!(check(template).is_ok());
+            let claims = fill(template, &standing, Time::default()).unwrap();
+            assert_eq!(Value::Object(claims), json!({ "team": "red" }), "{name}");
+        }
     }
 
     #[test]

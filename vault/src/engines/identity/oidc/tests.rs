@@ -175,6 +175,80 @@ fn a_code_counts_once_for_its_client_and_whoever_asked_for_it() {
     assert_eq!(harness.request_as(access, "GET", "identity/oidc/provider/p/userinfo", Value::Null).0, 401);
 }
 
+/// A client of [`with_client`], and an access token of its user.
+fn with_access(harness: &mut Harness, ann: &str) -> String {
+    let (client, secret) = with_client(harness, "confidential");
+    let (_, body) = authorize(harness, ann, &client, json!({}));
+    let (status, body) = exchange(harness, body["code"].as_str().unwrap(), &client, json!({ "client_secret": secret }));
+    assert_eq!(status, 200, "{body}");
+    body["access_token"].as_str().unwrap().to_owned()
+}
+
+fn userinfo(harness: &mut Harness, access: &str) -> (u16, Value) {
+    harness.request_as(access, "GET", "identity/oidc/provider/p/userinfo", Value::Null)
+}
+
+#[test]
+fn an_access_token_counts_as_long_as_its_client_would_get_another() {
+    let (mut harness, ann, entity) = with_user();
+    let access = with_access(&mut harness, &ann);
+    let id = read(&mut harness, "identity/oidc/client/app")["data"]["client_id"].clone();
+    write(&mut harness, "identity/oidc/assignment/none", json!({}));
+    write(&mut harness, "identity/oidc/assignment/ann", json!({ "entity_ids": [entity] }));
+    let mut counts = |path: &str, body: Value| {
+        write(&mut harness, &format!("identity/oidc/{path}"), body);
+        userinfo(&mut harness, &access).0
+    };
+    assert_eq!(counts("client/app", json!({ "assignments": "none" })), 401, "assignment");
+    assert_eq!(counts("client/app", json!({ "assignments": "ann" })), 200);
+    assert_eq!(counts("assignment/ann", json!({ "entity_ids": [] })), 401, "assignment's entities");
+    assert_eq!(counts("assignment/ann", json!({ "entity_ids": [entity] })), 200);
+    assert_eq!(counts("provider/p", json!({ "allowed_client_ids": [] })), 401, "provider");
+    assert_eq!(counts("provider/p", json!({ "allowed_client_ids": [id], "scopes_supported": [] })), 200);
+    assert_eq!(userinfo(&mut harness, &access).1["name"], Value::Null, "a scope that is supported no more");
+    assert_eq!(harness.request("DELETE", "identity/oidc/client/app", Value::Null).0, 204);
+    assert_eq!(userinfo(&mut harness, &access).0, 401, "client");
+    with_client(&mut harness, "confidential");
+    assert_eq!(userinfo(&mut harness, &access).0, 401, "another client of the same name");
+}
+
+#[test]
+fn tokens_of_a_client_live_no_longer_than_its_key_and_the_mount_say() {
+    let (mut harness, ann, _) = with_user();
+    with_client(&mut harness, "confidential");
+    for (path, body) in [
+        ("client/app", json!({ "access_token_ttl": "87600h" })),
+        ("client/app", json!({ "id_token_ttl": "25h" })),
+        ("key/k", json!({ "verification_ttl": "23h" })),
+    ] {
+        let (status, answer) = harness.request("POST", &format!("identity/oidc/{path}"), body);
+        assert_eq!(status, 400, "{path}: {answer}");
+    }
+    write(&mut harness, "identity/oidc/client/app", json!({ "access_token_ttl": "768h" }));
+    write(&mut harness, "sys/mounts/identity/tune", json!({ "default_lease_ttl": "1h", "max_lease_ttl": "1h" }));
+    let access = with_access(&mut harness, &ann);
+    harness.advance(3599);
+    assert_eq!(userinfo(&mut harness, &access).0, 200);
+    harness.advance(2);
+    assert_eq!(userinfo(&mut harness, &access).0, 401, "the mount was tuned since");
+}
+
+#[test]
+fn a_provider_shows_the_keys_of_its_clients_and_no_others() {
+    let (mut harness, ann, _) = with_user();
+    write(&mut harness, "identity/oidc/key/other", json!({ "algorithm": "EdDSA", "allowed_client_ids": "*" }));
+    write(&mut harness, "identity/oidc/role/web", json!({ "key": "other", "ttl": "1h" }));
+    identity_token(&mut harness, &ann);
+    with_access(&mut harness, &ann);
+    let keys = |harness: &mut Harness, path: &str| {
+        let body = harness.request_as("", "GET", &format!("identity/oidc/{path}.well-known/keys"), Value::Null).1;
+        body["keys"].as_array().unwrap().len()
+    };
+    assert_eq!((keys(&mut harness, ""), keys(&mut harness, "provider/p/")), (2, 1));
+    write(&mut harness, "identity/oidc/provider/p", json!({ "allowed_client_ids": [] }));
+    assert_eq!(keys(&mut harness, "provider/p/"), 0);
+}
+
 #[test]
 fn of_two_clients_that_show_one_code_one_gets_tokens() {
     let (mut harness, ann, _) = with_user();
@@ -192,6 +266,23 @@ fn of_two_clients_that_show_one_code_one_gets_tokens() {
 }
 
 #[test]
+fn an_exchange_is_not_kept_under_an_idempotency_key() {
+    let (mut harness, ann, _) = with_user();
+    let (client, secret) = with_client(&mut harness, "confidential");
+    let (_, body) = authorize(&mut harness, &ann, &client, json!({}));
+    let shown = json!({
+        "grant_type": "authorization_code", "code": body["code"], "client_id": client, "redirect_uri": "https://app/cb",
+        "client_secret": secret,
+    });
+    let mut request = harness.build("", "POST", "identity/oidc/provider/p/token", shown);
+    request.idempotency_key = Some("k".into());
+    assert_eq!(harness.send(&request).status, 200);
+    let mut store = harness.core.store(&harness.table);
+    let system = store.system();
+    assert_eq!(store.count(&system, &["idempotency"]).unwrap(), 0);
+}
+
+#[test]
 fn what_authorize_refuses() {
     let (mut harness, ann, _) = with_user();
     let (client, _) = with_client(&mut harness, "public");
@@ -201,6 +292,8 @@ fn what_authorize_refuses() {
         (json!({ "code_challenge": "x", "response_type": "token" }), "unsupported_response_type"),
         (json!({ "code_challenge": "x", "redirect_uri": "https://app/cb/" }), "invalid_redirect_uri"),
         (json!({ "code_challenge": "x", "request": "jwt" }), "request_not_supported"),
+        (json!({ "code_challenge": "x", "max_age": -1 }), "invalid_request"),
+        (json!({ "code_challenge": "x", "max_age": i64::MIN }), "invalid_request"),
         (json!({ "code_challenge": "x", "nonce": "n".repeat(2049) }), "invalid_request"),
     ] {
         let (status, body) = authorize(&mut harness, &ann, &client, more.clone());
