@@ -65,6 +65,9 @@ pub const MAX_LOCKOUT_THRESHOLD: i64 = 1000;
 /// Longest time of a lockout, and of a count of wrong logins, in seconds.
 pub(crate) const MAX_LOCKOUT_SECS: u64 = 365 * 24 * 3600;
 
+/// Most counts of wrong logins by names that do not exist, for each mount. A name beyond takes the place of another.
+pub(crate) const MAX_STRANGER_COUNTS: u16 = 4096;
+
 // Identity.
 
 /// Longest name of an entity or a group, in bytes.

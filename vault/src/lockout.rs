@@ -4,9 +4,11 @@
 //! The count is a record in the mount's own area, changed under guards, so attempts on several nodes are counted as on
 //! one, and nobody gains tries by asking elsewhere. It lies under an HMAC of the user's name, and goes with the mount.
 //!
-//! What surprises: strangers make these records, so they are bounded by what the administrator made. Only users that
-//! exist are counted; one that is locked is not counted further; and a threshold has a limit. So a user costs at most
-//! [`MAX_LOCKOUT_THRESHOLD`] small writes in the time of one lockout, and one record, which the calendar removes.
+//! What surprises: names that do not exist are counted and locked out too ([`Who::Stranger`]), so that a stranger does not
+//! learn by it which names there are. Strangers make these records, so they are bounded: one that is locked is not counted
+//! further, and a threshold has a limit, so a name costs at most [`MAX_LOCKOUT_THRESHOLD`] small writes in the time of one
+//! lockout; a user has one record, and all names that do not exist share [`MAX_STRANGER_COUNTS`], in which an unlucky name
+//! takes the place of another. Which takes whose is as secret as a key. The calendar removes what is over.
 
 pub(crate) mod rule;
 
@@ -16,7 +18,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::engine::Call;
 use crate::error::{Error, ErrorKind};
-use crate::limits::{MAX_LOCKOUT_SECS, MAX_LOCKOUT_THRESHOLD};
+use crate::limits::{MAX_LOCKOUT_SECS, MAX_LOCKOUT_THRESHOLD, MAX_STRANGER_COUNTS};
 use crate::lockout::rule::UserLockout;
 use crate::mount::Mount;
 use crate::mount::table::MountTable;
@@ -34,11 +36,20 @@ const THRESHOLD: u64 = 5;
 /// the mount nor the configuration says it; in seconds.
 const USUAL_SECS: u64 = 15 * 60;
 
+/// Whose wrong logins are counted.
+#[derive(Clone, Copy)]
+pub(crate) enum Who<'a> {
+    /// A user that exists and may log in from where it is tried.
+    User(&'a str),
+    /// A name that leads to nobody there.
+    Stranger(&'a str),
+}
+
 /// The count of one user.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
 struct LockoutRecord {
-    /// The user's name.
+    /// The user's name; of a stranger the hash of it.
     #[prost(string, tag = "1")]
     user: String,
     /// Wrong attempts since the count began.
@@ -95,48 +106,73 @@ impl Rules {
     }
 }
 
-/// Where the count of a user of a mount lies.
+/// Where the count of somebody on a mount lies.
 struct CountPath {
-    hash: String,
+    /// The hash of a user's name; of a stranger a few digits, which other names have too.
+    place: String,
+    /// Whose record is meant there.
+    owner: String,
 }
 
 impl CountPath {
-    fn new(mount: &Mount, user: &str) -> Self {
-        Self { hash: hex::encode(mount.keys.index(FOLDER, user.as_bytes())) }
+    fn new(mount: &Mount, who: Who<'_>) -> Self {
+        let (Who::User(name) | Who::Stranger(name)) = who;
+        let index = mount.keys.index(FOLDER, name.as_bytes());
+        let hash = hex::encode(index);
+        match who {
+            Who::User(name) => Self { place: hash, owner: name.to_owned() },
+            Who::Stranger(_) => {
+                let number = u16::from_be_bytes([index[0], index[1]]) % MAX_STRANGER_COUNTS;
+                Self { place: format!("{number:04x}"), owner: hash }
+            }
+        }
+    }
+
+    /// Whether a name of a record in the folder is one that strangers share.
+    fn is_shared(place: &str) -> bool {
+        place.len() == 4
     }
 
     fn path(&self) -> [&str; 2] {
-        [FOLDER, &self.hash]
+        [FOLDER, &self.place]
     }
 
     fn calendar_name(&self, mount: &Mount) -> String {
-        format!("{}.{}", hex::encode(&mount.record.id), self.hash)
+        format!("{}.{}", hex::encode(&mount.record.id), self.place)
+    }
+
+    /// What lies there, whosever it is.
+    fn record(&self, store: &mut Store<'_>, mount: &Mount) -> Result<Option<LockoutRecord>, Error> {
+        store.get(&mount.area, &self.path())
     }
 }
 
-/// Refuses a login of a user who is locked out, whatever the password is.
+/// Refuses a login of somebody who is locked out, whatever the password is.
 ///
 /// # Errors
 /// [`ErrorKind::Denied`] if so.
-pub(crate) fn check(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
+pub(crate) fn check(call: &mut Call<'_, '_>, who: Who<'_>) -> Result<(), Error> {
     let mount = call.mount.clone();
     let Some(rules) = Rules::of(&mount, call.context.user_lockout) else { return Ok(()) };
-    let record = call.store.get::<LockoutRecord>(&mount.area, &CountPath::new(&mount, user).path())?;
+    let place = CountPath::new(&mount, who);
+    let record = place.record(call.store, &mount)?.filter(|record| record.user == place.owner);
     match record.is_some_and(|record| rules.is_locked(&record, call.context.now)) {
         true => Err(Error::new(ErrorKind::Denied, "permission denied")),
         false => Ok(()),
     }
 }
 
-/// Counts a wrong password of a user that exists and is not locked out. The count stays although the login is refused.
-pub(crate) fn count(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
+/// Counts a wrong password of somebody who is not locked out. The count stays although the login is refused.
+pub(crate) fn count(call: &mut Call<'_, '_>, who: Who<'_>) -> Result<(), Error> {
     let (mount, now) = (call.mount.clone(), call.context.now);
     let Some(rules) = Rules::of(&mount, call.context.user_lockout) else { return Ok(()) };
-    let place = CountPath::new(&mount, user);
-    let before = call.store.get::<LockoutRecord>(&mount.area, &place.path())?;
-    let attempts = 1 + before.as_ref().map_or(0, |record| rules.counted(record, now));
+    let place = CountPath::new(&mount, who);
+    let before = place.record(call.store, &mount)?;
+    let own = before.as_ref().filter(|record| record.user == place.owner);
+    let attempts = 1 + own.map_or(0, |record| rules.counted(record, now));
     let ends = now.plus_secs(rules.lock_secs.max(rules.reset_secs));
-    let record = LockoutRecord { user: user.to_owned(), attempts, last_nanos: now.nanos(), ends_nanos: ends.nanos() };
+    let user = place.owner.clone();
+    let record = LockoutRecord { user, attempts, last_nanos: now.nanos(), ends_nanos: ends.nanos() };
     call.store.lasting(|store| {
         if let Some(before) = before {
             let ends = Time::from_nanos(before.ends_nanos);
@@ -149,8 +185,8 @@ pub(crate) fn count(call: &mut Call<'_, '_>, user: &str) -> Result<(), Error> {
 
 /// Forgets a user's wrong attempts: after a right password, or because an operator says so.
 pub(crate) fn forget(store: &mut Store<'_>, mount: &Mount, user: &str) -> Result<(), Error> {
-    let place = CountPath::new(mount, user);
-    if let Some(record) = store.get::<LockoutRecord>(&mount.area, &place.path())? {
+    let place = CountPath::new(mount, Who::User(user));
+    if let Some(record) = place.record(store, mount)? {
         store.delete(&mount.area, &place.path());
         let ends = Time::from_nanos(record.ends_nanos);
         calendar::unschedule(store, ends, &EXPIRY, &place.calendar_name(mount));
@@ -167,7 +203,8 @@ pub(crate) fn locked(
 ) -> Result<Vec<String>, Error> {
     let Some(rules) = Rules::of(mount, context.user_lockout) else { return Ok(Vec::new()) };
     let mut users = Vec::new();
-    for name in store.list(&mount.area, &[FOLDER])?.iter() {
+    // Of names that do not exist there is nothing to unlock.
+    for name in store.list(&mount.area, &[FOLDER])?.iter().filter(|name| !CountPath::is_shared(&name.name)) {
         let record = store.get::<LockoutRecord>(&mount.area, &[FOLDER, &name.name])?;
         users.extend(record.filter(|record| rules.is_locked(record, context.now)).map(|record| record.user));
         if users.len() >= limit {

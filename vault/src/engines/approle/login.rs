@@ -17,7 +17,7 @@ use crate::engines::login::{self, Login, log_in, permits};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::identity::login::KnownAs;
-use crate::lockout;
+use crate::lockout::{self, Who};
 use crate::reply::Reply;
 use crate::token::lifetime::Bounds;
 use crate::token::record::TokenRecord;
@@ -43,14 +43,14 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         role::find(call.store, &call.mount.clone(), NO_ROLE)?;
     }
     if found.is_some() {
-        lockout::check(call, &role_id)?;
+        lockout::check(call, Who::User(&role_id))?;
     }
     let place = SecretIdPath::new(&call.mount, found.as_ref().map_or(NO_ROLE, |(_, role)| &role.id), &secret_id);
     let record = secret::find(call, &place)?;
     let is_guess = !secret_id.is_empty() && is_guess(found.as_ref(), record.as_ref(), call.request.remote_address);
     let Some((name, role, record)) = admitted(found, record, call.request.remote_address) else {
         if is_guess {
-            lockout::count(call, &role_id)?;
+            lockout::count(call, Who::User(&role_id))?;
         }
         // What was not sent is no secret of ours.
         let message = if secret_id.is_empty() { "missing secret_id" } else { "invalid role or secret ID" };

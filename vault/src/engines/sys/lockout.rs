@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::engine::{Call, Path};
+use crate::engine::{Access, Call, Path};
 use crate::error::Error;
 use crate::field::{Kind, field};
 use crate::lockout;
@@ -25,6 +25,7 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "locked-users/{mount_accessor}/unlock/{alias_identifier..}",
         operations: &[(Operation::Update, unlock)],
+        access: Access::Sudo,
         help: "Let a user in again who is locked out",
         ..Path::DEFAULT
     },

@@ -352,6 +352,7 @@ fn paths_that_are_about_the_server_itself_need_sudo() {
         "leases/revoke-prefix/{prefix..}",
         "leases/revoke-force/{prefix..}",
         "leases",
+        "locked-users/{mount_accessor}/unlock/{alias_identifier..}",
         "seal",
         "step-down",
         "storage/raft/remove-peer",

@@ -1,7 +1,7 @@
 //! `login`: a name and a password, for a token; and what bounds such a token's renewal.
 //!
-//! Wrong passwords of a user that exists are counted ([`crate::lockout`]), so a stranger who guesses long enough learns which
-//! names exist; names are no secrets.
+//! Wrong passwords are counted ([`crate::lockout`]), also of names that do not exist, and with the same answers, so that a
+//! stranger who guesses does not learn which names exist.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::engines::login::{Login, log_in, permits};
 use crate::engines::userpass::user::{self, UserRecord};
 use crate::error::Error;
 use crate::identity::login::KnownAs;
-use crate::lockout;
+use crate::lockout::{self, Who};
 use crate::reply::Reply;
 use crate::token::lifetime::Bounds;
 use crate::token::record::TokenRecord;
@@ -25,19 +25,15 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         return Err(Error::invalid("missing password"));
     }
     user::check_length(&text)?;
+    // From where the user may not log in, there is no such user: so who asks there learns nothing, and locks nobody out.
+    let remote = call.request.remote_address;
     let found = user::find(call.store, &call.mount, &name)?;
-    if found.is_some() {
-        lockout::check(call, &name)?;
-    }
+    let found = found.filter(|user| permits(&user.terms.bound_cidrs, remote));
+    let who = if found.is_some() { Who::User(&name) } else { Who::Stranger(&name) };
+    lockout::check(call, who)?;
     let is_password = found.as_ref().unwrap_or(&UserRecord::nobody()).is_password(call.context, &text)?;
-    // From where the user may not log in, the right password is answered as a wrong one: so who asks there learns nothing,
-    // and locks nobody out.
-    let found = found.filter(|user| permits(&user.terms.bound_cidrs, call.request.remote_address));
-    let is_there = found.is_some();
     let Some(user) = found.filter(|_| is_password) else {
-        if is_there {
-            lockout::count(call, &name)?;
-        }
+        lockout::count(call, who)?;
         return Err(Error::invalid("invalid username or password"));
     };
     let mount = call.mount.clone();

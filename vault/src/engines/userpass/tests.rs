@@ -133,6 +133,45 @@ fn a_user_who_is_bound_to_addresses_logs_in_from_there_only() {
 }
 
 #[test]
+fn a_name_that_is_not_there_is_answered_as_one_that_is_however_often_it_is_tried() {
+    // check 20
+    let mut harness = with_user("ann", json!({ "password": "first" }));
+    harness.request("POST", "auth/userpass/users/far", json!({ "password": "x", "token_bound_cidrs": "10.0.0.0/8" }));
+    harness.remote_address = Some("192.0.2.1".parse().unwrap());
+    let tries = |harness: &mut Harness, name: &str| -> Vec<_> {
+        let answers = (0..8).map(|_| {
+            let (status, body) = log_in(harness, name, "guess");
+            (status, body["errors"].clone())
+        });
+        answers.collect()
+    };
+    let expected = tries(&mut harness, "ann");
+    assert_eq!((expected[4].0, expected[5].0), (400, 403));
+    for name in ["bob", "far"] {
+        assert_eq!(tries(&mut harness, name), expected, "{name}");
+    }
+    let (_, locked) = harness.request("GET", "sys/locked-users", Value::Null);
+    assert_eq!(locked["data"]["total"], 1, "{locked}");
+    harness.advance(15 * 60);
+    for name in ["ann", "bob", "far"] {
+        assert_eq!(log_in(&mut harness, name, "guess").0, 400, "{name}");
+    }
+}
+
+#[test]
+fn names_that_are_not_there_leave_a_bounded_number_of_counts_which_end() {
+    let mut harness = with_user("ann", json!({ "password": "first" }));
+    let before = harness.table.len();
+    for number in 0..5 {
+        log_in(&mut harness, &format!("nobody{number}"), "guess");
+    }
+    assert!(harness.table.len() > before);
+    harness.advance(16 * 60);
+    harness.run_tasks();
+    assert_eq!(harness.table.len(), before);
+}
+
+#[test]
 fn wrong_passwords_lock_a_user_out_until_an_operator_or_the_time_says_otherwise() {
     let mut harness = with_user("ann", json!({ "password": "first", "token_bound_cidrs": "192.0.2.0/24" }));
     harness.remote_address = Some("192.0.2.1".parse().unwrap());
