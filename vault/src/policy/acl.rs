@@ -25,6 +25,7 @@ use crate::policy::pattern::{self, Pattern, Shape};
 use crate::policy::template::{TemplateValues, Unfilled};
 use crate::policy::{PathRule, Policy, RulePath};
 use crate::request::Operation;
+use crate::spelling;
 use crate::time::Time;
 
 /// A question: may this run?
@@ -94,7 +95,7 @@ impl<'a> Decision<'a> {
     }
 }
 
-/// A block that was left out because its template could not be filled in. Unsafe values are worth a warning in the
+/// A block that was left out, or a deny that was widened, because its template could not be filled in. Unsafe values are worth a warning in the
 /// audit log: somebody may be trying to widen their rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
@@ -182,9 +183,12 @@ impl Acl {
             RulePath::Templated(template) => match template.fill(values) {
                 Ok(path) => Arc::new(Pattern::new(&path)),
                 Err(reason) => {
-                    let (policy, template) = (Arc::clone(&policy.name), template.text().to_owned());
-                    self.dropped.push(Dropped { policy, template, reason });
-                    return;
+                    let name = Arc::clone(&policy.name);
+                    self.dropped.push(Dropped { policy: name, template: template.text().to_owned(), reason });
+                    if reason != Unfilled::Unsafe || !rule.grant.capabilities.is_deny() {
+                        return;
+                    }
+                    Arc::new(Pattern::new(&template.cover()))
                 }
             },
         };
@@ -248,7 +252,7 @@ impl Acl {
         if self.is_root || self.find(mount, true).is_some_and(|rule| rule.grant.capabilities.grants()) {
             return true;
         }
-        let cover = self.denies.cover(&self.rules, &pattern::fold(mount));
+        let cover = self.denies.cover(&self.rules, &spelling::fold(mount));
         self.rules.iter().filter(|rule| rule.grant.capabilities.grants() && !self.is_shadowed(rule)).any(|rule| {
             let text = rule.pattern.text();
             let (_, start) = pattern::split_glob(text);
@@ -270,14 +274,14 @@ impl Acl {
         self.valid_until
     }
 
-    /// Blocks left out because of their templates.
+    /// Blocks left out, or widened, because of their templates.
     pub fn dropped(&self) -> &[Dropped] {
         &self.dropped
     }
 
     /// The rule that decides about a path. `listing` allows a folder's path to fall back to the one without the slash.
     fn find(&self, path: &str, listing: bool) -> Option<&Rule> {
-        let folded = pattern::fold(path);
+        let folded = spelling::fold(path);
         let bare =
             path.strip_suffix('/').filter(|_| listing).map(|path| (path, folded.strip_suffix('/').unwrap_or(&folded)));
         self.exact(path, &folded)

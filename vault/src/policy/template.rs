@@ -1,7 +1,8 @@
 //! `{{identity.…}}` in the path of a block: filled in from the entity behind a request.
 //!
 //! It is no template language: there is a closed list of names, no functions, and a value is inserted only if it can
-//! stand for nothing but itself. A block whose template cannot be filled in does not exist for that request.
+//! stand for nothing but itself. A block whose template cannot be filled in does not exist for that request; but a deny whose
+//! value is there and unsafe denies all that it could have been about, so that nobody gets rid of it by their own metadata.
 
 use std::collections::BTreeMap;
 
@@ -140,6 +141,15 @@ impl Template {
     /// The path as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Every path that it could be filled in to: what stands before its first name, and whatever follows.
+    pub(crate) fn cover(&self) -> String {
+        let before = self.parts.iter().map_while(|part| match part {
+            Part::Literal(literal) => Some(literal.as_str()),
+            Part::Reference(_) => None,
+        });
+        before.chain(["*"]).collect()
     }
 
     /// Fills in every name.
