@@ -30,6 +30,18 @@ const WRAPPING_BITS: u32 = 4096;
 const WRAPPED_BYTES: usize = 512;
 /// Longest private key, in bytes: an RSA key of 4096 bits has 2.4 KiB.
 const MAX_KEY_BYTES: usize = 16 * 1024;
+/// Smallest public exponent of an RSA key, 2^16 + 1.
+const MIN_RSA_EXPONENT: u64 = 65_537;
+/// The y of each point of Ed25519 whose order divides 8, little-endian, also where it is not reduced.
+const SMALL_ORDER: [&str; 7] = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
 
 /// What is to be unwrapped. Has no `Debug`.
 #[derive(Clone, PartialEq, Message)]
@@ -184,8 +196,10 @@ fn private(key_type: KeyType, derived: bool, plain: &[u8]) -> Result<KeyVersionR
             }
         }
         _ if key_type.is_rsa() || key_type.is_ecdsa() => {
-            let pair = NativeKey::from_pkcs8(plain).filter(|pair| pair.key_type() == Some(key_type));
-            (version.secret, version.public) = material::encoded(&pair.ok_or_else(wrong)?)?;
+            let pair =
+                NativeKey::from_pkcs8(plain).filter(|pair| pair.key_type() == Some(key_type)).ok_or_else(wrong)?;
+            check_exponent(&pair)?;
+            (version.secret, version.public) = material::encoded(&pair)?;
         }
         KeyType::Hmac if !(32..=512).contains(&plain.len()) => {
             return Err(Error::invalid("an HMAC key has between 32 and 512 bytes"));
@@ -213,11 +227,32 @@ fn public_alone(key_type: KeyType, derived: bool, text: &str) -> Result<KeyVersi
     let wrong = || Error::invalid(format!("public_key is not the PEM of a public key of type {kind}"));
     let der = from_pem(text).ok_or_else(wrong)?;
     let public = NativeKey::from_public(&der).filter(|public| public.key_type() == Some(key_type)).ok_or_else(wrong)?;
+    check_exponent(&public)?;
     let public = match key_type {
-        KeyType::Ed25519 => public.to_raw_public().ok_or_else(wrong)?,
+        KeyType::Ed25519 => public.to_raw_public().filter(|public| !is_of_small_order(public)).ok_or_else(wrong)?,
         _ => public.to_public().ok_or_else(wrong)?,
     };
     Ok(KeyVersionRecord { public, ..KeyVersionRecord::default() })
+}
+
+/// Refuses an RSA key with a small public exponent, to which padding that is not checked to its end is fatal (check 120;
+/// FIPS 186-5, section 5.1).
+fn check_exponent(key: &NativeKey) -> Result<(), Error> {
+    match key.rsa_exponent().is_none_or(|exponent| exponent >= MIN_RSA_EXPONENT) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("the public exponent of an RSA key must be at least {MIN_RSA_EXPONENT}"))),
+    }
+}
+
+/// Whether a public key of Ed25519 is a point whose order divides 8, under which one signature fits nearly every text
+/// (check 120; RFC 8032, section 5.1.7; the list is in "Taming the many EdDSAs", table 1).
+fn is_of_small_order(public: &[u8]) -> bool {
+    let mut y = public.to_vec();
+    // The highest bit is the sign of x.
+    if let Some(last) = y.last_mut() {
+        *last &= 0x7f;
+    }
+    SMALL_ORDER.contains(&hex::encode(y).as_str())
 }
 
 /// What lies between the lines of a PEM (RFC 7468).

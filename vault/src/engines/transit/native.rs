@@ -166,6 +166,14 @@ impl NativeKey {
         NonNull::new(unsafe { lc::EVP_PKEY_get0_RSA(self.0.as_ptr()) })
     }
 
+    /// The public exponent of an RSA key; of a larger one than 64 bits hold, the largest.
+    pub(super) fn rsa_exponent(&self) -> Option<u64> {
+        let (rsa, mut exponent) = (self.rsa()?, 0);
+        // SAFETY: the exponent is borrowed from the key, which is valid; the number is written where it points.
+        let fits = unsafe { lc::BN_get_u64(lc::RSA_get0_e(rsa.as_ptr()), &raw mut exponent) };
+        Some(if succeeded(fits) { exponent } else { u64::MAX })
+    }
+
     fn ec(&self) -> Option<NonNull<lc::EC_KEY>> {
         // SAFETY: as for `rsa`.
         NonNull::new(unsafe { lc::EVP_PKEY_get0_EC_KEY(self.0.as_ptr()) })

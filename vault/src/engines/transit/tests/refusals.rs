@@ -198,3 +198,33 @@ fn a_batch_with_an_rsa_key_is_bounded() {
     let items = vec![json!({ "input": HELLO }); super::super::rsa::MAX_ITEMS + 1];
     assert!(refused(&mut harness, "POST", "sign/r", json!({ "batch_input": items })).contains("at most"));
 }
+
+/// A public key of 2048 bits with the exponent 3, as SubjectPublicKeyInfo in base64.
+const RSA_E3: &str = "MIIBIDANBgkqhkiG9w0BAQEFAAOCAQ0AMIIBCAKCAQEAqRP5bEPDNJcZ7L1Lzgfn0F3SNRGLFX+hYsgsMX0456SI\
+    HFGbzB5D9rc9dfPLIlt7e3UaGN3YCVPKGFFNrWDS9aOrMgpgAf2X7JCVBQWSioHYdY8rWq9CfBOTwkI8dHJ31Mb+\
+    RNll1XuWpqipldemVB53zz+1KwcgfSYxAdh5dxDz5Anf90IH8G+2j2HMWZocP9Kb6efwW9jlSU7h9Tbz+kVOMj/q\
+    jMjAC8A2XyfJQYqS+UBnMHi1XIY5tHUmblzgGaOoDNX1LCZGnjev89hMvWTlRwowYA/9ybTPL+IL88zBNQ0OpADV\
+    exKJ07Yw29MYX2LFDVl4vGL5DmyeSxlWiwIBAw==";
+
+#[test]
+fn weak_public_keys_are_not_imported() {
+    // check 120
+    let mut harness = harness();
+    let import = |harness: &mut Harness, kind: &str, der: &str| {
+        let public_key = format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----");
+        refused(harness, "POST", "keys/weak/import", json!({ "type": kind, "public_key": public_key }))
+    };
+    assert!(import(&mut harness, "rsa-2048", RSA_E3).contains("exponent"));
+    for (point, order) in [
+        ("0100000000000000000000000000000000000000000000000000000000000000", 1),
+        ("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", 2),
+        ("0000000000000000000000000000000000000000000000000000000000000080", 4),
+        ("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85", 8),
+        ("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a", 8),
+        ("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", 1),
+    ] {
+        let der = hex::decode(format!("302a300506032b6570032100{point}")).unwrap();
+        let message = import(&mut harness, "ed25519", &STANDARD.encode(der));
+        assert!(message.contains("public_key"), "order {order}: {message}");
+    }
+}
