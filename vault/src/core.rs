@@ -418,7 +418,10 @@ fn run<'a>(
         shown::restrict(&mut reply, acl, &decision, request.path.as_str())?;
     }
     let reply = wrapping::wrap_if_wanted(&mut call, reply, wrap)?;
-    idempotency::record(&mut call, &reply)?;
+    // Only what is looked for again is kept: who asks without a token is answered anew, but for a login.
+    if is_judged || path.is_some_and(|path| path.access == Access::Login) {
+        idempotency::record(&mut call, &reply)?;
+    }
     Ok(reply)
 }
 

@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::identity::record::{ENTITIES, ENTITY_NAMES, EntityRecord, MERGED, PlaceRecord};
 use crate::identity::{alias, membership};
 use crate::limits::MAX_IDENTITY_NAME_BYTES;
+use crate::printable;
+use crate::spelling;
 use crate::store::{Area, Store, decode};
 
 /// An entity, decoded once for many requests. The default is none.
@@ -54,7 +56,7 @@ pub(crate) fn get(store: &mut Store<'_>, area: &Area, id: &str) -> Result<Option
 
 /// The entity with a name, in upper or lower case.
 pub(crate) fn by_name(store: &mut Store<'_>, area: &Area, name: &str) -> Result<Option<EntityRecord>, Error> {
-    let place: Option<PlaceRecord> = store.get(area, &[ENTITY_NAMES, &name.to_lowercase()])?;
+    let place: Option<PlaceRecord> = store.get(area, &[ENTITY_NAMES, &spelling::lower(name)])?;
     match place {
         Some(place) => get(store, area, &place.owner_id),
         None => Ok(None),
@@ -98,13 +100,16 @@ pub(super) fn rename(
     if name.len() > MAX_IDENTITY_NAME_BYTES {
         return Err(Error::invalid(format!("the name is longer than {MAX_IDENTITY_NAME_BYTES} bytes")));
     }
-    let path = name.to_lowercase();
+    if !printable::is_printable(name) {
+        return Err(Error::invalid("the name holds a character that cannot be printed"));
+    }
+    let path = spelling::lower(name);
     let holder: Option<PlaceRecord> = store.get(area, &[folder, &path])?;
     if holder.is_some_and(|holder| holder.owner_id != owner_id) {
         return Err(Error::invalid("the name is in use already; choose another"));
     }
     if let Some(before) = before {
-        store.delete(area, &[folder, &before.to_lowercase()]);
+        store.delete(area, &[folder, &spelling::lower(before)]);
     }
     store.put(area, &[folder, &path], &PlaceRecord { owner_id: owner_id.to_owned(), detail: name.to_owned() })
 }
@@ -118,7 +123,7 @@ pub(crate) fn remove(store: &mut Store<'_>, area: &Area, record: &EntityRecord) 
         store.delete(area, &[MERGED, merged]);
     }
     membership::leave_all(store, area, &record.id)?;
-    store.delete(area, &[ENTITY_NAMES, &record.name.to_lowercase()]);
+    store.delete(area, &[ENTITY_NAMES, &spelling::lower(&record.name)]);
     store.delete(area, &[ENTITIES, &record.id]);
     Ok(())
 }

@@ -16,9 +16,10 @@ use crate::identity::record::{ENTITIES, ENTITY_NAMES, EntityRecord, PlaceRecord}
 use crate::identity::rights::Standing;
 use crate::mount::table::MountTable;
 use crate::reply::Reply;
+use crate::spelling;
 
 pub(super) const ID: Field = field("id", Kind::Text, "Id of the entity.");
-pub(super) const NAME: Field = field("name", Kind::Text, "Name of the entity; upper and lower case are one.");
+pub(super) const NAME: Field = field("name", Kind::Name, "Name of the entity; upper and lower case are one.");
 
 pub(super) const FIELDS: &[Field] = &[
     ID,
@@ -57,7 +58,7 @@ pub(super) fn write_by_name(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 fn save(call: &mut Call<'_, '_>, found: Option<EntityRecord>, name: &str) -> Result<Reply, Error> {
     let is_new = found.is_none();
     let mut record = found.unwrap_or_else(|| entity::new(call.context, name));
-    if !is_new && !name.is_empty() && name.to_lowercase() != record.name.to_lowercase() {
+    if !is_new && !name.is_empty() && spelling::lower(name) != spelling::lower(&record.name) {
         name.clone_into(&mut record.name);
     }
     if let Some(metadata) = pairs(&call.fields, METADATA.name)? {

@@ -18,12 +18,15 @@ use crate::identity::{entity, membership};
 use crate::limits::MAX_RELATED_GROUPS;
 use crate::mount::table::MountTable;
 use crate::reply::Reply;
+use crate::spelling;
 
+/// Longest excerpt of an unknown id in a message, in characters.
+const EXCERPT_CHARS: usize = 64;
 /// Members that are taken out by the batch that deletes their group; of more the rest follows in the background.
 const FEW_MEMBERS: usize = 256;
 
 pub(super) const ID: Field = field("id", Kind::Text, "Id of the group.");
-pub(super) const NAME: Field = field("name", Kind::Text, "Name of the group; upper and lower case are one.");
+pub(super) const NAME: Field = field("name", Kind::Name, "Name of the group; upper and lower case are one.");
 const TYPE: Field = field("type", Kind::Text, "Whether members are named here, or by an auth method; never changes.")
     .one_of(&["internal", "external"])
     .or("internal");
@@ -61,7 +64,7 @@ fn save(call: &mut Call<'_, '_>, found: Option<GroupRecord>, name: &str) -> Resu
     let is_new = found.is_none();
     let mut record = found.unwrap_or_else(|| group::new(call.context, name));
     take_type(call, &mut record, is_new)?;
-    if !is_new && !name.is_empty() && name.to_lowercase() != record.name.to_lowercase() {
+    if !is_new && !name.is_empty() && spelling::lower(name) != spelling::lower(&record.name) {
         name.clone_into(&mut record.name);
     }
     if let Some(metadata) = pairs(&call.fields, METADATA.name)? {
@@ -159,7 +162,8 @@ fn take_member_groups(call: &mut Call<'_, '_>, record: &mut GroupRecord) -> Resu
 
 /// Clients know this refusal as a failure of the server.
 fn unknown(what: &str, id: &str) -> Error {
-    Error::new(ErrorKind::Internal, multi(&format!("{what} {id:?}")))
+    let excerpt: String = id.chars().take(EXCERPT_CHARS).collect();
+    Error::new(ErrorKind::Internal, multi(&format!("{what} {excerpt:?}")))
 }
 
 /// `group/id/{id}`

@@ -109,10 +109,67 @@ fn an_alias_is_given_to_another_entity_only_by_who_may_merge_them() {
         assert_eq!(status, 403, "{path} {body}");
     }
     assert_eq!(read(&mut harness, &format!("entity-alias/id/{alias}"))["canonical_id"], json!(victim));
+    let noted =
+        json!({ "name": "v", "mount_accessor": accessor, "canonical_id": victim, "custom_metadata": { "k": "v" } });
+    assert_eq!(harness.request_as(&token, "POST", "identity/entity-alias", noted).0, 200, "nobody's logins change");
     let (status, body) = harness.request_as(ROOT, "POST", "identity/entity-alias", by_name);
     assert_eq!((status, &body["data"]["id"]), (200, &json!(alias)), "{body}");
     assert_eq!(read(&mut harness, &format!("entity/id/{victim}"))["aliases"], json!([]));
     assert_eq!(read(&mut harness, &format!("entity/id/{mine}"))["aliases"][0]["name"], "v");
+}
+
+#[test]
+fn an_alias_brings_new_logins_to_an_entity_only_for_who_may_merge() {
+    // check 82
+    let mut harness = Harness::new();
+    let (people, others) = (mount(&mut harness, "people"), mount(&mut harness, "others"));
+    let victim = created(&mut harness, "entity", json!({ "name": "victim", "policies": "admins" }));
+    let alias = json!({ "name": "v", "mount_accessor": people, "canonical_id": victim });
+    let alias = created(&mut harness, "entity-alias", alias);
+    let writes = r#"path "identity/entity-alias*" { capabilities = ["create", "update"] }"#;
+    let writer = harness.token_with(writes);
+    let merges = r#" path "identity/entity/merge" { capabilities = ["update"] }"#;
+    let merger = harness.token_with(&format!("{writes}{merges}"));
+    for (path, body) in [
+        ("entity-alias".to_owned(), json!({ "name": "m", "mount_accessor": others, "canonical_id": victim })),
+        ("entity-alias".to_owned(), json!({ "name": "m", "mount_accessor": others, "entity_id": victim })),
+        (format!("entity-alias/id/{alias}"), json!({ "name": "m" })),
+        (format!("entity-alias/id/{alias}"), json!({ "mount_accessor": others })),
+    ] {
+        let path = format!("identity/{path}");
+        let (status, answer) = harness.request_as(&writer, "POST", &path, body.clone());
+        assert_eq!(status, 403, "{path} {body}: {answer}");
+    }
+    let own = json!({ "name": "m", "mount_accessor": others });
+    assert_eq!(harness.request_as(&writer, "POST", "identity/entity-alias", own).0, 200, "with an entity of its own");
+    let renamed = json!({ "name": "w" });
+    assert_eq!(harness.request_as(&merger, "POST", &format!("identity/entity-alias/id/{alias}"), renamed).0, 200);
+    let more = json!({ "name": "n", "mount_accessor": others, "canonical_id": victim });
+    assert_eq!(harness.request_as(&merger, "POST", "identity/entity-alias", more).0, 200);
+}
+
+#[test]
+fn a_deny_of_a_name_holds_in_every_spelling_that_leads_to_it() {
+    let mut harness = Harness::new();
+    for kind in ["entity", "group"] {
+        created(&mut harness, kind, json!({ "name": "groß-admin" }));
+        let policy = format!(
+            r#"path "identity/{kind}/name/*" {{ capabilities = ["read", "update", "delete"] }}
+            path "identity/{kind}/name/groß-admin" {{ capabilities = ["deny"] }}
+            path "identity/{kind}" {{ capabilities = ["create", "update"] denied_parameters = {{ "name" = ["groß-admin"] }} }}"#
+        );
+        let token = harness.token_with(&policy);
+        for name in ["groß-admin", "Groß-Admin", "GROẞ-ADMIN", "gRoẞ-admin"] {
+            assert_eq!(harness.request("GET", &format!("identity/{kind}/name/{name}"), Value::Null).0, 200, "{name}");
+            for method in ["GET", "POST", "DELETE"] {
+                let (status, _) =
+                    harness.request_as(&token, method, &format!("identity/{kind}/name/{name}"), json!({}));
+                assert_eq!(status, 403, "{method} {name}");
+            }
+            let (status, _) = harness.request_as(&token, "POST", &format!("identity/{kind}"), json!({ "name": name }));
+            assert_eq!(status, 403, "{name} in the body");
+        }
+    }
 }
 
 #[test]
@@ -199,5 +256,15 @@ fn what_is_noted_has_limits() {
             assert_eq!(harness.request("POST", &format!("identity/{path}"), json!({ "metadata": metadata })).0, 400);
         }
     }
-    assert_eq!(harness.request("POST", "identity/entity", json!({ "name": "n".repeat(513) })).0, 400);
+    for name in ["n".repeat(513), "a\nb".into(), "\u{202e}abc".into()] {
+        for path in ["entity", "group"] {
+            assert_eq!(
+                harness.request("POST", &format!("identity/{path}"), json!({ "name": name })).0,
+                400,
+                "{name:?}"
+            );
+        }
+    }
+    let (_, body) = harness.request("POST", "identity/group", json!({ "member_entity_ids": ["x".repeat(10_000)] }));
+    assert!(body.to_string().len() < 1000, "{body}");
 }
