@@ -1,5 +1,9 @@
 //! `sys/storage/raft/join`: this node enters a cluster.
+//!
+//! Whoever reaches a node that belongs to no cluster may have it call an address, so those are refused where a cloud answers
+//! machines about themselves. What the configuration names is the operator's word, and is not looked at.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use conclave_vault::{Error, boolean};
@@ -50,6 +54,9 @@ async fn join(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Value, Error> {
         ));
     }
     at.tls_texts().map_err(Error::invalid)?;
+    if !has_token {
+        refuse_link_local(&at.leader_api_addr).await?;
+    }
     join::join_as_asked(seal, at, flag("non_voter"), flag("retry")).await?;
     let mut joined = json!({ "joined": true });
     if !has_token {
@@ -57,4 +64,60 @@ async fn join(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Value, Error> {
             json!(["to end the join, enter shares of that cluster on this node (`conclave operator unseal`)"]);
     }
     Ok(joined)
+}
+
+/// Addresses beside the link-local ones at which clouds answer machines about themselves: AWS over IPv6, Alibaba, Oracle.
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+];
+
+/// Refuses a URL whose host is, or leads to, an address of the link alone or of a cloud's metadata (check 260).
+async fn refuse_link_local(url: &str) -> Result<(), Error> {
+    let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+    let host = host.ok_or_else(|| Error::invalid("leader_api_addr is not a URL such as https://10.0.0.1:8200"))?;
+    let host = host.trim_matches(['[', ']']).to_owned();
+    // A name that leads nowhere fails at the call, with the reason in the log.
+    let Ok(found) = tokio::net::lookup_host((host, 0)).await else { return Ok(()) };
+    match found.map(|address| address.ip()).any(is_link_local) {
+        true => Err(Error::invalid(
+            "leader_api_addr leads to a link-local address or a metadata service, where no member is",
+        )),
+        false => Ok(()),
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let is_link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    is_link_local || METADATA.contains(&address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_join_is_not_looked_for_where_clouds_answer() {
+        // check 260
+        for host in [
+            "169.254.169.254",
+            "169.254.169.254:8200",
+            "2852039166",
+            "0xa9fea9fe",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "[::ffff:169.254.169.254]:8200",
+            "100.100.100.200",
+        ] {
+            assert!(refuse_link_local(&format!("http://{host}/latest")).await.is_err(), "{host}");
+        }
+        for host in ["127.0.0.1:8200", "10.0.0.1", "[::1]:8200"] {
+            assert!(refuse_link_local(&format!("https://{host}")).await.is_ok(), "{host}");
+        }
+    }
 }

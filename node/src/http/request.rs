@@ -64,13 +64,24 @@ pub fn head(parts: &Parts, limits: &Limits) -> Result<Head, Outgoing> {
     Ok(Head { id: Uuid::new_v4().to_string(), method: method.to_owned(), operation, path, said, query, data })
 }
 
-/// Exactly one `Host` in HTTP/1.1, and never two: what stands between may have gone by the other (RFC 9112, section 3.2).
+/// Exactly one `Host` in HTTP/1.1, and never two; in HTTP/2 `:authority` or `Host`, and the same in both: what stands between
+/// may have gone by the other (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
 pub fn check_host(parts: &Parts) -> Result<(), Outgoing> {
     let hosts = parts.headers.get_all(http::header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && parts.version == http::Version::HTTP_11) {
         return Err(failure(400, &["a request has exactly one Host header"]));
     }
-    Ok(())
+    if parts.version != http::Version::HTTP_2 {
+        return Ok(());
+    }
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    match (authority, parts.headers.get(http::header::HOST)) {
+        (None, None) => Err(failure(400, &["a request has :authority or a Host header"])),
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host.as_bytes()) => {
+            Err(failure(400, &["the Host header and :authority differ"]))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The part of the path that the core sees, still escaped.

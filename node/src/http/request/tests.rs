@@ -192,3 +192,27 @@ fn what_a_node_does_itself_is_not_said_to_be_remembered() {
     }
     assert_eq!(may_be_remembered("/v1/secret/data/a"), Ok(true));
 }
+
+#[test]
+fn whom_a_request_is_for_is_said_once() {
+    let checked = |version, target: &str, hosts: &[&str]| {
+        let hosts: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+        let mut parts = parts("GET", target, &hosts);
+        parts.version = version;
+        check_host(&parts).map_err(|refusal| refusal.status)
+    };
+    let (one, two) = (http::Version::HTTP_11, http::Version::HTTP_2);
+    for (version, target, hosts, expected) in [
+        (one, "/v1/a", &["x"][..], Ok(())),
+        (one, "/v1/a", &[][..], Err(400)),
+        (one, "/v1/a", &["x", "x"][..], Err(400)),
+        (two, "http://x/v1/a", &[][..], Ok(())),
+        (two, "http://x/v1/a", &["X"][..], Ok(())),
+        (two, "/v1/a", &["x"][..], Ok(())),
+        (two, "http://x/v1/a", &["y"][..], Err(400)),
+        (two, "http://x/v1/a", &["x", "y"][..], Err(400)),
+        (two, "/v1/a", &[][..], Err(400)),
+    ] {
+        assert_eq!(checked(version, target, hosts), expected, "{version:?} {target} {hosts:?}");
+    }
+}
