@@ -237,12 +237,14 @@ fn take(call: &mut Call<'_, '_>, client: &mut OidcClientRecord) -> Result<(), Er
         client.assignments = names;
     }
     client.id_token_secs = whole_secs(&call.fields, "id_token_ttl").unwrap_or(client.id_token_secs);
-    client.access_token_secs = whole_secs(&call.fields, "access_token_ttl").unwrap_or(client.access_token_secs);
-    let max_secs = max_access_secs(call);
-    if client.access_token_secs > max_secs {
-        return Err(Error::invalid(format!(
-            "access_token_ttl cannot be greater than the max_lease_ttl of the identity mount, {max_secs} seconds"
-        )));
+    if let Some(secs) = whole_secs(&call.fields, "access_token_ttl") {
+        let max_secs = max_access_secs(call);
+        if secs > max_secs {
+            return Err(Error::invalid(format!(
+                "access_token_ttl cannot be greater than the max_lease_ttl of the identity mount, {max_secs} seconds"
+            )));
+        }
+        client.access_token_secs = secs;
     }
     let key = key::find(call.store, &area, &client.key)?;
     let key = key.ok_or_else(|| Error::invalid(format!("key {:?} does not exist", client.key)))?;
