@@ -40,8 +40,10 @@ use crate::{memory, version};
 enum Refusal {
     #[error(transparent)]
     Stopped(#[from] StoppedError),
+    #[error("nothing was changed: share {number} of {needed} {reason}; run this again, and enter all of them")]
+    Share { number: usize, needed: usize, reason: &'static str },
     #[error("nothing was changed: {0}")]
-    Share(#[from] ShareError),
+    Damaged(ShareError),
     #[error("nothing was changed: {given} of the {needed} shares that are needed came")]
     TooFewShares { given: usize, needed: usize },
     #[error("nothing was changed: {0}; choose another node")]
@@ -151,7 +153,18 @@ fn open_with_shares(
             return Err(Refusal::TooFewShares { given: progress.entered, needed: progress.threshold });
         };
         let entry = Entry { key: key.trim(), address: IpAddr::V4(Ipv4Addr::LOCALHOST), confirmed: Default::default() };
-        match ceremony.enter(entry, outside, &mut SystemRandomness::default())? {
+        let entered = ceremony.enter(entry, outside, &mut SystemRandomness::default());
+        let (number, needed) = (progress.entered + 1, progress.threshold);
+        let refused = |error| match error {
+            ShareError::Damaged(_) => Refusal::Damaged(error),
+            ShareError::Unreadable => Refusal::Share { number, needed, reason: "is neither hexadecimal nor base64" },
+            ShareError::Wrong => Refusal::Share {
+                number,
+                needed,
+                reason: "is no share of this cluster: it was mistyped, or belongs to another one",
+            },
+        };
+        match entered.map_err(refused)? {
             Entered::Progress(_) => {}
             Entered::Unsealed { barrier, .. } => return Ok(Core::new(*barrier, Registry::built_in())),
         }

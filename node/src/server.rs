@@ -6,10 +6,10 @@
 
 pub mod flags;
 
+mod pid_file;
 mod verify;
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +30,7 @@ use crate::http::service::Services;
 use crate::http::tls::Certificates;
 use crate::logging::Logging;
 use crate::server::flags::Flags;
+use crate::server::pid_file::PidFile;
 use crate::{memory, version, view};
 
 /// How long the log may take to write its last lines.
@@ -170,9 +171,6 @@ fn read_config(flags: &Flags) -> Result<(Config, Vec<Problem>), ServerError> {
 /// Everything between the runtime's start and its end.
 async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), ServerError> {
     let mut signals = Signals::new()?;
-    let pid_file = config.pid_file.clone();
-    let _pid_file = PidFile::write(pid_file.clone())
-        .map_err(|source| ServerError::PidFile { path: pid_file.unwrap_or_default(), source })?;
     let (app, secrets) = if flags.is_dev {
         let token = flags.dev_root_token.as_ref().map(|token| token.as_str());
         let (app, secrets) = App::start_dev(config.clone(), token).await?;
@@ -180,11 +178,11 @@ async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), S
     } else {
         (App::start(config.clone()).await?, None)
     };
-    let bound = match bind(&app, &config).await {
-        Ok(bound) => bound,
+    let (bound, _pid_file) = match take_place(&app, &config).await {
+        Ok(taken) => taken,
         Err(error) => {
             app.shutdown().await;
-            return Err(error.into());
+            return Err(error);
         }
     };
     announce(flags, &config, secrets.as_ref(), condition(&app));
@@ -215,6 +213,17 @@ async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), S
         () = signals.terminate() => tracing::warn!("stopped at once, because a second signal came"),
     }
     Ok(())
+}
+
+/// What one process alone can have: its addresses, and with them the file that names it. Until then another server may be
+/// running, whose file it is.
+async fn take_place(app: &Arc<App>, config: &Config) -> Result<(Vec<Bound>, Option<PidFile>), ServerError> {
+    let bound = bind(app, config).await?;
+    let pid_file = config
+        .pid_file
+        .clone()
+        .map(|path| PidFile::write(path.clone()).map_err(|source| ServerError::PidFile { path, source }));
+    Ok((bound, pid_file.transpose()?))
 }
 
 /// Binds every listener before the first one serves.
@@ -378,26 +387,6 @@ impl Signals {
         tokio::select! {
             () = next(&mut self.terminate) => {}
             () = next(&mut self.interrupt) => {}
-        }
-    }
-}
-
-/// The file with the process id; removed at the end.
-struct PidFile(Option<PathBuf>);
-
-impl PidFile {
-    fn write(path: Option<PathBuf>) -> io::Result<Self> {
-        if let Some(path) = &path {
-            fs::write(path, std::process::id().to_string())?;
-        }
-        Ok(Self(path))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = fs::remove_file(path);
         }
     }
 }

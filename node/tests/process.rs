@@ -4,6 +4,7 @@
 
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -230,7 +231,12 @@ fn verifying_looks_at_names_certificates_keys_and_paths() {
             "cert.pem/data cannot be used",
         ),
         (format!("{good}pid_file = \"{}/gone/pid\"\n", folder.path().display()), "gone/pid cannot be written"),
+        (
+            good.replace("inmem\" {}", &format!("file\" {{ path = \"{}\" }}", folder.path().display())),
+            "has mode 0755: run `chmod 0700`",
+        ),
     ];
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     for (text, expected) in cases {
         let (code, said) = verify(&text);
         assert_eq!(code, Some(1), "{expected}: {said}");
@@ -255,6 +261,23 @@ fn a_start_that_fails_names_the_path() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains(named), "{named}: {said}");
     }
+}
+
+#[test]
+fn a_start_that_fails_leaves_the_file_of_the_running_server_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (pid_file, port) = (folder.path().join("pid"), taken.local_addr().unwrap().port());
+    std::fs::write(&pid_file, "1750").unwrap();
+    let text = format!(
+        "storage \"inmem\" {{}}\npid_file = \"{}\"\nlistener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_disable = \
+         1\n}}\n",
+        pid_file.display()
+    );
+    let file = folder.path().join("c.hcl");
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(output(&["server", "-config", file.to_str().unwrap()]).status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), "1750");
 }
 
 #[test]

@@ -190,7 +190,8 @@ impl Inner {
         match reply.answer {
             Some(Answer::Index(index)) => {
                 let claim = read_claim(&nonce, index);
-                self.hooks.verify_attestation(&claim, &reply.attestation).map_err(RoundFailed)?;
+                let checked = self.check_attestation(&claim, &reply.attestation, deadline).await;
+                checked.map_err(|error| RoundFailed(error.to_string()))?;
                 Ok(index)
             }
             Some(Answer::Refused(reason)) => Err(RoundFailed(reason)),

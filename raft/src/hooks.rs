@@ -50,6 +50,17 @@ pub enum CallError {
     Stopped,
 }
 
+/// Why a leader's word does not count here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttestationError {
+    /// It is vouched for under a newer key than this node has: a rotation is on its way here.
+    #[error("{0}")]
+    Newer(String),
+    /// It is not vouched for.
+    #[error("{0}")]
+    Refused(String),
+}
+
 /// The node's part. Every method must return quickly, except the future of `call`.
 pub trait Hooks: Send + Sync + 'static {
     /// The leader asks before it appends a batch, whose proposer's clock said `time_millis`. An error refuses it; a sealed
@@ -89,7 +100,7 @@ pub trait Hooks: Send + Sync + 'static {
     }
 
     /// Checks what [`Hooks::attest`] made on another node.
-    fn verify_attestation(&self, claim: &[u8], attestation: &[u8]) -> Result<(), String> {
+    fn verify_attestation(&self, claim: &[u8], attestation: &[u8]) -> Result<(), AttestationError> {
         let _ = (claim, attestation);
         Ok(())
     }

@@ -20,6 +20,7 @@ use tonic::Code;
 use crate::answer::{is_attested, outcome_claim};
 use crate::error::ProposeError;
 use crate::gate::{Completion, Leadership, Verdict};
+use crate::hooks::AttestationError;
 use crate::link::Lane;
 use crate::machine::Consensus;
 use crate::progress::Progress;
@@ -119,7 +120,7 @@ impl Inner {
         };
         match reply {
             Err(_) => Verdict::Unknown,
-            Ok(Ok(reply)) => self.read_reply(&nonce, reply.into_inner()),
+            Ok(Ok(reply)) => self.read_reply(&nonce, reply.into_inner(), deadline).await,
             Ok(Err(status)) => {
                 way.report(number, &status);
                 match status.code() {
@@ -146,11 +147,35 @@ impl Inner {
         }
     }
 
-    fn read_reply(&self, nonce: &[u8], mut reply: proto::ProposeReply) -> Verdict {
+    /// Checks that the leader vouched for its answer. It may have applied a rotation that this node has not: then this waits
+    /// for an election timeout at most.
+    pub(crate) async fn check_attestation(
+        &self,
+        claim: &[u8],
+        attestation: &[u8],
+        deadline: Instant,
+    ) -> Result<(), AttestationError> {
+        let until = deadline.min(Instant::now() + self.config.timing.election_max);
+        let mut applied = self.progress.subscribe_last();
+        loop {
+            applied.borrow_and_update();
+            match self.hooks.verify_attestation(claim, attestation) {
+                Err(newer @ AttestationError::Newer(_)) => {
+                    if !matches!(timeout_at(until, applied.changed()).await, Ok(Ok(()))) {
+                        return Err(newer);
+                    }
+                }
+                checked => return checked,
+            }
+        }
+    }
+
+    async fn read_reply(&self, nonce: &[u8], mut reply: proto::ProposeReply, deadline: Instant) -> Verdict {
         if is_attested(&reply) {
             let attestation = std::mem::take(&mut reply.attestation);
-            if let Err(reason) = self.hooks.verify_attestation(&outcome_claim(nonce, &reply), &attestation) {
-                tracing::warn!(reason, "a leader's answer to a proposal does not verify");
+            let claim = outcome_claim(nonce, &reply);
+            if let Err(error) = self.check_attestation(&claim, &attestation, deadline).await {
+                tracing::warn!(reason = %error, "a leader's answer to a proposal does not verify");
                 return Verdict::Unknown;
             }
         }

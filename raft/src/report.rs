@@ -49,6 +49,7 @@ impl Raft {
             snapshot: index(&metrics.snapshot),
             purged: index(&metrics.purged),
             warnings: inner.warnings(&peers),
+            far_peers: inner.far_peers(&peers),
             members,
             peers,
             halted: inner.progress.halted(),
@@ -75,6 +76,7 @@ impl Inner {
             matched: matched.map(|id| id.index),
             last_contact: heard.map(|heard| heard.into_inner().elapsed()),
             round_trip: probed.map(|probe| probe.round_trip),
+            least_round_trip: probed.and_then(|probe| probe.least_round_trip.get()),
             can_lead: probed.map(|probe| probe.can_lead),
             clock_ahead_millis: probed.and_then(|probe| self.clock_ahead(&probe)),
             contradiction: probed.and_then(|probe| probe.contradiction),
@@ -116,18 +118,21 @@ impl Inner {
             let name = self.name_of(peer.id);
             format!("Two processes run under the id of node {name}: stop the copy and delete its folder.")
         }));
-        let slow = |peer: &PeerStatus| slow_peer(peer, &self.name_of(peer.id), self.config.timing.heartbeat);
-        warnings.extend(peers.iter().filter_map(slow));
         warnings
+    }
+
+    fn far_peers(&self, peers: &[PeerStatus]) -> Vec<(u64, String)> {
+        let far = |peer: &PeerStatus| far_peer(peer, &self.name_of(peer.id), self.config.timing.heartbeat);
+        peers.iter().filter_map(|peer| Some((peer.id, far(peer)?))).collect()
     }
 }
 
 /// What to say of a peer whose heartbeats may not come back in time. openraft gives each a deadline of its own
 /// interval.
-fn slow_peer(peer: &PeerStatus, name: &str, heartbeat: Duration) -> Option<String> {
-    let round_trip = peer.round_trip.filter(|time| *time * 3 > heartbeat)?;
+fn far_peer(peer: &PeerStatus, name: &str, heartbeat: Duration) -> Option<String> {
+    let round_trip = peer.least_round_trip.filter(|time| *time * 3 > heartbeat)?;
     Some(format!(
-        "A round trip to node {name} takes {} ms, and the heartbeat of {} ms should be at least three times that; use the \
+        "A round trip to node {name} takes at least {} ms, and the heartbeat of {} ms should be at least three times that; use the \
          multi-region timing on all nodes.",
         round_trip.as_millis(),
         heartbeat.as_millis()
@@ -148,12 +153,13 @@ fn role(state: ServerState) -> Role {
 mod tests {
     use super::*;
 
-    fn peer(round_trip: Option<Duration>) -> PeerStatus {
+    fn peer(least_round_trip: Option<Duration>) -> PeerStatus {
         PeerStatus {
             id: 5,
             matched: None,
             last_contact: None,
-            round_trip,
+            round_trip: None,
+            least_round_trip,
             can_lead: None,
             clock_ahead_millis: None,
             contradiction: None,
@@ -167,9 +173,9 @@ mod tests {
     fn a_heartbeat_that_is_short_for_the_round_trip_is_warned_of() {
         let heartbeat = Duration::from_millis(100);
         let warning =
-            slow_peer(&peer(Some(Duration::from_millis(34))), "b", heartbeat).expect("three times 34 ms is more");
+            far_peer(&peer(Some(Duration::from_millis(34))), "b", heartbeat).expect("three times 34 ms is more");
         assert!(warning.contains("node b ") && warning.contains("34 ms"));
-        assert_eq!(slow_peer(&peer(Some(Duration::from_millis(33))), "b", heartbeat), None);
-        assert_eq!(slow_peer(&peer(None), "b", heartbeat), None);
+        assert_eq!(far_peer(&peer(Some(Duration::from_millis(33))), "b", heartbeat), None);
+        assert_eq!(far_peer(&peer(None), "b", heartbeat), None);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use conclave_storage::table::Contradiction;
 use tokio::time::Instant;
 
+use crate::round_trip::LeastRoundTrip;
 use crate::types::{LogId, NodeRecord};
 
 /// A node of the cluster.
@@ -108,6 +109,8 @@ pub struct PeerStatus {
     pub last_contact: Option<Duration>,
     /// Round trip of the last probe that it answered.
     pub round_trip: Option<Duration>,
+    /// The smallest round trip of the last minute or two; `None` if it has not answered for that long.
+    pub least_round_trip: Option<Duration>,
     /// Whether it said in that probe that it may lead (it is unsealed).
     pub can_lead: Option<bool>,
     /// How many milliseconds its clock is ahead of this node's, by the last probe that it answered.
@@ -156,12 +159,15 @@ pub struct Status {
     pub halted: Option<u64>,
     /// What an operator should know, as sentences.
     pub warnings: Vec<String>,
+    /// What an operator should know of peers that are far away for the heartbeat, by their ids.
+    pub far_peers: Vec<(u64, String)>,
 }
 
 /// What a node said when it was last asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
     pub(crate) round_trip: Duration,
+    pub(crate) least_round_trip: LeastRoundTrip,
     pub(crate) can_lead: bool,
     /// The last entry of its log.
     pub(crate) last: Option<LogId>,

@@ -15,6 +15,7 @@ use crate::caller::{is_left_behind, is_not_a_member, members_index};
 use crate::link::Lane;
 use crate::processes;
 use crate::raft::Inner;
+use crate::round_trip::LeastRoundTrip;
 use crate::status::Probe;
 use crate::types::Types;
 use crate::wire::{self, proto};
@@ -145,8 +146,10 @@ impl Inner {
             0 => 0,
             read => read.saturating_add(u64::try_from(round_trip.as_millis() / 2).unwrap_or(u64::MAX)),
         };
+        let before = self.probes.lock().get(&id).map(|probe| probe.least_round_trip);
         let probe = Probe {
             round_trip,
+            least_round_trip: before.map_or(LeastRoundTrip::first(round_trip), |before| before.with(round_trip)),
             can_lead: reply.can_lead,
             last: reply.last.as_ref().map(wire::read_log_id),
             clock_millis,

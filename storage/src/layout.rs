@@ -127,14 +127,31 @@ fn create_private(path: &Path) -> Result<(), LayoutError> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
     }
+    if is_open(path)? { Ok(std::fs::set_permissions(path, Permissions::from_mode(0o700))?) } else { Ok(()) }
+}
+
+/// Whether others may enter a folder in which nothing lies yet. One in which something lies is refused then.
+fn is_open(path: &Path) -> Result<bool, LayoutError> {
     let mode = std::fs::metadata(path)?.mode() & 0o777;
     if mode & 0o077 == 0 {
-        return Ok(());
+        return Ok(false);
     }
     if std::fs::read_dir(path)?.next().is_some() {
         return Err(LayoutError::TooOpen { path: path.to_owned(), mode });
     }
-    Ok(std::fs::set_permissions(path, Permissions::from_mode(0o700))?)
+    Ok(true)
+}
+
+/// Whether a start would refuse an existing data folder, or one in it, because others may enter; changes nothing.
+pub fn check_is_private(data: &Path) -> Result<(), LayoutError> {
+    is_open(data)?;
+    for name in ["log", "table"] {
+        let path = data.join(name);
+        if path.is_dir() {
+            is_open(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Options that make a file with mode 0600 and follow no link.
@@ -246,5 +263,23 @@ mod tests {
         assert_eq!(std::fs::read(data.join("log/format")).unwrap(), b"conclave log 1\n");
         assert!(matches!(Folder::open(&data, "log", 2), Err(LayoutError::OtherFormat { .. })));
         assert!(!Folder::open(&data, "log", 1).unwrap().is_new());
+    }
+
+    #[test]
+    fn a_check_for_who_may_enter_refuses_what_an_opening_would_and_changes_nothing() {
+        let (_outer, data) = temporary();
+        let set = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        std::fs::create_dir(&data).unwrap();
+        set(&data, 0o755);
+        check_is_private(&data).unwrap();
+        assert_eq!(mode(&data), 0o755);
+        drop(Folder::open(&data, "log", 1).unwrap());
+        check_is_private(&data).unwrap();
+        for folder in [data.clone(), data.join("log")] {
+            set(&folder, 0o750);
+            let error = check_is_private(&data).unwrap_err();
+            assert!(matches!(error, LayoutError::TooOpen { mode: 0o750, .. }), "{error}");
+            set(&folder, 0o700);
+        }
     }
 }

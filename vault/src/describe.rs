@@ -10,6 +10,7 @@ mod tests;
 pub(crate) use self::openapi::{Mounted, document};
 use crate::engine::{Call, Engine, Matched, Path};
 use crate::reply::Reply;
+use crate::request::Operation;
 
 /// Answers `?help=1`: a text, and the part of the OpenAPI document that is about the path. At the root of a mount, and
 /// where no path matches, that is the whole engine.
@@ -33,10 +34,22 @@ pub(crate) fn help(call: &Call<'_, '_>, engine: &'static Engine, matched: Option
     reply
 }
 
+/// The words for a path's operations; a write where nothing is counts as its own.
+pub(crate) fn words(path: &Path) -> Vec<&'static str> {
+    let mut words = Vec::new();
+    for (operation, _) in path.operations {
+        if *operation == Operation::Update && path.exists.is_some() {
+            words.push(Operation::Create.as_str());
+        }
+        words.push(operation.as_str());
+    }
+    words
+}
+
 /// A path for people.
 fn of_path(mount: &str, path: &Path) -> String {
-    let words: Vec<_> = path.operations.iter().map(|(operation, _)| operation.as_str()).collect();
-    let mut text = format!("\n{mount}{}\n    {}\n    Operations: {}\n", shown(path), path.help, words.join(", "));
+    let words = words(path).join(", ");
+    let mut text = format!("\n{mount}{}\n    {}\n    Operations: {words}\n", shown(path), path.help);
     for field in path.fields() {
         let remarks = field.remarks();
         let comma = if remarks.is_empty() { "" } else { "; " };

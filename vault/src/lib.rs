@@ -89,6 +89,7 @@ pub use task::run_tasks;
 
 // The keys of an unsealed node.
 pub use barrier::Barrier;
+pub use barrier::error::BarrierError;
 pub use barrier::forward::Envelope;
 pub use barrier::locked::is_everything_locked;
 pub use barrier::tag::Era;

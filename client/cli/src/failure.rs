@@ -10,6 +10,9 @@ use conclave_client::{Address, Attempt, Cause, Error, StatusError, TlsFault};
 /// How much of an answer is shown that is none of the API.
 const RAW_CHARACTERS: usize = 400;
 
+/// What a share is that the server refused.
+pub(crate) const NO_SHARE: &str = "This is no share of this cluster: it was mistyped, or belongs to another one.";
+
 /// What a command ends with.
 pub(crate) type Outcome = Result<(), Failure>;
 
@@ -31,12 +34,14 @@ pub(crate) enum Failure {
     #[error("the terminal or pipe failed: {0}")]
     Stream(#[from] std::io::Error),
     /// The server was asked and did not grant it.
-    #[error("Error {doing}: {}", Told { error: source, if_forbidden: *if_forbidden })]
+    #[error("Error {doing}: {}", Told { error: source, advice: advice.as_deref(), if_forbidden: *if_forbidden })]
     Call {
         /// What was being done, such as `reading secret/app`.
         doing: String,
         /// Why it failed.
         source: Box<Error>,
+        /// What to try, where that is known better than from the answer.
+        advice: Option<String>,
         /// What to try if the server forbids it, where that is known better than from its answer.
         if_forbidden: Option<&'static str>,
     },
@@ -59,7 +64,21 @@ pub(crate) enum Failure {
 impl Failure {
     /// A failed call.
     pub(crate) fn call(doing: impl Into<String>, source: Error) -> Self {
-        Self::Call { doing: doing.into(), source: Box::new(source), if_forbidden: None }
+        Self::Call { doing: doing.into(), source: Box::new(source), advice: None, if_forbidden: None }
+    }
+
+    /// The same failure with other advice.
+    pub(crate) fn advising(mut self, text: String) -> Self {
+        if let Self::Call { advice, .. } = &mut self {
+            *advice = Some(text);
+        }
+        self
+    }
+
+    /// Whether a server answered with this status and these words.
+    pub(crate) fn is_answer(&self, status: u16, words: &str) -> bool {
+        matches!(self, Self::Call { source, .. }
+            if matches!(&**source, Error::Status(error) if error.status == status && error.says(words)))
     }
 
     /// The same failure with other advice for the case that the server forbids the call.
@@ -93,13 +112,18 @@ impl Failure {
 /// An error with what to try.
 struct Told<'a> {
     error: &'a Error,
+    advice: Option<&'a str>,
     if_forbidden: Option<&'static str>,
 }
 
 impl fmt::Display for Told<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.error {
-            Error::Status(error) => answer(formatter, error, self.if_forbidden),
+            Error::Status(error) => {
+                answer(formatter, error)?;
+                let advice = self.advice.or_else(|| hint(error, self.if_forbidden));
+                advice.map_or(Ok(()), |advice| write!(formatter, "\n\n{advice}"))
+            }
             Error::Unreachable { attempts, .. }
             | Error::Unanswered { attempts, .. }
             | Error::UnknownOutcome { attempts, answer: None, .. } => {
@@ -112,7 +136,7 @@ impl fmt::Display for Told<'_> {
 }
 
 /// The server's answer, laid out as scripts for Vault look for it.
-fn answer(formatter: &mut fmt::Formatter<'_>, error: &StatusError, if_forbidden: Option<&str>) -> fmt::Result {
+fn answer(formatter: &mut fmt::Formatter<'_>, error: &StatusError) -> fmt::Result {
     let address = error.reply.address();
     write!(formatter, "Error making API request.\n\nURL: {} {address}/v1/{}", error.method, error.path)?;
     match raw(error) {
@@ -125,7 +149,14 @@ fn answer(formatter: &mut fmt::Formatter<'_>, error: &StatusError, if_forbidden:
     for reason in reasons.chain(warnings.into_iter().filter(|_| error.errors.is_empty())) {
         write!(formatter, "\n* {}", reason.trim())?;
     }
-    hint(error, if_forbidden).map_or(Ok(()), |hint| write!(formatter, "\n\n{hint}"))
+    // A batch that failed says why item by item.
+    let results = error.reply.json()["data"]["batch_results"].as_array();
+    for (number, result) in results.into_iter().flatten().enumerate() {
+        if let Some(reason) = result["error"].as_str().filter(|reason| !reason.is_empty()) {
+            write!(formatter, "\n* batch_input {number}: {}", reason.trim())?;
+        }
+    }
+    Ok(())
 }
 
 /// The beginning of an answer that is none of the API: of a proxy, or of another kind of server.
@@ -143,7 +174,9 @@ fn hint<'a>(error: &StatusError, if_forbidden: Option<&'a str>) -> Option<&'a st
             "Only 307 is followed, and only to a known address. Does something in between redirect? Give the address of \
              the server itself, or let it pass requests on.",
         ),
-        503 if error.says("is sealed") => Some("Unseal the server first, share by share: `operator unseal`."),
+        503 if error.says("is sealed") => Some(
+            "Unseal the server first, share by share: `operator unseal`. A cluster that is new begins with `operator init`.",
+        ),
         503 if error.says("could not be handed over") => {
             Some("Start or unseal another node, and try again; `operator members` shows how they are.")
         }
@@ -154,9 +187,9 @@ fn hint<'a>(error: &StatusError, if_forbidden: Option<&'a str>) -> Option<&'a st
         400 if raw(error).is_some_and(|text| text.contains("HTTP request to an HTTPS server")) => {
             Some("This server speaks TLS: write its address with https:// (VAULT_ADDR, -address).")
         }
-        400 if error.says("failed to decrypt keys") => {
-            Some("This is no share of this cluster: it was mistyped, or belongs to another one. Enter a right one.")
-        }
+        400 if error.says("failed to decrypt keys") => Some(NO_SHARE),
+        // It says already which shares it takes.
+        400 if error.says("about to join a cluster") => None,
         400 if error.says("already initialized") => {
             Some("Its shares were shown when that was done; `operator unseal` takes them.")
         }
@@ -176,7 +209,7 @@ fn forbidden<'a>(error: &StatusError, instead: Option<&'a str>) -> &'a str {
     if error.says("error occurred") && !error.says("invalid token") {
         return "The token's policies do not allow this: `token capabilities` says what they do allow there.";
     }
-    instead.unwrap_or("The token is wrong, expired or revoked; `login` gets another.")
+    instead.unwrap_or("The token is wrong, expired or revoked, or its entity is disabled; `login` gets another.")
 }
 
 fn tls_advice(fault: TlsFault, address: &Address) -> Option<String> {

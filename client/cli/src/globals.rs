@@ -38,10 +38,10 @@ pub(crate) struct Globals {
     #[arg(long, global = true, hide_short_help = true, value_name = "DURATION")]
     pub(crate) wrap_ttl: Option<String>,
     /// How to print: table, json, yaml or raw. [VAULT_FORMAT]
-    #[arg(long, global = true, hide_short_help = true, value_parser = Format::parse)]
+    #[arg(long, global = true, value_parser = Format::parse)]
     pub(crate) format: Option<Format>,
     /// Print one field only, without anything around it.
-    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) field: Option<String>,
     /// A further header, NAME=VALUE; may be repeated.
     #[arg(long, global = true, hide_short_help = true, value_name = "NAME=VALUE")]

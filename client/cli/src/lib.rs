@@ -47,7 +47,13 @@ pub async fn run(arguments: Vec<OsString>, version_line: &str) -> ExitCode {
     let matched = description().try_get_matches_from(std::iter::once(program).chain(arguments));
     let line = match matched.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(line) => line,
-        Err(error) => {
+        Err(mut error) => {
+            if let Some(word) = absent(&error) {
+                output::complain(&format!("`{word}` of Vault's command line is not in Conclave yet."), false);
+                return ExitCode::FAILURE;
+            }
+            // How to pass an unknown flag as data is no help to whoever meant a flag.
+            error.remove(ContextKind::Suggested);
             // The message itself says what was wrong or asked for; if it cannot be printed there is nobody to tell.
             let _ = error.print();
             suggest(&error);
@@ -60,6 +66,12 @@ pub async fn run(arguments: Vec<OsString>, version_line: &str) -> ExitCode {
         Err(failure) => Err(failure),
     };
     finish(outcome, is_coloured)
+}
+
+/// A verb that Vault has and this program has not.
+fn absent(error: &clap::Error) -> Option<&str> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    arguments::ABSENT.contains(&word.as_str()).then_some(word)
 }
 
 /// Says where a verb stands that was looked for at the top.

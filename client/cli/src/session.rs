@@ -16,6 +16,10 @@ use crate::token_file::TokenFile;
 /// How long all nodes are tried again, unless the environment says how often: a healthy cluster elects a leader within.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What a refused login can mean.
+pub(crate) const LOGIN_FORBIDDEN: &str = "Is the auth method enabled at this path (`auth list`, -path)? Who is locked out, whose entity is disabled, or who \
+     comes from an address that is not admitted, gets the same answer.";
+
 /// One command's surroundings.
 pub(crate) struct Session {
     pub(crate) client: Client,
@@ -99,7 +103,11 @@ impl Session {
 
     /// A failed call, which for want of a token needs other advice.
     fn failure(&self, doing: &str, source: Error) -> Failure {
+        let is_login = matches!(&source, Error::Status(error) if is_login(&error.path));
         let failure = Failure::call(doing, source);
+        if is_login {
+            return failure.if_forbidden(LOGIN_FORBIDDEN);
+        }
         match self.token {
             None => failure.if_forbidden("There is no token to send: `login` gets one, or set VAULT_TOKEN."),
             Some(_) => failure,
@@ -166,6 +174,12 @@ impl Session {
     }
 }
 
+/// Whether a path is that of a login, which needs no token: `auth/…/login`, perhaps with a name behind it.
+fn is_login(path: &str) -> bool {
+    let mut segments = path.trim_matches('/').split('/');
+    segments.next() == Some("auth") && segments.rev().take(2).any(|segment| segment == "login")
+}
+
 /// The policy that allows a request. Whether the path is root-protected, and so needs `sudo` too, only the server knows.
 fn needed_policy(request: &Request) -> String {
     let capabilities = match request.method() {
@@ -202,4 +216,17 @@ fn headers(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
         None => Err(Failure::Usage(format!("the header `{header}` must be written as NAME=VALUE"))),
     };
     given.iter().map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_known_by_its_path() {
+        assert!(is_login("auth/userpass/login/ann") && is_login("/auth/team/approle/login"));
+        assert!(
+            !is_login("auth/userpass/users/ann") && !is_login("secret/login") && !is_login("auth/login/users/ann/x")
+        );
+    }
 }

@@ -3,10 +3,10 @@
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
-use conclave_raft::{CallError, Hooks, Peer};
+use conclave_raft::{AttestationError, CallError, Hooks, Peer};
 use conclave_storage::table::Table;
 use conclave_vault::seal::{CLUSTER, KEYRING};
-use conclave_vault::{Envelope, open_key};
+use conclave_vault::{BarrierError, Envelope, open_key};
 use futures::future::BoxFuture;
 
 use crate::cluster::acceptance;
@@ -95,12 +95,16 @@ impl Hooks for NodeHooks {
         Ok(Bytes::from([term.to_be_bytes().as_slice(), &mac].concat()))
     }
 
-    fn verify_attestation(&self, claim: &[u8], attestation: &[u8]) -> Result<(), String> {
+    fn verify_attestation(&self, claim: &[u8], attestation: &[u8]) -> Result<(), AttestationError> {
         // A node without keys acts on no answer that a client sees, so it has nothing to check and nothing to check with.
         let Some(core) = self.state.verifier() else { return Ok(()) };
-        let (term, mac) = attestation.split_first_chunk::<4>().ok_or("the leader did not vouch for its answer")?;
+        let unsigned = || AttestationError::Refused("the leader did not vouch for its answer".into());
+        let (term, mac) = attestation.split_first_chunk::<4>().ok_or_else(unsigned)?;
         let term = u32::from_be_bytes(*term);
-        core.barrier().verify_answer(&CLAIM, term, claim, mac).map_err(|error| error.to_string())
+        core.barrier().verify_answer(&CLAIM, term, claim, mac).map_err(|error| match error {
+            BarrierError::UnknownTerm { .. } => AttestationError::Newer(error.to_string()),
+            _ => AttestationError::Refused(error.to_string()),
+        })
     }
 
     fn open_to_strangers(&self, method: &str) -> bool {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use conclave_raft::Status;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::config::limits::LOG_REMINDER_INTERVAL;
+use crate::config::limits::{LOG_FAR_PEER_INTERVAL, LOG_REMINDER_INTERVAL};
 use crate::reminder::Reminder;
 use crate::replica::Replica;
 
@@ -81,12 +81,14 @@ struct Observer {
     members: Option<BTreeMap<u64, bool>>,
     absent: BTreeMap<u64, Absence>,
     warnings: Reminder<usize>,
+    /// When each peer was last said to be far away; kept when it comes nearer, so that one at the border is no flood.
+    far: BTreeMap<u64, Reminder<()>>,
 }
 
 impl Default for Observer {
     fn default() -> Self {
         let warnings = Reminder::every(LOG_REMINDER_INTERVAL);
-        Self { leader: None, members: None, absent: BTreeMap::new(), warnings }
+        Self { leader: None, members: None, absent: BTreeMap::new(), warnings, far: BTreeMap::new() }
     }
 }
 
@@ -100,6 +102,13 @@ impl Observer {
         } else if self.warnings.is_due(status.warnings.len(), now) {
             // Their numbers differ from look to look, so how many there are decides whether there is something new.
             changes.extend(status.warnings.iter().cloned().map(Change::Warning));
+        }
+        self.far.retain(|id, _| status.peers.iter().any(|peer| peer.id == *id));
+        for (id, text) in &status.far_peers {
+            let reminder = self.far.entry(*id).or_insert_with(|| Reminder::every(LOG_FAR_PEER_INTERVAL));
+            if reminder.is_due((), now) {
+                changes.push(Change::Warning(text.clone()));
+            }
         }
         changes
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use conclave_batch::{Batch, Op, Outcome, SignedBatch};
-use conclave_raft::Hooks;
+use conclave_raft::{AttestationError, Hooks};
 use conclave_storage::log::{Entry, Log, LogError, LogId, LogState, MemoryLog, Payload, Synced};
 use conclave_storage::table::{Applied, MemoryTable, Table};
 use conclave_vault::members::MemberRecord;
@@ -208,6 +208,11 @@ fn a_sealed_node_cannot_answer_as_a_leader() {
     assert!(unsealed.verify_attestation(b"index 7, nonce 1", &attestation).is_ok());
     assert!(unsealed.verify_attestation(b"index 8, nonce 1", &attestation).is_err());
     assert!(unsealed.verify_attestation(b"index 7, nonce 1", b"").is_err());
+    // A rotation that this node has not applied yet is no forgery; under its own term a wrong code is one.
+    let under = |term: u32| [&term.to_be_bytes()[..], &attestation[4..]].concat();
+    let refused = |claim: &[u8], attestation: &[u8]| unsealed.verify_attestation(claim, attestation).unwrap_err();
+    assert!(matches!(refused(b"index 7, nonce 1", &under(2)), AttestationError::Newer(_)));
+    assert!(matches!(refused(b"index 8, nonce 1", &under(1)), AttestationError::Refused(_)));
     assert!(sealed.attest(b"index 7, nonce 1").is_err());
 }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub(crate) const ROUTE_METRICS: usize = 512;
 /// Time between two log lines about one condition that lasts, such as a peer that gives no answer.
 pub(crate) const LOG_REMINDER_INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two log lines about a peer that is far away for the heartbeat.
+pub(crate) const LOG_FAR_PEER_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Time between two log lines about refused unseal shares, which strangers can send.
 pub(crate) const LOG_REFUSED_SHARE_INTERVAL: Duration = Duration::from_secs(10);
 

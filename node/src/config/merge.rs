@@ -142,8 +142,14 @@ fn folder(path: &Path, problems: &RefCell<Problems>) -> Vec<PathBuf> {
 
 /// An environment variable under any of its three prefixes; ours first.
 pub(crate) fn named(variable: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<String> {
-    let spelled = ["CONCLAVE_", "VAULT_", "BAO_"].into_iter().find_map(|prefix| variable(&format!("{prefix}{name}")));
-    spelled.filter(|text| !text.is_empty())
+    spelled(variable, name).map(|(_, text)| text)
+}
+
+/// The same, with the name that it has.
+fn spelled(variable: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<(String, String)> {
+    let names = ["CONCLAVE_", "VAULT_", "BAO_"].map(|prefix| format!("{prefix}{name}"));
+    let spelled = names.into_iter().find_map(|name| variable(&name).map(|text| (name, text)));
+    spelled.filter(|(_, text)| !text.is_empty())
 }
 
 impl Draft {
@@ -220,16 +226,16 @@ impl Draft {
             }
             set(&mut raft.node_id, named(variable, "RAFT_NODE_ID"));
         }
-        if let Some(text) = named(variable, "LOG_LEVEL") {
+        if let Some((name, text)) = spelled(variable, "LOG_LEVEL") {
             match Level::parse(&text) {
                 Some(level) => self.log.level = level,
-                None => fail(problems, "VAULT_LOG_LEVEL", 0, "must be trace, debug, info, warn or error"),
+                None => fail(problems, &name, 0, "must be trace, debug, info, warn or error"),
             }
         }
-        if let Some(text) = named(variable, "LOG_FORMAT") {
+        if let Some((name, text)) = spelled(variable, "LOG_FORMAT") {
             match Format::parse(&text) {
                 Some(format) => self.log.format = format,
-                None => fail(problems, "VAULT_LOG_FORMAT", 0, "must be standard or json"),
+                None => fail(problems, &name, 0, "must be standard or json"),
             }
         }
     }

@@ -16,6 +16,7 @@ fn status() -> Status {
         matched,
         last_contact: Some(Duration::from_millis(30)),
         round_trip,
+        least_round_trip: None,
         can_lead: None,
         clock_ahead_millis: None,
         contradiction: None,
@@ -38,6 +39,7 @@ fn status() -> Status {
         members: vec![member(1), member(2), member(3)],
         peers: vec![peer(2, Some(Duration::from_millis(1)), Some(12)), peer(3, None, Some(5))],
         halted: None,
+        far_peers: Vec::new(),
         warnings: Vec::new(),
     }
 }

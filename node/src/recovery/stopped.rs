@@ -10,6 +10,7 @@ use bytes::Bytes;
 use conclave_batch::View;
 use conclave_raft::sole_voter::{self, SoleVoterError};
 use conclave_raft::{Identity, IdentityError, Member, node_id};
+use conclave_storage::layout::LayoutError;
 use conclave_storage::log::{self, DurableLog, Log, LogError, LogId, LogState};
 use conclave_storage::table::{DurableTable, Table, TableError};
 use conclave_vault::open_key;
@@ -30,6 +31,8 @@ pub(super) enum StoppedError {
     OtherUser { path: PathBuf, owner: u32, user: u32 },
     #[error("the folder cannot be looked at")]
     Io(#[from] std::io::Error),
+    #[error("a server has {0} open: stop the server first")]
+    InUse(PathBuf),
     #[error("the Raft log does not open; choose another node")]
     Log(#[source] LogError),
     #[error("the table does not open; choose another node")]
@@ -63,7 +66,10 @@ impl StoppedNode {
         if owner != user {
             return Err(StoppedError::OtherUser { path: folder.to_owned(), owner, user });
         }
-        let log = DurableLog::open(folder).map_err(StoppedError::Log)?;
+        let log = DurableLog::open(folder).map_err(|error| match error {
+            LogError::Folder(LayoutError::InUse { .. }) => StoppedError::InUse(folder.to_owned()),
+            error => StoppedError::Log(error),
+        })?;
         let table = DurableTable::open(folder).map_err(StoppedError::Table)?;
         let identity = Identity::load(&folder.join("node"))?;
         let table = GatedTable::new(Arc::new(table), || {});

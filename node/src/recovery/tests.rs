@@ -243,6 +243,10 @@ async fn wrong_shares_and_too_few_change_nothing() {
         let mut next = |_: &str| Ok(texts.next().map(|text| Zeroizing::new((*text).to_owned())));
         recover_or_show(&scene.flags(&[]), &mut next, &mut Vec::new())
     };
+    let running = scene.node();
+    let refused = StoppedNode::open(scene.path()).err().unwrap();
+    assert!(chain(&refused).ends_with("stop the server first"), "{}", chain(&refused));
+    drop(running);
     let before = state();
     let one = scene.shares[0].to_hex();
     let foreign = Share::from_slice(&[7; 33]).unwrap().to_hex();
@@ -250,7 +254,9 @@ async fn wrong_shares_and_too_few_change_nothing() {
     assert!(matches!(refused, Refusal::TooFewShares { given: 1, needed: 2 }), "{refused}");
     for wrong in [foreign.as_str(), "no share"] {
         let refused = recover_with(&[&one, wrong]).unwrap_err();
-        assert!(refused.to_string().contains("nothing was changed"), "{refused}");
+        let said = chain(&refused);
+        assert!(said.starts_with("nothing was changed: share 2 of 2 is n"), "{said}");
+        assert_eq!(said.matches("changed").count(), 1, "{said}");
     }
     assert_eq!(state(), before);
     recover_with(&[&one, &scene.shares[1].to_hex()]).unwrap();

@@ -8,6 +8,7 @@ use std::net::ToSocketAddrs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use conclave_storage::layout;
 use conclave_vault::Time;
 use rustix::fs::{Access, access};
 
@@ -69,9 +70,10 @@ fn unusable_folder(path: &Path) -> Option<String> {
     let shown = path.display();
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_dir() => Some(format!("{shown} is no folder")),
-        Ok(_) => access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
-            .err()
-            .map(|error| format!("the folder {shown} cannot be used: {error}")),
+        Ok(_) => match access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+            Err(error) => Some(format!("the folder {shown} cannot be used: {error}")),
+            Ok(()) => layout::check_is_private(path).err().map(|error| chain(&error)),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let parent = existing_parent(path);
             let denied = access(&parent, Access::WRITE_OK | Access::EXEC_OK).err();

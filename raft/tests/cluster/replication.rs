@@ -188,6 +188,23 @@ async fn a_stale_guard_from_a_follower_is_a_conflict_and_makes_no_entry() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_under_a_key_that_is_still_on_its_way_counts_once_that_has_come() {
+    let [a, b, c] = three().await;
+    a.put_surely("k", "1").await;
+    let before = (a.raft.status().term, a.shell.attested.load(Ordering::SeqCst));
+    b.shell.lacks_the_key.store(true, Ordering::SeqCst);
+    let outcome = b.raft.propose(b.batch(&[], &[("k", "2")]), deadline()).await;
+    assert!(matches!(outcome, Ok(Outcome::Applied { .. })), "got {outcome:?}");
+    assert!(!b.shell.lacks_the_key.load(Ordering::SeqCst));
+    // Only another leader is asked again.
+    let after = (a.raft.status().term, a.shell.attested.load(Ordering::SeqCst));
+    assert!(after == (before.0, before.1 + 1) || after.0 != before.0, "before {before:?}, after {after:?}");
+    for node in [a, b, c] {
+        node.raft.shutdown().await;
+    }
+}
+
 // check 243
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_above_the_limit_is_refused_and_one_at_the_limit_is_replicated() {

@@ -166,7 +166,7 @@ pub(crate) fn check(reach: &Reach, found: &Found) -> Result<(), LogError> {
 pub(crate) fn damaged(what: impl std::fmt::Display) -> LogError {
     LogError::Damaged(format!(
         "{what}. This node may have forgotten what it acknowledged or voted, so it must not start under its id: \
-         wipe it and join it as a new one, or restore the folder from after that entry"
+         wipe it and join it as a new one"
     ))
 }
 

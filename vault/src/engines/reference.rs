@@ -5,9 +5,8 @@
 
 use std::fmt::Write as _;
 
-use crate::describe::shown;
+use crate::describe::{self, shown};
 use crate::engine::{Access, Engine, Path};
-use crate::request::Operation;
 
 mod tests;
 
@@ -37,13 +36,7 @@ pub(crate) fn render(engine: &Engine, mount: &str) -> String {
 /// The capabilities that a path asks for, each with `sudo` where it needs that too.
 fn operations(path: &Path) -> String {
     let rights = if path.access == Access::Sudo { " + sudo" } else { "" };
-    let mut words = Vec::new();
-    for (operation, _) in path.operations {
-        if *operation == Operation::Update && path.exists.is_some() {
-            words.push(format!("create{rights}"));
-        }
-        words.push(format!("{}{rights}", operation.as_str()));
-    }
+    let words: Vec<_> = describe::words(path).into_iter().map(|word| format!("{word}{rights}")).collect();
     let words = words.join(", ");
     match path.access {
         Access::Token | Access::Sudo => words,

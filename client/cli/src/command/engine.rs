@@ -175,7 +175,13 @@ pub(crate) struct Tune {
 
 impl Tune {
     pub(super) async fn run(&self, session: &Session, family: &Family) -> Outcome {
+        self.run_with(session, family, Map::new()).await
+    }
+
+    /// Sends settings together with those that one family alone has.
+    pub(super) async fn run_with(&self, session: &Session, family: &Family, own: Map<String, Value>) -> Outcome {
         let mut body = self.settings.config();
+        body.extend(own);
         let options = self.settings.options()?;
         if !options.is_empty() {
             body.insert("options".to_owned(), Value::Object(options));

@@ -70,11 +70,10 @@ impl Lease {
 
 impl LeaseRevoke {
     async fn run(&self, session: &Session) -> Outcome {
+        let prefix = self.id.trim_matches('/');
         let request = match (self.prefix, self.force) {
-            (true, true) => Request::post(format!("sys/leases/revoke-force/{}", self.id), &json!({})),
-            (true, false) => {
-                Request::post(format!("sys/leases/revoke-prefix/{}", self.id), &json!({ "sync": self.sync }))
-            }
+            (true, true) => Request::post(format!("sys/leases/revoke-force/{prefix}"), &json!({})),
+            (true, false) => Request::post(format!("sys/leases/revoke-prefix/{prefix}"), &json!({ "sync": self.sync })),
             (false, _) => Request::post("sys/leases/revoke", &json!({ "lease_id": self.id, "sync": self.sync })),
         };
         session.send("revoking the lease", request).await?;

@@ -7,7 +7,7 @@ use conclave_client::{Reply, Request, Secret};
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, Outcome};
-use crate::session::Session;
+use crate::session::{LOGIN_FORBIDDEN, Session};
 use crate::{assignment, format, prompt};
 
 /// Log in and keep the token for the next commands.
@@ -96,12 +96,10 @@ impl Login {
             }
         };
         let request = Request::post(path, &Value::Object(data));
-        let reply = session.send_anonymously("authenticating", request).await.map_err(|failure| {
-            failure.if_forbidden(
-                "Is the auth method enabled at this path (`auth list`, -path)? Who is locked out, or comes from an \
-                 address that is not admitted, gets the same answer.",
-            )
-        })?;
+        let reply = session
+            .send_anonymously("authenticating", request)
+            .await
+            .map_err(|failure| failure.if_forbidden(LOGIN_FORBIDDEN))?;
         Ok(reply.json().clone())
     }
 }

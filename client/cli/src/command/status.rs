@@ -24,7 +24,8 @@ impl Status {
                 other => other,
             })?;
         let mut document = sealing.json().clone();
-        document["ha_enabled"] = Value::Bool(false);
+        // A node that has no keys does not say who leads, but what it stores in says whether anybody can.
+        document["ha_enabled"] = Value::Bool(document["storage_type"] == "raft");
         let is_sealed = document["sealed"].as_bool().unwrap_or(true);
         if !is_sealed {
             let request = Request::get("sys/leader").about_one_node();
@@ -95,7 +96,8 @@ fn rows(document: &Value) -> Vec<(String, String)> {
     row("Sealed", shown("sealed"));
     row("Total Shares", shown("n"));
     row("Threshold", shown("t"));
-    let is_waiting = document["sealed"].as_bool().unwrap_or(true) && document["initialized"].as_bool().unwrap_or(false);
+    let is_sealed = document["sealed"].as_bool().unwrap_or(true);
+    let is_waiting = is_sealed && document["initialized"].as_bool().unwrap_or(false);
     // A ceremony on an unsealed node is for the others, and has progress too.
     if is_waiting || document["progress"].as_u64() > Some(0) {
         row("Unseal Progress", format!("{}/{}", shown("progress"), shown("t")));
@@ -114,7 +116,7 @@ fn rows(document: &Value) -> Vec<(String, String)> {
     for (title, name) in optional.into_iter().filter(|(_, name)| is_set(document, name)) {
         row(title, shown(name));
     }
-    if document["ha_enabled"].as_bool().unwrap_or(false) {
+    if !is_sealed && document["ha_enabled"].as_bool().unwrap_or(false) {
         let leads = document["is_self"].as_bool().unwrap_or(false);
         row("HA Mode", if leads { "active" } else { "standby" }.to_owned());
         if leads && is_set(document, "active_time") {
@@ -152,7 +154,7 @@ mod tests {
     fn a_sealed_node_shows_how_far_its_ceremony_is() {
         let document = json!({
             "type": "shamir", "initialized": true, "sealed": true, "n": 5, "t": 3, "progress": 1, "nonce": "abc",
-            "version": "1.17.6"
+            "version": "1.17.6", "ha_enabled": true
         });
         let expected = "\
 Key                Value
@@ -165,6 +167,7 @@ Threshold          3
 Unseal Progress    1/3
 Unseal Nonce       abc
 Version            1.17.6
+HA Enabled         true
 ";
         assert_eq!(table::pairs(&rows(&document)), expected);
     }

@@ -178,7 +178,7 @@ impl TokenRevoke {
                 Request::post("auth/token/revoke-orphan", &json!({ "token": token }))
             }
             (Some(path), false, false, Some(_)) => {
-                Request::post(format!("sys/leases/revoke-prefix/{path}"), &json!({}))
+                Request::post(format!("sys/leases/revoke-prefix/{}", path.trim_matches('/')), &json!({}))
             }
             _ => {
                 let reason = "name one token, or -self, or -accessor with an accessor, or -mode with a token or path";

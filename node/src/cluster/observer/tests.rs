@@ -16,6 +16,7 @@ fn status(members: &[(u64, bool)], answering: &[u64], leader: Option<u64>, term:
         id: *id,
         matched: None,
         last_contact: None,
+        least_round_trip: None,
         round_trip: answering.contains(id).then_some(Duration::from_millis(1)),
         can_lead: None,
         clock_ahead_millis: None,
@@ -40,6 +41,7 @@ fn status(members: &[(u64, bool)], answering: &[u64], leader: Option<u64>, term:
         peers: members.iter().filter(|(id, _)| *id != 1).map(peer).collect(),
         halted: None,
         warnings: Vec::new(),
+        far_peers: Vec::new(),
     }
 }
 
@@ -122,8 +124,21 @@ fn a_warning_whose_number_changes_is_one_line_a_minute() {
     let mut observer = Observer::default();
     let said = (0..120).map(|second| {
         let mut status = status(THREE, &[2, 3], None, 1);
-        status.warnings = vec![format!("a round trip takes {second} ms")];
+        status.warnings = vec![format!("the disk went back {second} s")];
         observer.look(&status, start + Duration::from_secs(second)).len()
     });
     assert_eq!(said.sum::<usize>(), 2);
+}
+
+#[test]
+fn a_far_peer_is_said_once_an_hour_also_if_it_comes_and_goes() {
+    let start = Instant::now();
+    let mut observer = Observer::default();
+    let said = (0..7_200).map(|second| {
+        let mut status = status(THREE, &[2, 3], None, 1);
+        status.far_peers = (second % 7 < 3).then(|| (2, "far".to_owned())).into_iter().collect();
+        status.far_peers.extend((second == 5_000).then(|| (3, "far".to_owned())));
+        observer.look(&status, start + Duration::from_secs(second)).len()
+    });
+    assert_eq!(said.sum::<usize>(), 3);
 }

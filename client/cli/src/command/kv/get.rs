@@ -21,10 +21,14 @@ pub(crate) struct KvGet {
 
 impl KvGet {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
-        let place = self.location.find(session).await?;
+        let version = self.version.filter(|version| *version > 0);
+        let place = match version {
+            Some(_) => self.location.find_versioned(session, "get -version").await?,
+            None => self.location.find(session).await?,
+        };
         let path = place.api_path("data");
         let mut request = Request::get(&path);
-        if let Some(version) = self.version.filter(|version| *version > 0) {
+        if let Some(version) = version {
             request = request.query("version", version.to_string());
         }
         let reply = session.fetch(&format!("reading {path}"), &path, request).await;

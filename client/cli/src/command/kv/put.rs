@@ -26,7 +26,10 @@ pub(crate) struct KvPut {
 impl KvPut {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         let data = assignment::from_process(&self.data)?;
-        let place = self.location.find(session).await?;
+        let place = match self.cas {
+            Some(_) => self.location.find_versioned(session, "put -cas").await?,
+            None => self.location.find(session).await?,
+        };
         let path = place.api_path("data");
         let doing = format!("writing data to {path}");
         if !place.is_versioned {

@@ -1,13 +1,13 @@
 //! `operator unseal`: gives one share.
 //!
 //! What surprises: with `-cluster` the same ceremony unseals other nodes too, those that the holder of every share
-//! confirmed by their fingerprints.
+//! confirmed by their fingerprints. The exit code is 2 if one of those that the ceremony was for stays sealed.
 
 use clap::Args;
 use conclave_client::{Candidate, Method, Request, Secret};
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, NO_SHARE, Outcome};
 use crate::session::Session;
 use crate::{golang, prompt, table};
 
@@ -33,24 +33,40 @@ pub(crate) struct Unseal {
 
 impl Unseal {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
-        let body = self.body(session).await?;
+        let Some(body) = self.body(session).await? else { return Ok(()) };
         let request = Request::new(Method::Put, "sys/unseal").json(&body).about_one_node();
-        let reply = session.send_anonymously("unsealing", request).await?;
+        let reply = match session.send_anonymously("unsealing", request).await {
+            Err(failure) if failure.is_answer(400, "failed to decrypt keys") => {
+                return Err(with_progress(failure, session).await);
+            }
+            sent => sent?,
+        };
         session.output.either(|| text(reply.json()), reply.json())?;
         session.output.warnings(&reply);
-        Ok(())
+        let mut nodes = reply.json()["nodes"].as_array().into_iter().flatten();
+        if nodes.any(|node| node["sealed"].as_bool().unwrap_or(true)) { Err(Failure::Quiet(2)) } else { Ok(()) }
     }
 
-    async fn body(&self, session: &Session) -> Result<Value, Failure> {
+    /// What is sent; `None` if there is nothing that a share could do.
+    async fn body(&self, session: &Session) -> Result<Option<Value>, Failure> {
         if self.reset {
             let key = self.share.as_ref().map(|_| self.share(session)).transpose()?;
-            return Ok(json!({ "reset": true, "key": key.as_ref().map(Secret::expose) }));
+            return Ok(Some(json!({ "reset": true, "key": key.as_ref().map(Secret::expose) })));
         }
         if !self.cluster && self.confirm.is_empty() {
-            return Ok(json!({ "key": self.share(session)?.expose() }));
+            return Ok(Some(json!({ "key": self.share(session)?.expose() })));
         }
-        let confirmed = if self.confirm.is_empty() { choose(session).await? } else { self.confirm.clone() };
-        Ok(json!({ "key": self.share(session)?.expose(), "cluster": true, "confirm": confirmed }))
+        let round = Round::ask(session).await?;
+        let confirmed = if self.confirm.is_empty() {
+            match round.choose(session)? {
+                Some(confirmed) => confirmed,
+                None => return Ok(None),
+            }
+        } else {
+            round.check(&self.confirm)?;
+            self.confirm.clone()
+        };
+        Ok(Some(json!({ "key": self.share(session)?.expose(), "cluster": true, "confirm": confirmed })))
     }
 
     fn share(&self, session: &Session) -> Result<Secret, Failure> {
@@ -61,27 +77,89 @@ impl Unseal {
     }
 }
 
-/// Shows the nodes that wait for the root key, and asks which of them are confirmed.
-async fn choose(session: &Session) -> Result<Vec<String>, Failure> {
-    let candidates = session.client.with_token(None).seals().candidates().await;
-    let candidates = candidates.map_err(|source| Failure::call("listing the nodes that wait for a share", source))?;
-    let waiting: Vec<&str> = candidates.iter().filter_map(|node| node.fingerprint.as_deref()).collect();
-    if waiting.is_empty() {
-        session.output.warn("No other node that answers is sealed; the share is for this one alone.");
-        return Ok(Vec::new());
+/// A refused share, with how many count after it: one that would have been the last makes the node forget the others.
+async fn with_progress(failure: Failure, session: &Session) -> Failure {
+    match session.client.with_token(None).seals().status().await {
+        Ok(status) => failure.advising(after_wrong_share(status.progress, status.t)),
+        // Without it the failure is told as any other.
+        Err(_) => failure,
     }
-    let list = candidates_table(&candidates);
-    if !prompt::is_possible(session.may_ask) {
-        return Err(Failure::Usage(format!(
-            "{list}\nName the nodes that may receive the root key: -confirm=FINGERPRINT,… with the fingerprints that their \
-             own `conclave status` shows."
-        )));
+}
+
+fn after_wrong_share(progress: u64, threshold: u64) -> String {
+    match progress {
+        0 => format!("{NO_SHARE} Progress is 0/{threshold}: if others were entered, they were forgotten. Begin again."),
+        _ => format!("{NO_SHARE} Progress stays {progress}/{threshold}. Enter a right one."),
     }
-    let answer = prompt::line(&format!(
-        "{list}\nCompare each fingerprint with the one that the node itself shows (`conclave status` there, or its log).\n\
-         Which of them may receive the root key? (yes for all, numbers such as 1,3, or no): "
-    ))?;
-    chosen(&answer, &waiting)
+}
+
+/// The nodes that a ceremony on this one could be for.
+struct Round {
+    others: Vec<Candidate>,
+    /// The fingerprint of the node that takes the share, while that is sealed.
+    own: Option<String>,
+    is_sealed: bool,
+}
+
+impl Round {
+    async fn ask(session: &Session) -> Result<Self, Failure> {
+        let client = session.client.with_token(None);
+        let failed = |source| Failure::call("listing the nodes that wait for a share", source);
+        let others = client.seals().candidates().await.map_err(failed)?;
+        let own = client.seals().candidate().await.map_err(failed)?;
+        Ok(Self { others, own: own.fingerprint, is_sealed: own.sealed.unwrap_or(true) })
+    }
+
+    fn waiting(&self) -> Vec<&str> {
+        self.others.iter().filter_map(|node| node.fingerprint.as_deref()).collect()
+    }
+
+    /// Refuses fingerprints that nobody shows who waits for the root key.
+    fn check(&self, confirmed: &[String]) -> Outcome {
+        let waiting = self.waiting();
+        let is_shown = |given: &str| waiting.iter().copied().chain(self.own.as_deref()).any(|shown| shown == given);
+        let Some(stranger) = confirmed.iter().map(|given| given.trim()).find(|given| !is_shown(given)) else {
+            return Ok(());
+        };
+        Err(Failure::Usage(format!(
+            "No node that waits for the root key shows the fingerprint {stranger}; no share was sent. A restart changes it.\n\n{}",
+            candidates_table(&self.others)
+        )))
+    }
+
+    /// Shows the nodes that wait for the root key, and asks which of them are confirmed; `None` if none is sealed that a
+    /// share could unseal.
+    fn choose(&self, session: &Session) -> Result<Option<Vec<String>>, Failure> {
+        let waiting = self.waiting();
+        let list = candidates_table(&self.others);
+        if waiting.is_empty() && self.is_sealed {
+            session.output.warn("No other node that answers is sealed; the share is for this one alone.");
+            return Ok(Some(Vec::new()));
+        }
+        if waiting.is_empty() {
+            if self.others.iter().all(|node| node.error.is_none()) {
+                session.output.done("No node is sealed, so there is nothing to give a share for.")?;
+                return Ok(None);
+            }
+            return Err(Failure::Reply(format!("No node that answers is sealed; no share was sent.\n\n{list}")));
+        }
+        if !prompt::is_possible(session.may_ask) {
+            return Err(Failure::Usage(format!(
+                "{list}\nName the nodes that may receive the root key: -confirm=FINGERPRINT,… with the fingerprints that \
+                 their own `conclave status` shows."
+            )));
+        }
+        let answer = prompt::line(&format!(
+            "{list}\nCompare each fingerprint with the one that the node itself shows (`conclave status` there, or its \
+             log).\nWhich of them may receive the root key? (yes for all, numbers such as 1,3, or no): "
+        ))?;
+        let confirmed = chosen(&answer, &waiting)?;
+        if confirmed.is_empty() && !self.is_sealed {
+            session.output.done("No node was confirmed, so there is nothing to give a share for.")?;
+            return Ok(None);
+        }
+        Ok(Some(confirmed))
+    }
 }
 
 /// What somebody answered, as fingerprints.
@@ -166,9 +244,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_nodes_that_wait_have_a_number_in_the_list() {
-        let node = |id: &str, fingerprint: Option<&str>, error: Option<&str>| Candidate {
+    fn node(id: &str, fingerprint: Option<&str>, error: Option<&str>) -> Candidate {
+        Candidate {
             node_id: id.to_owned(),
             id: String::new(),
             address: format!("https://{id}:1"),
@@ -177,7 +254,27 @@ mod tests {
             sealed: None,
             fingerprint: fingerprint.map(str::to_owned),
             error: error.map(str::to_owned),
-        };
+        }
+    }
+
+    #[test]
+    fn only_fingerprints_that_a_sealed_node_shows_are_confirmed() {
+        let others = vec![node("a", None, None), node("b", Some("ef2f:66"), None)];
+        let round = Round { others, own: Some("aa:01".to_owned()), is_sealed: true };
+        let check = |list: &[&str]| round.check(&list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
+        assert!(check(&["ef2f:66"]).is_ok() && check(&["aa:01", " ef2f:66"]).is_ok());
+        let refused = check(&["ef2f:66", "ef2f:67"]).unwrap_err();
+        assert!(refused.to_string().contains("fingerprint ef2f:67"), "{refused}");
+    }
+
+    #[test]
+    fn after_a_wrong_share_it_is_said_how_many_count() {
+        assert!(after_wrong_share(0, 3).contains("0/3") && after_wrong_share(0, 3).ends_with("Begin again."));
+        assert!(after_wrong_share(1, 3).ends_with("Progress stays 1/3. Enter a right one."));
+    }
+
+    #[test]
+    fn only_nodes_that_wait_have_a_number_in_the_list() {
         let list = [node("a", None, None), node("b", Some("ef2f:66"), None), node("c", None, Some("timed out"))];
         let expected = "\
 #      Node    Address        Fingerprint
