@@ -8,18 +8,20 @@ use conclave_vault::{Action, Core, Error, Raw, Reply};
 use serde_json::{Map, Value, json};
 
 use crate::cluster::join::{self, challenge};
-use crate::cluster::{membership, nodes};
+use crate::cluster::{autopilot, membership, nodes};
 use crate::gauges::Gauges;
 use crate::http::in_flight::InFlight;
 use crate::replica::Replica;
-use crate::seal::Seal;
-use crate::{host, version};
+use crate::seal::{Seal, steps};
+use crate::snapshot::Snapshots;
+use crate::{host, loggers, version};
 
 /// What the actions are done with.
 pub(crate) struct Actions {
     pub(crate) seal: Arc<Seal>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) snapshots: Snapshots,
 }
 
 impl Actions {
@@ -31,6 +33,8 @@ impl Actions {
             Action::StepDown => step_down(replica).await?,
             Action::HaStatus => reply.data = Some(nodes::ha_status(seal).await),
             Action::RaftConfiguration => reply.data = Some(nodes::configuration(seal).await),
+            Action::AutopilotState => reply.data = Some(autopilot::state(seal, core).await),
+            Action::TakeSnapshot => reply.raw = Some(self.snapshots.take(&seal.replica, core).await?),
             Action::RemovePeer { server_id } => membership::remove(seal, core, &server_id).await?,
             Action::JoinToken { ttl_secs, uses } => {
                 let token = join::issue(seal, ttl_secs, uses).await?;
@@ -41,6 +45,8 @@ impl Actions {
                 let exchange = Exchange { joiner: &joiner, challenge: &challenge, nonce: &nonce };
                 reply.data = Some(challenge::answer(seal, &exchange, &proof).await?);
             }
+            Action::Ceremony(step) => reply.data = steps::perform(seal, core, step).await?,
+            Action::Loggers { name, step } => reply.data = loggers::perform(name.as_deref(), step)?,
             Action::Metrics { format } => {
                 self.gauges.publish();
                 return metrics(replica, &format, reply);

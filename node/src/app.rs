@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use conclave_raft::{Role, Stop};
 use conclave_storage::table::Table;
+use conclave_vault::cors::{self, Cors};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -18,10 +19,10 @@ use crate::actions::Actions;
 use crate::audit::Audit;
 use crate::audit::entry::Asked;
 use crate::before_unseal::BeforeUnseal;
-use crate::cluster::{address, contact, endings, join, membership, observer, upkeep};
+use crate::cluster::{address, autopilot, contact, endings, join, membership, observer, upkeep};
 use crate::config::Config;
 use crate::forward::Nonces;
-use crate::gateway::{Gateway, Incoming, Outgoing};
+use crate::gateway::{Gateway, Incoming, Outgoing, Throttled};
 use crate::gauges::Gauges;
 use crate::http::error;
 use crate::http::in_flight::InFlight;
@@ -29,6 +30,8 @@ use crate::opening::{self, Opened};
 use crate::replica::Replica;
 use crate::seal::{Seal, forgetting};
 use crate::serve::Runner;
+use crate::snapshot::Snapshots;
+use crate::throttle::Throttle;
 use crate::{brake, scrape, vitals};
 
 pub use crate::opening::StartError;
@@ -49,6 +52,8 @@ pub struct App {
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) audit: Arc<Audit>,
+    /// How many requests each client sent.
+    pub(crate) throttle: Throttle,
     /// What peers forwarded before.
     pub(crate) nonces: Mutex<Nonces>,
 }
@@ -68,8 +73,12 @@ impl App {
         let in_flight = InFlight::new(&seal.replica.config.limits);
         let audit = Arc::new(Audit::new(&seal.replica.config.limits));
         let gauges = Arc::new(Gauges { seal: Arc::clone(&seal), in_flight: Arc::clone(&in_flight) });
-        let actions =
-            Actions { seal: Arc::clone(&seal), in_flight: Arc::clone(&in_flight), gauges: Arc::clone(&gauges) };
+        let actions = Actions {
+            seal: Arc::clone(&seal),
+            in_flight: Arc::clone(&in_flight),
+            gauges: Arc::clone(&gauges),
+            snapshots: Snapshots::default(),
+        };
         Self {
             replica: Arc::clone(&seal.replica),
             runner: Runner::new(Arc::clone(&seal), actions, Arc::clone(&audit)),
@@ -78,6 +87,7 @@ impl App {
             gauges,
             in_flight,
             audit,
+            throttle: Throttle::default(),
             nonces: Mutex::default(),
         }
     }
@@ -91,6 +101,7 @@ impl App {
         tokio::spawn(observer::run(replica()));
         tokio::spawn(contact::run(seal()));
         tokio::spawn(membership::run(seal()));
+        tokio::spawn(autopilot::run(seal()));
         tokio::spawn(address::run(seal()));
         tokio::spawn(join::join_as_configured(seal()));
     }
@@ -150,6 +161,17 @@ impl Gateway for Arc<App> {
 
     fn note_refusal(&self, verb: &str, path: &str, client: IpAddr, outgoing: &Outgoing) {
         self.audit.note_refusal(|| Asked::refused(verb, path, client), outgoing);
+    }
+
+    fn cors(&self) -> Option<Arc<Cors>> {
+        let core = self.seal.state.serving()?;
+        let view = self.replica.table.view().ok()?;
+        cors::load(&mut core.store(&view)).ok()
+    }
+
+    fn throttle(&self, path: &str, client: IpAddr) -> Throttled {
+        let Some(core) = self.seal.state.serving() else { return Throttled::default() };
+        self.throttle.judge(&core, &self.replica, path, client)
     }
 
     fn vouch<'a>(&'a self, token: &'a str, client: IpAddr, deadline: Instant) -> BoxFuture<'a, Result<(), Outgoing>> {

@@ -2,11 +2,12 @@
 
 pub(crate) mod acceptance;
 pub(crate) mod address;
-
+pub(crate) mod autopilot;
 pub(crate) mod contact;
 pub(crate) mod endings;
 pub(crate) mod failure;
 pub(crate) mod handover;
+pub(crate) mod health;
 pub(crate) mod hooks;
 pub(crate) mod join;
 pub(crate) mod membership;

@@ -1,10 +1,12 @@
 //! The seam between HTTP and everything else: what the HTTP layer hands in, and what it gets back to send.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use conclave_vault::Request;
+use conclave_vault::cors::Cors;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -50,6 +52,15 @@ pub struct Outgoing {
     pub body: Bytes,
 }
 
+/// What a limit of rates says of a request.
+#[derive(Default)]
+pub struct Throttled {
+    /// Headers that tell how much of it is left.
+    pub headers: Vec<(String, String)>,
+    /// What the client is answered if it sent too many, and whether audit devices record that.
+    pub refusal: Option<(Outgoing, bool)>,
+}
+
 /// Serves requests. The HTTP layer holds one; the application is one.
 pub trait Gateway: Send + Sync + 'static {
     /// Serves a request.
@@ -57,6 +68,12 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Has a request recorded that HTTP refused: its verb, its path as it was sent, its client, and what that is answered.
     fn note_refusal(&self, verb: &str, path: &str, client: IpAddr, outgoing: &Outgoing);
+
+    /// Which web pages may ask; `None` where nobody knows, as on a sealed node.
+    fn cors(&self) -> Option<Arc<Cors>>;
+
+    /// Counts a request of a client for a path against the limits of rates, before its body is taken.
+    fn throttle(&self, path: &str, client: IpAddr) -> Throttled;
 
     /// Whether a token from an address works, or what its sender is answered. Asked before a large body is taken.
     fn vouch<'a>(&'a self, token: &'a str, client: IpAddr, deadline: Instant) -> BoxFuture<'a, Result<(), Outgoing>>;

@@ -9,6 +9,7 @@ pub mod service;
 
 pub mod body;
 pub mod certificate;
+pub(crate) mod cors;
 pub mod forwarded;
 pub mod header;
 pub mod query;

@@ -5,6 +5,7 @@
 //! requests. openraft is heard at `debug` only: it warns at every attempt to reach a node that is down, which
 //! `cluster/observer.rs` says once. One event is one line, whatever its fields hold.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,6 +16,7 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -31,9 +33,52 @@ pub fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
+/// Who writes to the log: a logger for each crate of the server.
+const LOGGERS: [&str; 6] =
+    ["conclave", "conclave_cli", "conclave_client", "conclave_node", "conclave_raft", "conclave_storage"];
+
+/// The levels of this process. There is one log, whatever is started in it.
+static LEVELS: Mutex<Levels> = Mutex::new(Levels { configured: None, changed: BTreeMap::new(), filter: None });
+
+struct Levels {
+    configured: Option<Level>,
+    /// Those that were set while running.
+    changed: BTreeMap<&'static str, Level>,
+    filter: Option<reload::Handle<Targets, Registry>>,
+}
+
+impl Levels {
+    fn apply(&self) {
+        let targets = targets(self.configured.unwrap_or_default());
+        let with =
+            |targets: Targets, (name, level): (&&'static str, &Level)| targets.with_target(*name, filter(*level));
+        let targets = self.changed.iter().fold(targets, with);
+        // Where nothing listens there is nothing to change.
+        let _ = self.filter.as_ref().map(|filter| filter.reload(targets));
+    }
+}
+
+/// The loggers and their levels.
+pub(crate) fn levels() -> Vec<(&'static str, Level)> {
+    let levels = LEVELS.lock();
+    let level = |name| levels.changed.get(name).copied().unwrap_or(levels.configured.unwrap_or_default());
+    LOGGERS.iter().map(|name| (*name, level(*name))).collect()
+}
+
+/// Sets the level of loggers until the process ends or reads its configuration again; `None` is what that says.
+pub(crate) fn set_levels(names: impl Iterator<Item = &'static str>, level: Option<Level>) {
+    let mut levels = LEVELS.lock();
+    for name in names {
+        match level {
+            Some(level) => levels.changed.insert(name, level),
+            None => levels.changed.remove(name),
+        };
+    }
+    levels.apply();
+}
+
 /// The running log.
 pub struct Logging {
-    filter: reload::Handle<Targets, Registry>,
     lines: Lines,
 }
 
@@ -54,12 +99,20 @@ impl Logging {
         // A second server in one process, as in tests, keeps the first one's log.
         let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
         hide_panics();
-        Ok(Self { filter: handle, lines })
+        let mut levels = LEVELS.lock();
+        if levels.filter.is_none() {
+            (levels.filter, levels.configured) = (Some(handle), Some(log.level));
+        }
+        drop(levels);
+        Ok(Self { lines })
     }
 
-    /// Changes the level while running.
+    /// Changes the level while running, as the configuration says now.
     pub fn set_level(&self, level: Level) {
-        let _ = self.filter.reload(targets(level));
+        let mut levels = LEVELS.lock();
+        levels.configured = Some(level);
+        levels.changed.clear();
+        levels.apply();
     }
 
     /// Opens the file anew, after it was moved away.
@@ -79,14 +132,18 @@ impl Logging {
     }
 }
 
-fn targets(level: Level) -> Targets {
-    let level = match level {
+fn filter(level: Level) -> LevelFilter {
+    match level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
-    };
+    }
+}
+
+fn targets(level: Level) -> Targets {
+    let level = filter(level);
     let consensus = if level >= LevelFilter::DEBUG { LevelFilter::WARN } else { LevelFilter::OFF };
     Targets::new()
         .with_default(LevelFilter::WARN.min(level))

@@ -20,6 +20,9 @@ fn main() -> ExitCode {
     if arguments.len() > 1 && arguments[0] == "operator" && arguments[1] == "recover" {
         return recovery::run(arguments[2..].to_vec());
     }
+    if arguments.len() > 1 && arguments[0] == "operator" && arguments[1] == "restore" {
+        return recovery::restore::run(arguments[2..].to_vec());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -11,6 +11,7 @@ use conclave_storage::log::{DurableLog, Log, LogError, LogId, LogState, MemoryLo
 use conclave_storage::table::{DurableTable, MemoryTable, Table, TableError};
 use parking_lot::Mutex;
 
+use crate::cluster::health::Observed;
 use crate::cluster::hooks::NodeHooks;
 use crate::config::{self, Config, Storage};
 use crate::metrics::Metrics;
@@ -108,6 +109,7 @@ pub(crate) async fn open(config: Config) -> Result<Opened, StartError> {
         trying: Mutex::default(),
         join_key: Mutex::default(),
         answered: Mutex::default(),
+        health: Observed::default(),
     };
     Ok(Opened { seal: Arc::new(seal), hooks })
 }

@@ -61,7 +61,7 @@ impl KnownPath {
     }
 }
 
-const TABLE: [KnownPath; 11] = [
+const TABLE: [KnownPath; 13] = [
     KnownPath::new("sys/health", OwnPath::Health, Class::Status, Class::Ordinary, false),
     KnownPath::new("sys/seal-status", OwnPath::SealStatus, Class::Status, Class::Ordinary, false),
     KnownPath::new("sys/leader", OwnPath::Leader, Class::Status, Class::Ordinary, false),
@@ -72,6 +72,8 @@ const TABLE: [KnownPath; 11] = [
     KnownPath::new("sys/storage/raft/join", OwnPath::Join, Class::Ordinary, Class::Ordinary, true),
     KnownPath::new("sys/seal", OwnPath::Seal, Class::Ordinary, Class::Seal, true),
     KnownPath::act("sys/step-down"),
+    KnownPath::act("sys/generate-root/"),
+    KnownPath::act("sys/rekey/"),
     KnownPath::act("sys/storage/raft/"),
 ];
 

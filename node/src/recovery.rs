@@ -6,6 +6,7 @@
 //! an operator: `docs/operating/recovery.md`.
 
 mod flags;
+pub mod restore;
 mod stopped;
 
 use std::ffi::OsString;
@@ -67,6 +68,8 @@ enum Refusal {
          or take the table as it is with -trust-table"
     )]
     Unconfirmed,
+    #[error("nothing was restored: {0}")]
+    Snapshot(String),
     #[error("the key had been rotated by an entry that was dropped; run this again, and enter the shares again")]
     Unrotated,
     #[error("the check after the cut failed, which cannot be if the disk keeps what it is given: {0}")]
@@ -245,7 +248,7 @@ impl<'a> Work<'a> {
 
     fn append(&mut self) -> Result<(), Refusal> {
         let members = self.node.members()?;
-        let (batches, epoch) = batches(self.flags, self.node, self.core, &members, self.verdict)?;
+        let (batches, epoch) = batches(self.flags.sets_time, self.node, self.core, &members, self.verdict)?;
         let last = sole_voter::make_sole_voter(&self.node.identity, &self.node.log, &members, batches)?;
         self.node.apply_to(last.index)?;
         self.done = Recovered { epoch, last };
@@ -303,7 +306,7 @@ fn plan(flags: &RecoverFlags, node: &StoppedNode, core: &Core) -> Result<Plan, R
 
 /// The tagged batches that go into the log behind the new membership, and the new epoch.
 fn batches(
-    flags: &RecoverFlags,
+    sets_time: bool,
     node: &StoppedNode,
     core: &Core,
     members: &[Member],
@@ -313,7 +316,7 @@ fn batches(
     let own = members.iter().find(|member| member.id == node.identity.id()).ok_or(SoleVoterError::NotAMember)?;
     let (mut random, now) = (SystemRandomness::default(), view::now());
     let cluster_time = Time::from_millis(applied.time_millis);
-    let now = if flags.sets_time { now } else { now.max(cluster_time) };
+    let now = if sets_time { now } else { now.max(cluster_time) };
     let context = Context::plain(now, &mut random, node.identity.id(), version::API_VERSION);
     let mut context = Context { epoch: applied.epoch, ..context };
     let mut batches = Vec::new();
@@ -323,7 +326,7 @@ fn batches(
         batches.push(core.checkpoint(&mut context, base, digest).bytes);
     }
     let view = node.table.view()?;
-    let change = EpochChange { only_member: Some(to_record(own)), time: flags.sets_time.then_some(now) };
+    let change = EpochChange { only_member: Some(to_record(own)), time: sets_time.then_some(now) };
     let (proposal, epoch) = begin_epoch(core, &mut context, &view, change)?;
     batches.push(proposal.bytes);
     Ok((batches, epoch))

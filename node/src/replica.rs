@@ -16,7 +16,7 @@ use conclave_batch::Outcome;
 use conclave_raft::{Identity, ProposeError, Raft, ReadError, Role, Status};
 use conclave_storage::log::Log;
 use conclave_storage::table::Table;
-use conclave_vault::{Context, Core, Errands, Error, ErrorKind, Proposal, Store, SystemTtl, Time};
+use conclave_vault::{Context, Core, Errands, Error, ErrorKind, OpenCeremonies, Proposal, Store, SystemTtl, Time};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -61,6 +61,10 @@ impl Replica {
             node_id: self.identity.id(),
             system_ttl: self.system_ttl(),
             user_lockout: &self.config.user_lockout,
+            open_ceremonies: OpenCeremonies {
+                rekey: self.config.has_open_rekey(),
+                generate_root: self.config.has_open_generate_root(),
+            },
             epoch: applied.epoch,
             api_version: crate::version::API_VERSION,
             errands: Errands::default(),

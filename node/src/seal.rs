@@ -3,13 +3,18 @@
 //! `state.rs` holds the keys and says who may use them, `unsealing.rs` is the way from an open barrier to a node that
 //! serves, `table_check.rs` what lies between. What it is all about is [`crate::replica`].
 
+mod attempt;
+mod attempts;
 pub(crate) mod forgetting;
 #[cfg(test)]
 mod holders;
 pub(crate) mod joining;
 pub(crate) mod keyring;
+mod rekeying;
+mod root_token;
 pub(crate) mod shares;
 pub mod state;
+pub(crate) mod steps;
 pub(crate) mod table_check;
 mod unsealing;
 
@@ -26,6 +31,7 @@ use tokio::time::Instant;
 
 use self::joining::Joining;
 use self::state::SealState;
+use crate::cluster::health::Observed;
 use crate::config::limits::LOG_REFUSED_SHARE_INTERVAL;
 use crate::reminder::Reminder;
 use crate::replica::Replica;
@@ -66,6 +72,8 @@ pub struct Seal {
     pub(crate) join_key: Mutex<Option<(JoinKey, u64)>>,
     /// Challenges of joining nodes that were answered here.
     pub(crate) answered: Mutex<Answered>,
+    /// What this node saw of the members' health.
+    pub(crate) health: Observed,
 }
 
 impl Seal {

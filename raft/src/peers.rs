@@ -388,6 +388,21 @@ pub(crate) fn leave_behind(identity: &Identity, members: Vec<(u64, NodeRecord)>)
     write_durably(dir, CLUSTER_FILE, &encode(&content))
 }
 
+/// Writes the cluster file of a node that has none.
+pub(crate) fn found(identity: &Identity, cluster_id: [u8; 16], left_behind: Vec<(u64, NodeRecord)>) -> io::Result<()> {
+    let dir = identity.dir().ok_or(io::ErrorKind::InvalidInput)?;
+    if read(&dir.join(CLUSTER_FILE))?.is_some() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let content = proto::ClusterFile {
+        version: VERSION,
+        cluster_id: Bytes::copy_from_slice(&cluster_id),
+        left_behind: left_behind.iter().map(|(id, record)| wire::member(*id, record)).collect(),
+        ..proto::ClusterFile::default()
+    };
+    write_durably(dir, CLUSTER_FILE, &encode(&content))
+}
+
 fn encode(content: &proto::ClusterFile) -> Vec<u8> {
     let mut bytes = proto::ClusterFile { checksum: Bytes::new(), ..content.clone() }.encode_to_vec();
     let checksum = digest(&SHA256, &bytes);

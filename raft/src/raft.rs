@@ -69,6 +69,8 @@ pub(crate) struct Inner {
     pub(crate) confirm: Arc<Coalescer>,
     /// Rounds of this node as whatever it is.
     pub(crate) reads: Arc<Coalescer>,
+    /// How long a learner must have kept up before it is promoted; `None` leaves promotion to others.
+    pub(crate) promote_after: Mutex<Option<Duration>>,
     pub(crate) probes: Mutex<HashMap<u64, Probe>>,
     pub(crate) processes: Arc<Processes>,
     /// When each node answered a probe last, or was asked for the first time.
@@ -265,6 +267,14 @@ impl Raft {
             if is_voter {
                 tokio::spawn(async move { raft.trigger().elect(true).await });
             }
+        }
+    }
+
+    /// Says how long a learner must have kept up before this node, if it leads, promotes it. Where promotion is not the
+    /// leader's ([`crate::Config::promote_after`]), it stays so.
+    pub fn set_promote_after(&self, time: Duration) {
+        if self.0.config.promote_after.is_some() {
+            *self.0.promote_after.lock() = Some(time);
         }
     }
 

@@ -60,6 +60,13 @@ pub fn leave_behind(identity: &Identity, members: &[Member]) -> Result<(), SoleV
     Ok(peers::leave_behind(identity, others.map(|member| (member.id, member.record())).collect())?)
 }
 
+/// Writes down which cluster a node belongs to that was made of a snapshot, and whom it leaves behind. Before this is there,
+/// no server starts over its log.
+pub fn found(identity: &Identity, cluster_id: [u8; 16], left_behind: &[Member]) -> Result<(), SoleVoterError> {
+    let others = left_behind.iter().filter(|member| member.id != identity.id());
+    Ok(peers::found(identity, cluster_id, others.map(|member| (member.id, member.record())).collect())?)
+}
+
 /// Appends a membership whose only voter is this node, and `batches` behind it, in a term that no other node has led.
 /// Synced on return. Answers the last entry.
 pub fn make_sole_voter(

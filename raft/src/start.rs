@@ -166,6 +166,7 @@ impl Foundation {
             had_log: state.last.is_some(),
             connections: Arc::default(),
             had_state: AtomicBool::new(state.last.is_some() || self.table.applied().last.is_some()),
+            promote_after: Mutex::new(config.promote_after),
             config,
             raft,
             log: self.log,

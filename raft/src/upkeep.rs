@@ -234,7 +234,7 @@ impl Inner {
     }
 
     async fn promote_learners(&self, metrics: &RaftMetrics<Types>, memory: &mut Memory) {
-        let Some(stable) = self.config.promote_after else { return };
+        let Some(stable) = *self.promote_after.lock() else { return };
         let membership = &metrics.membership_config;
         let last = metrics.last_log_index.unwrap_or(0);
         let matched = |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id).copied().flatten());

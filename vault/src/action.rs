@@ -4,6 +4,12 @@
 //! ([`crate::errand`]); what ends the matter (seal, step down, remove a node) stands in the reply, and is done after the batch was
 //! committed and before the reply leaves.
 
+use std::fmt;
+use std::net::IpAddr;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
 use crate::seal::proof::{Challenge, Joiner, NONCE_BYTES};
 
 /// Something only the node can do or knows.
@@ -17,6 +23,10 @@ pub enum Action {
     HaStatus,
     /// Answer with the Raft configuration.
     RaftConfiguration,
+    /// Answer with how healthy the members are.
+    AutopilotState,
+    /// Answer with a snapshot of the table.
+    TakeSnapshot,
     /// Remove a node from the cluster.
     RemovePeer {
         /// Its id, as the configuration lists it.
@@ -42,6 +52,15 @@ pub enum Action {
         /// Its proof.
         proof: [u8; 32],
     },
+    /// Do a step of a ceremony with shares on this node, and answer how far it is.
+    Ceremony(CeremonyStep),
+    /// Show or change the levels of this node's loggers: of one, or of all.
+    Loggers {
+        /// Which one.
+        name: Option<String>,
+        /// What to do.
+        step: LoggerStep,
+    },
     /// Answer with metrics.
     Metrics {
         /// `prometheus` or empty for JSON.
@@ -62,4 +81,94 @@ impl Action {
     pub fn is_for_the_leader(&self) -> bool {
         matches!(self, Self::StepDown | Self::RemovePeer { .. })
     }
+}
+
+/// What is done with a logger's level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoggerStep {
+    /// Answer with it.
+    Show,
+    /// Let it be this one.
+    Set(String),
+    /// Let it be as the configuration says.
+    Reset,
+}
+
+/// A text that is a secret, such as a share.
+#[derive(Clone)]
+pub struct Confidential(Zeroizing<String>);
+
+impl Confidential {
+    /// Over what was sent.
+    pub fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Confidential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Confidential(..)")
+    }
+}
+
+impl PartialEq for Confidential {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for Confidential {}
+
+/// A share as it was entered, and for which attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenShare {
+    /// Its text; empty if none was sent.
+    pub key: Confidential,
+    /// Names the attempt.
+    pub nonce: String,
+    /// Where it comes from.
+    pub address: Option<IpAddr>,
+}
+
+/// The seal that a rekey is to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewShares {
+    /// How many shares to make.
+    pub shares: u64,
+    /// How many of them unseal.
+    pub threshold: u64,
+    /// Whether they count only once as many of them as unseal were entered.
+    pub is_to_be_verified: bool,
+}
+
+/// A step of a ceremony on an unsealed node. Its attempt lies in the memory of the node that is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CeremonyStep {
+    /// How far the making of a root token is.
+    RootStatus,
+    /// Begin it, with a pad of the caller's or one that is made.
+    RootBegin(Option<Confidential>),
+    /// Forget it.
+    RootCancel,
+    /// A share for it. The last one makes the token.
+    RootShare(GivenShare),
+    /// How far the making of new shares is.
+    RekeyStatus,
+    /// Begin it.
+    RekeyBegin(NewShares),
+    /// Forget it; the shares of before go on to count.
+    RekeyCancel,
+    /// A share of before.
+    RekeyShare(GivenShare),
+    /// How far the trial of the new shares is.
+    VerifyStatus,
+    /// A new share, for the trial.
+    VerifyShare(GivenShare),
+    /// Begin the trial anew.
+    VerifyRestart,
 }

@@ -30,6 +30,7 @@ pub(crate) mod name;
 
 pub(crate) mod answer;
 pub(crate) mod forward;
+pub(crate) mod snapshot;
 pub(crate) mod tag;
 pub(crate) mod token;
 

@@ -25,6 +25,15 @@ impl Default for SystemTtl {
     }
 }
 
+/// Ceremonies with shares that the configuration opens to those who have shares and no token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenCeremonies {
+    /// Making new shares.
+    pub rekey: bool,
+    /// Making a root token.
+    pub generate_root: bool,
+}
+
 /// One call's time, randomness and surroundings.
 pub struct Context<'a> {
     /// The later of the node's clock and the cluster time.
@@ -37,6 +46,8 @@ pub struct Context<'a> {
     pub system_ttl: SystemTtl,
     /// When users are locked out, as the configuration says.
     pub user_lockout: &'a UserLockout,
+    /// Which ceremonies need no token.
+    pub open_ceremonies: OpenCeremonies,
     /// The epoch that batches must carry.
     pub epoch: u64,
     /// The version that clients are told, such as `1.17.6`.
@@ -60,6 +71,7 @@ impl<'a> Context<'a> {
             node_id,
             system_ttl: SystemTtl::default(),
             user_lockout: UserLockout::NONE,
+            open_ceremonies: OpenCeremonies::default(),
             epoch: 0,
             api_version: version,
             errands: Errands::default(),

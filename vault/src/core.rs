@@ -148,7 +148,7 @@ impl Core {
         }
         // Its token is spent with it, so it wraps once at most.
         let is_presented = route.matched.as_ref().is_some_and(|(path, _)| path.access == Access::Presented);
-        match access(request, route.matched.as_ref()) {
+        match access(request, route.matched.as_ref(), context.open_ceremonies) {
             Access::Login => respond_to_login(context, store, request, route, wrap),
             Access::Open if wrap.is_none() || is_presented => {
                 check_wrapper(context, store, request, wrap)?;
@@ -159,9 +159,7 @@ impl Core {
                 run_whole(context, store, request, caller, route, wrap)
             }
             // A wrapped reply is stored, and who stores something is asked for the right to it.
-            Access::Open | Access::Optional | Access::Token | Access::Sudo | Access::Presented => {
-                respond_to_token(context, store, request, route, wrap)
-            }
+            _ => respond_to_token(context, store, request, route, wrap),
         }
     }
 
@@ -455,7 +453,7 @@ fn authorise<'a>(
         data: Some(&request.data),
         fields: matched.map_or(&[], |path| path.fields),
         wrap_ttl: wrap,
-        is_sudo_path: operation != Operation::Help && matched.is_some_and(|path| path.access == Access::Sudo),
+        is_sudo_path: operation != Operation::Help && matched.is_some_and(Path::needs_sudo),
     });
     if decision.allowed { Ok(Some(decision)) } else { Err(Error::denied()) }
 }

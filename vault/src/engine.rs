@@ -58,6 +58,8 @@ pub enum Access {
     Token,
     /// The same, and the policies must grant `sudo` there.
     Sudo,
+    /// As [`Access::Sudo`], unless the configuration opens the ceremony to all who have shares; then as [`Access::Open`].
+    Sharers(Ceremony),
     /// Anybody; a token that comes with the request must be valid, is handed to the handler, and costs no use.
     Optional,
     /// Anybody. A token that comes with the request is not looked at.
@@ -66,6 +68,15 @@ pub enum Access {
     Login,
     /// The token that the field `token` names, by carrying it. Who carries another one needs the right to the path.
     Presented,
+}
+
+/// A ceremony with shares, on an unsealed node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ceremony {
+    /// New shares take the place of the old ones.
+    Rekey,
+    /// A root token is made.
+    GenerateRoot,
 }
 
 /// What a path does to the store.
@@ -121,6 +132,16 @@ impl Path {
     /// What it takes, one after the other.
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
         self.fields.iter().copied().flatten()
+    }
+
+    /// Whether a token needs `sudo` there.
+    pub fn needs_sudo(&self) -> bool {
+        matches!(self.access, Access::Sudo | Access::Sharers(_))
+    }
+
+    /// Whether it asks for a token, unless the configuration says otherwise.
+    pub fn needs_token(&self) -> bool {
+        self.needs_sudo() || self.access == Access::Token
     }
 
     /// Whether a request of this operation changes nothing, so that it must see the newest state before it runs.

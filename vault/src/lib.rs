@@ -12,6 +12,7 @@
 mod core;
 
 mod action;
+pub mod autopilot;
 mod context;
 mod errand;
 mod error;
@@ -23,6 +24,7 @@ mod trail;
 
 mod batch;
 mod cache;
+pub mod cors;
 mod store;
 
 mod bootstrap;
@@ -40,10 +42,13 @@ mod limits;
 mod lockout;
 pub mod members;
 mod mount;
+mod password;
 mod pattern;
 mod printable;
+pub mod quota;
 mod random;
 mod registry;
+mod rekey;
 mod rotation;
 mod spelling;
 
@@ -57,9 +62,9 @@ pub mod seal;
 
 // A request and how it ends.
 pub use crate::core::{Core, Done, Plan};
-pub use action::Action;
+pub use action::{Action, CeremonyStep, Confidential, GivenShare, LoggerStep, NewShares};
 pub use batch::Proposal;
-pub use context::{Context, Random, SystemTtl};
+pub use context::{Context, OpenCeremonies, Random, SystemTtl};
 pub use engines::before_unseal;
 pub use errand::{Answer, Computation, ComputeFn, DigestMemory, Errand, Errands, OutsideCall, Password};
 pub use error::{Error, ErrorKind};
@@ -70,7 +75,7 @@ pub use time::Time;
 pub use trail::Trail;
 
 // What an engine or auth method is made of; see `docs/adding-an-engine.md`.
-pub use engine::{Access, Call, Effect, Engine, Exists, Handler, Leasing, Life, Path, Work};
+pub use engine::{Access, Call, Ceremony, Effect, Engine, Exists, Handler, Leasing, Life, Path, Work};
 pub use field::{Field, Fields, Kind, field};
 pub use lease::grant::LeaseTerms;
 pub use lease::record::{Lease, LeaseRecord, LeaseState};
@@ -82,10 +87,13 @@ pub use task::tree::delete_below;
 pub use bootstrap::{NewCluster, first_batch};
 pub use epoch::{EpochChange, begin_epoch};
 pub use identity::rights::authenticate;
+pub use rekey::replace_seal;
 pub use rotation::{rotate_term, rotate_term_if_due};
 pub use store::{Store, open_key};
 pub use task::ending::{end_lease, leases_to_end};
 pub use task::run_tasks;
+pub use token::create_root;
+pub use token::pad::Pad;
 
 // The keys of an unsealed node.
 pub use barrier::Barrier;

@@ -24,12 +24,14 @@ mod ceremony;
 mod gathering;
 pub mod handover;
 pub mod proof;
+mod reseal;
 
 pub use ceremony::{Ceremony, Entered, Entry, Progress, ResetRefused, ShareError};
 pub use error::SealError;
 pub use gathering::{Gathered, Gathering};
 pub use init::{Initialized, initialize};
 pub use record::{CLUSTER, ClusterRecord, KEYRING, Outside, SEAL};
+pub use reseal::NewSeal;
 pub use shamir::{Parameters, combine};
 pub use share::{Parsed, Share};
 

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::action::Action;
 use crate::batch::Proposal;
 use crate::bootstrap;
-use crate::context::{Context, Random};
+use crate::context::{Context, OpenCeremonies, Random};
 use crate::core::{Core, Done};
 use crate::engine::Engine;
 use crate::errand::{Answer as Answered, DigestMemory, Errand};
@@ -178,6 +178,8 @@ pub(crate) struct Harness {
     pub(crate) remote_address: Option<std::net::IpAddr>,
     /// What the configuration says of lockout.
     pub(crate) user_lockout: &'static UserLockout,
+    /// Which ceremonies need no token.
+    pub(crate) open_ceremonies: OpenCeremonies,
     /// What is outside; refuses everything unless a test says otherwise.
     pub(crate) outside: outside::Reach,
     requests: u64,
@@ -218,7 +220,9 @@ impl Harness {
         assert_eq!(table.apply(&proposal), Outcome::Applied { index: 1 });
         let outside: outside::Reach = Box::new(|_| Err("nothing is outside".into()));
         let (remote_address, user_lockout) = (None, UserLockout::NONE);
-        let mut harness = Self { core, table, random, now, remote_address, user_lockout, outside, requests: 0 };
+        let open_ceremonies = OpenCeremonies::default();
+        let mut harness =
+            Self { core, table, random, now, remote_address, user_lockout, open_ceremonies, outside, requests: 0 };
         harness.follow_keyring();
         harness
     }
@@ -320,6 +324,7 @@ impl Harness {
             let mut context = context(&mut self.random, self.now);
             context.errands = errands;
             context.user_lockout = self.user_lockout;
+            context.open_ceremonies = self.open_ceremonies;
             let done = self.core.handle(&mut context, &self.table, request);
             errands = std::mem::take(&mut context.errands);
             let Some(errand) = done.errand else { return (done, asked) };

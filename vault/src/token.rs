@@ -12,6 +12,7 @@ pub(crate) mod cidr;
 mod entry;
 pub(crate) mod issue;
 pub(crate) mod lifetime;
+pub(crate) mod pad;
 pub(crate) mod record;
 pub(crate) mod revoke;
 
@@ -25,7 +26,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub(crate) use self::entry::Token;
-pub(crate) use self::issue::{INITIAL_ROOT_PATH, create_root};
+pub(crate) use self::issue::INITIAL_ROOT_PATH;
+pub use self::issue::create_root;
 use crate::barrier::Barrier;
 use crate::context::Context;
 use crate::error::Error;

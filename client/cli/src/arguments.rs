@@ -50,7 +50,8 @@ pub(crate) fn description() -> Command {
         .mut_subcommand("operator", |operator| {
             let about =
                 "Make a stopped node the only voter after the majority is lost; `-help` behind it lists its flags";
-            operator.subcommand(elsewhere("recover", about))
+            let restore = "Make a node of a snapshot, in an empty data folder; `-help` behind it lists its flags";
+            operator.subcommand(elsewhere("recover", about)).subcommand(elsewhere("restore", restore))
         })
 }
 

@@ -3,6 +3,7 @@
 //! It is not the server: the binary starts that itself and hands everything else to [`run`]. What surprises: long flags
 //! are also understood with a single dash (`-address`), as Vault's users type them.
 
+pub mod archive;
 mod arguments;
 mod assignment;
 mod command;

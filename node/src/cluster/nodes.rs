@@ -108,6 +108,39 @@ async fn list<T>(seal: &Arc<Seal>, show: impl Fn(&Row<'_>) -> T) -> Vec<T> {
     status.members.iter().map(row).collect()
 }
 
+/// A member as autopilot judges it.
+pub(crate) struct Standing {
+    pub(crate) id: u64,
+    pub(crate) address: String,
+    pub(crate) is_own: bool,
+    pub(crate) is_leader: bool,
+    pub(crate) is_voter: bool,
+    /// Whether it answered just now.
+    pub(crate) is_alive: bool,
+    /// The last entry that it applied, by its own account; 0 if it does not answer.
+    pub(crate) applied: u64,
+    /// Entries that it lacks; `None` if it does not answer.
+    pub(crate) lag: Option<u64>,
+    pub(crate) version: String,
+}
+
+/// How each member is, asked at this moment.
+pub(crate) async fn standings(seal: &Arc<Seal>) -> Vec<Standing> {
+    let own = seal.replica.identity.id();
+    let show = |row: &Row<'_>| Standing {
+        id: row.member.id,
+        address: row.member.cluster_addr.clone(),
+        is_own: row.member.id == own,
+        is_leader: row.is_leader,
+        is_voter: row.member.voter,
+        is_alive: row.state.is_some(),
+        applied: row.state.map_or(0, |state| state.applied),
+        lag: row.lag,
+        version: row.state.map(|state| state.version.clone()).unwrap_or_default(),
+    };
+    list(seal, show).await
+}
+
 /// The nodes with their addresses and versions: `sys/ha-status`.
 pub(crate) async fn ha_status(seal: &Arc<Seal>) -> Map<String, Value> {
     let show = |row: &Row<'_>| {

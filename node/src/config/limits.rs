@@ -228,3 +228,7 @@ pub(crate) const MAX_CHANGE_RERUNS: u32 = 100;
 pub(crate) const MAX_ADDRESS_BYTES: usize = 512;
 /// Runs for one lease that is taken back, at most: each was ended by an errand or overtaken.
 pub(crate) const MAX_ENDING_RUNS: usize = 32;
+/// Clients whose requests are counted against limits of rates at once, for each limit; past it who is forgotten soonest goes first.
+pub(crate) const MAX_RATE_CLIENTS: usize = 65_536;
+/// Largest snapshot that `sys/storage/raft/snapshot` hands out, in bytes (413); it lies in memory until its client has it.
+pub(crate) const MAX_SNAPSHOT_BYTES: usize = 512 << 20;

@@ -36,6 +36,8 @@ pub struct Echo {
     /// Whether the body came in chunks. Such a request may have had a length too, on which a proxy in front may have
     /// relied, so nothing that follows it on its connection is trusted (RFC 9112, section 6.1).
     pub is_chunked: bool,
+    /// Headers that the request calls for, whatever it is answered.
+    pub headers: Vec<(String, String)>,
 }
 
 /// The reply as it is sent.
@@ -61,6 +63,7 @@ pub fn render(outgoing: Outgoing, echo: &Echo, listener: &Listener) -> Response<
     let custom = listener.response_headers.iter().filter(|header| header.statuses.contains(outgoing.status));
     let pairs = custom.map(|header| (header.name.as_str(), header.value.as_str()));
     let pairs = pairs.chain(outgoing.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let pairs = pairs.chain(echo.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let pairs = pairs.chain(media_type.map(|text| (CONTENT_TYPE.as_str(), text.as_str())));
     let pairs = pairs.chain(echo.namespace.as_deref().map(|value| ("x-vault-namespace", value)));
     let pairs = pairs.chain(echo.idempotency_key.as_deref().map(|value| ("idempotency-key", value)));

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::config::{Limits, Listener};
 use crate::gateway::{Gateway, Outgoing};
 use crate::http::body::{self, Budget, Buffered, Terms};
+use crate::http::cors::{self, Judged};
 use crate::http::error::{JSON, failure};
 use crate::http::in_flight::{InFlight, InFlightRequest, Place};
 use crate::http::request::{self, Data, Head};
@@ -88,16 +89,31 @@ impl HttpService {
         };
         let mut operation = "refused";
         let work = async {
+            match cors::judge(&parts, || self.services.gateway.cors()) {
+                Judged::Served(headers) => echo.headers = headers,
+                Judged::Answered(outgoing) => return *outgoing,
+            }
+            let mut is_recorded = true;
             let fulfilled = match self.admit(peer, &parts, &mut echo) {
                 Ok(admitted) => {
                     operation = admitted.head.operation.as_str();
-                    self.fulfil(admitted, connection, &parts.headers, &mut body, started).await
+                    let throttled = self.services.gateway.throttle(admitted.head.path.as_str(), admitted.client.ip());
+                    echo.headers.extend(throttled.headers);
+                    match throttled.refusal {
+                        None => self.fulfil(admitted, connection, &parts.headers, &mut body, started).await,
+                        Some((refusal, recorded)) => {
+                            is_recorded = recorded;
+                            Err(refusal)
+                        }
+                    }
                 }
                 Err(refusal) => Err(refusal),
             };
             fulfilled.unwrap_or_else(|refusal| {
-                let (verb, path) = (parts.method.as_str(), parts.uri.path());
-                self.services.gateway.note_refusal(verb, path, peer.ip(), &refusal);
+                if is_recorded {
+                    let (verb, path) = (parts.method.as_str(), parts.uri.path());
+                    self.services.gateway.note_refusal(verb, path, peer.ip(), &refusal);
+                }
                 refusal
             })
         };

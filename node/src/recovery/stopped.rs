@@ -82,6 +82,21 @@ impl StoppedNode {
         Ok(node)
     }
 
+    /// Makes a node of a table that came from elsewhere, in a folder that holds none. The log begins behind the table.
+    pub(super) fn make(folder: &Path, chunks: &[&[u8]]) -> Result<Self, StoppedError> {
+        let log = DurableLog::open(folder).map_err(StoppedError::Log)?;
+        let table = DurableTable::open(folder).map_err(StoppedError::Table)?;
+        let identity = Identity::load_or_create(&folder.join("node"))?;
+        let mut import = table.import().map_err(StoppedError::Table)?;
+        for chunk in chunks {
+            import.push(chunk).map_err(StoppedError::Table)?;
+        }
+        let applied = import.install().map_err(StoppedError::Table)?;
+        log.purge(applied.last.ok_or(StoppedError::Empty)?).map_err(StoppedError::Log)?;
+        let table = GatedTable::new(Arc::new(table), || {});
+        Ok(Self { identity, log, table, folder: folder.to_owned() })
+    }
+
     /// The last entry of the log.
     pub(super) fn last(&self) -> Result<LogId, StoppedError> {
         self.log.state().last.ok_or(StoppedError::Empty)

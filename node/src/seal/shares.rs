@@ -1,4 +1,4 @@
-//! The shares that were entered on this node, and when they are forgotten.
+//! The shares of one attempt on this node, and when they are forgotten.
 //!
 //! Shares that lie on a node lower the number that is needed next, so none outlives what it was entered for: they go when
 //! the node is sealed, when it is unsealed, by whatever way, and when no further one came for [`SHARES_TIME`]. For the first
@@ -31,28 +31,6 @@ impl Pace {
     /// Whether there are shares, and too old ones.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.entered > 0 && self.since.is_some_and(|since| now.duration_since(since) >= SHARES_TIME)
-    }
-}
-
-/// What was entered of this node's own seal, by what for.
-#[derive(Default)]
-pub(crate) struct Attempts {
-    /// Unseals this node, or others.
-    pub(crate) unseal: Shares,
-    /// Sets cluster time.
-    pub(crate) time: Shares,
-}
-
-impl Attempts {
-    /// Wipes all.
-    pub(crate) fn forget(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Wipes what waited too long for another share. Answers whether there was any.
-    pub(crate) fn forget_old(&mut self, now: Instant) -> bool {
-        let was_for_time = self.time.forget_old(now);
-        self.unseal.forget_old(now) || was_for_time
     }
 }
 

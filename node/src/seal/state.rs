@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::keeper::{self, State, Troubles};
-use crate::seal::shares::Attempts;
+use crate::seal::attempts::Attempts;
 
 /// How the check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

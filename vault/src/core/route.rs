@@ -6,7 +6,8 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::engine::{Access, Matched, spelled};
+use crate::context::OpenCeremonies;
+use crate::engine::{Access, Ceremony, Matched, spelled};
 use crate::error::Error;
 use crate::field::scalar_text;
 use crate::mount::table::{MountTable, RouteEntry};
@@ -31,11 +32,14 @@ pub(super) fn route<'p>(store: &mut Store<'_>, request: &'p Request) -> Result<R
     Ok(Route { entry, rest, matched })
 }
 
-/// Who may ask, with [`Access::Presented`] decided. A path that nobody answers tells strangers nothing.
-pub(super) fn access(request: &Request, matched: Option<&Matched<'_>>) -> Access {
+/// Who may ask, with [`Access::Presented`] and [`Access::Sharers`] decided. A path that nobody answers tells strangers nothing.
+pub(super) fn access(request: &Request, matched: Option<&Matched<'_>>, open: OpenCeremonies) -> Access {
     match matched.map_or(Access::Token, |(path, _)| path.access) {
         Access::Presented if carries_what_it_names(request) => Access::Open,
         Access::Presented => Access::Token,
+        Access::Sharers(Ceremony::Rekey) if open.rekey => Access::Open,
+        Access::Sharers(Ceremony::GenerateRoot) if open.generate_root => Access::Open,
+        Access::Sharers(_) => Access::Sudo,
         access => access,
     }
 }

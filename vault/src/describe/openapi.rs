@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::shown;
-use crate::engine::{Access, Path};
+use crate::engine::Path;
 use crate::field::{Field, Kind};
 use crate::request::Operation;
 
@@ -73,10 +73,10 @@ fn item(mount: &Mounted, path: &Path, key: &str) -> Value {
     if !parameters.is_empty() {
         item.insert("parameters".into(), parameters.into());
     }
-    if path.access == Access::Sudo {
+    if path.needs_sudo() {
         item.insert("x-vault-sudo".into(), true.into());
     }
-    if !matches!(path.access, Access::Token | Access::Sudo) {
+    if !path.needs_token() {
         item.insert("x-vault-unauthenticated".into(), true.into());
     }
     if path.exists.is_some() {

@@ -35,12 +35,13 @@ pub(crate) fn render(engine: &Engine, mount: &str) -> String {
 
 /// The capabilities that a path asks for, each with `sudo` where it needs that too.
 fn operations(path: &Path) -> String {
-    let rights = if path.access == Access::Sudo { " + sudo" } else { "" };
+    let rights = if path.needs_sudo() { " + sudo" } else { "" };
     let words: Vec<_> = describe::words(path).into_iter().map(|word| format!("{word}{rights}")).collect();
     let words = words.join(", ");
     match path.access {
-        Access::Token | Access::Sudo => words,
-        Access::Optional | Access::Open | Access::Login | Access::Presented => format!("{words}; no token"),
+        Access::Sharers(_) => format!("{words}; no token if the listeners allow it"),
+        _ if path.needs_token() => words,
+        _ => format!("{words}; no token"),
     }
 }
 

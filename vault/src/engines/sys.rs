@@ -13,6 +13,7 @@ mod auth;
 mod mounts;
 mod remount;
 
+mod password_policies;
 mod policies;
 
 mod capabilities;
@@ -20,17 +21,25 @@ mod interface;
 mod specs;
 
 mod before_unseal;
+mod ceremonies;
 mod keys;
 mod leases;
 mod lockout;
 mod tools;
 
+mod autopilot;
 mod cluster;
 mod process;
 
 mod catalog;
+mod cors;
 mod description;
+mod group_policies;
+mod loggers;
+mod quotas;
 mod settings;
+mod snapshot;
+mod ui_headers;
 mod unconfigured;
 
 /// The families of paths.
@@ -39,18 +48,27 @@ const FAMILIES: &[&[Path]] = &[
     auth::PATHS,
     remount::PATHS,
     policies::PATHS,
+    password_policies::PATHS,
     capabilities::PATHS,
     interface::PATHS,
     specs::PATHS,
     wrapping::PATHS,
+    ceremonies::PATHS,
     keys::PATHS,
     leases::PATHS,
     lockout::PATHS,
     tools::PATHS,
     before_unseal::PATHS,
     cluster::PATHS,
+    autopilot::PATHS,
+    snapshot::PATHS,
     process::PATHS,
     catalog::PATHS,
+    cors::PATHS,
+    ui_headers::PATHS,
+    group_policies::PATHS,
+    quotas::PATHS,
+    loggers::PATHS,
     unconfigured::PATHS,
 ];
 

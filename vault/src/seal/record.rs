@@ -8,7 +8,7 @@ use prost::Message;
 use super::digest::{DIGEST_BYTES, SALT_BYTES, digest, is_listed};
 use super::error::SealError;
 use super::shamir::Parameters;
-use super::share::Share;
+use super::share::{Parsed, Share};
 use super::wrap::{self, WRAPPED_BYTES};
 use crate::barrier::{Barrier, ClusterId, Key32};
 use crate::context::Random;
@@ -146,6 +146,11 @@ impl Outside {
     pub fn is_own_share(&self, share: &Share) -> bool {
         let salt = self.seal.salt.as_slice().try_into();
         salt.is_ok_and(|salt| is_listed(&self.seal.digests, &digest(salt, &self.cluster_id, share)))
+    }
+
+    /// Whether a text is one of the seal's shares.
+    pub fn has_share(&self, text: &str) -> bool {
+        matches!(Share::parse(text), Parsed::Share(share) if self.is_own_share(&share))
     }
 
     /// Unwraps the root key.

@@ -23,6 +23,8 @@ use crate::token::{BATCH_PREFIX, SERVICE_PREFIX, hash_of};
 
 /// Random symbols of an id and of an accessor: 24 of 62 are 142 bits.
 const ID_SYMBOLS: usize = 24;
+/// Bytes of a token's id that the server draws.
+pub(super) const ROOT_TOKEN_BYTES: usize = SERVICE_PREFIX.len() + ID_SYMBOLS;
 
 /// A token that was made. Has no `Debug`: it holds the id.
 pub(crate) struct Issued {
@@ -105,7 +107,7 @@ pub(crate) const INITIAL_ROOT_PATH: &str = "auth/token/root";
 
 /// Makes a root token without an end. The first one of a dev server has an id of the operator's choice, and looks as if
 /// it had been created over the API, as clients of dev servers expect.
-pub(crate) fn create_root(store: &mut Store<'_>, context: &mut Context<'_>, id: Option<&str>) -> Result<String, Error> {
+pub fn create_root(store: &mut Store<'_>, context: &mut Context<'_>, id: Option<&str>) -> Result<String, Error> {
     let (path, display_name) = match id {
         Some(_) => ("auth/token/create", "token"),
         None => (INITIAL_ROOT_PATH, "root"),

@@ -1,13 +1,17 @@
 //! `operator`: initialising, unsealing and running a cluster.
 
+mod autopilot;
+mod generate_root;
 mod init;
 mod key_status;
 mod known;
 mod members;
 mod raft;
+mod rekey;
 mod reset_time;
 mod rotate;
 mod seal;
+mod snapshot;
 mod step_down;
 mod unseal;
 
@@ -27,6 +31,8 @@ pub(crate) enum Operator {
     /// Show and change the nodes that replicate.
     #[command(subcommand)]
     Raft(raft::Raft),
+    GenerateRoot(generate_root::GenerateRoot),
+    Rekey(rekey::Rekey),
     KeyStatus(key_status::KeyStatus),
     Rotate(rotate::Rotate),
     ResetTime(reset_time::ResetTime),
@@ -41,6 +47,8 @@ impl Operator {
             Self::Members(command) => command.run(session).await,
             Self::StepDown(command) => command.run(session).await,
             Self::Raft(command) => command.run(session).await,
+            Self::GenerateRoot(command) => command.run(session).await,
+            Self::Rekey(command) => command.run(session).await,
             Self::KeyStatus(command) => command.run(session).await,
             Self::Rotate(command) => command.run(session).await,
             Self::ResetTime(command) => command.run(session).await,

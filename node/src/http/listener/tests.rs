@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
 use conclave_vault::Cidr;
+use conclave_vault::cors::Cors;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use rcgen::{CertificateParams, KeyPair};
@@ -20,7 +21,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::config::{ClientCertificate, Forwarded, Limits, Tls, TlsVersion};
-use crate::gateway::{Gateway, Incoming, Outgoing};
+use crate::gateway::{Gateway, Incoming, Outgoing, Throttled};
 use crate::http::error::failure;
 use crate::http::in_flight::InFlight;
 use crate::http::tls::proves_possession;
@@ -63,6 +64,16 @@ impl Gateway for Arc<Fake> {
 
     fn note_refusal(&self, verb: &str, path: &str, _: IpAddr, outgoing: &Outgoing) {
         self.refused.lock().push((verb.to_owned(), path.to_owned(), outgoing.status));
+    }
+
+    fn cors(&self) -> Option<Arc<Cors>> {
+        Some(Arc::new(Cors { origins: vec!["https://a.example".into()], ..Cors::default() }))
+    }
+
+    fn throttle(&self, path: &str, _: IpAddr) -> Throttled {
+        let headers = vec![("x-ratelimit-limit".to_owned(), "1".to_owned())];
+        let refusal = (path == "throttled").then(|| (failure(429, &["too many"]), false));
+        Throttled { headers, refusal }
     }
 
     fn vouch<'a>(&'a self, token: &'a str, _: IpAddr, _: Instant) -> BoxFuture<'a, Result<(), Outgoing>> {
@@ -142,6 +153,32 @@ async fn what_is_refused_before_it_is_a_request_is_handed_on_for_the_record() {
     let refused = stage.fake.refused.lock().clone();
     let expected = [("GET", "/v1/secret/%2e%2e/a", 400), ("POST", "/v1/a", 413)];
     assert_eq!(refused, expected.map(|(verb, path, status)| (verb.to_owned(), path.to_owned(), status)));
+}
+
+// check 32
+#[tokio::test]
+async fn who_sent_too_many_is_refused_before_the_body_is_looked_at() {
+    let stage = stage(plain(), Limits::default()).await;
+    let no_json = "Content-Length: 7\r\n";
+    let reply = ask(&stage, &(request("POST /v1/throttled", no_json) + "no json")).await;
+    assert!(reply.starts_with("HTTP/1.1 429") && reply.contains("retry-after: 1"), "{reply}");
+    assert!(reply.contains("x-ratelimit-limit: 1"), "{reply}");
+    assert!(ask(&stage, &(request("POST /v1/other", no_json) + "no json")).await.starts_with("HTTP/1.1 400"));
+    let refused: Vec<_> = stage.fake.refused.lock().iter().map(|(_, path, _)| path.clone()).collect();
+    assert_eq!(refused, ["/v1/other"], "and recorded only if the operator wants that");
+}
+
+// check 251
+#[tokio::test]
+async fn pages_of_other_origins_are_answered_as_the_operator_allows() {
+    let stage = stage(plain(), Limits::default()).await;
+    let from = |verb: &str, origin: &str| request(&format!("{verb} /v1/a"), &format!("Origin: https://{origin}\r\n"));
+    let allowed = ask(&stage, &from("GET", "a.example")).await;
+    assert!(allowed.starts_with("HTTP/1.1 200"), "{allowed}");
+    assert!(allowed.contains("access-control-allow-origin: https://a.example"), "{allowed}");
+    assert!(ask(&stage, &from("GET", "b.example")).await.starts_with("HTTP/1.1 403"));
+    assert!(ask(&stage, &from("OPTIONS", "a.example")).await.starts_with("HTTP/1.1 405"), "it names no verb");
+    assert!(ask(&stage, &request("OPTIONS /v1/a", "")).await.starts_with("HTTP/1.1 400"));
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::engine::{Access, Call, Path};
-use crate::error::Error;
+use crate::engine::{Access, Call, Effect, Path};
+use crate::error::{Error, multi};
 use crate::field::{Kind, field};
 use crate::mount::Class;
+use crate::mount::table::MountTable;
 use crate::registry::Registry;
-use crate::reply::Reply;
+use crate::reply::{Reply, Status};
 use crate::request::Operation;
 
 /// The paths.
@@ -32,10 +33,24 @@ pub(super) const PATHS: &[Path] = &[
         fields: &[&[
             field("type", Kind::Text, "\"auth\", \"secret\" or \"database\""),
             field("name", Kind::Text, "Kind of engine, such as kv"),
+            field("sha256", Kind::Text, "Refused: engines are built in"),
+            field("command", Kind::Text, "Refused: engines are built in"),
         ]],
-        operations: &[(Operation::Read, one)],
+        operations: &[(Operation::Read, one), (Operation::Update, register), (Operation::Delete, register)],
         access: Access::Sudo,
-        help: "Read about an engine that can be mounted",
+        help: "Read about an engine that can be mounted; none can be registered or removed",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "plugins/reload/backend",
+        fields: &[&[
+            field("plugin", Kind::Text, "Kind of engine, such as kv"),
+            field("mounts", Kind::CommaList, "Paths of mounts"),
+            field("scope", Kind::Text, "Accepted, without effect: nothing is loaded on any node"),
+        ]],
+        operations: &[(Operation::Update, reload)],
+        effect: Effect::Reads,
+        help: "Reload engines. They are built in and keep nothing, so there is nothing to do",
         ..Path::DEFAULT
     },
 ];
@@ -81,6 +96,12 @@ fn of_type(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 
 fn one(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let (kind, name) = (call.fields.text_or_empty("type"), call.fields.text_or_empty("name"));
+    if !TYPES.contains(&kind) {
+        // As old clients ask, without a type.
+        let warning =
+            format!("Deprecated API endpoint, cannot read plugin information from catalog for \"{kind}/{name}\"");
+        return Ok(Reply { status: Status::Wanted(200), ..Reply::empty() }.warn(warning));
+    }
     if !kinds(call, kind).contains(&name) {
         return Err(Error::not_found());
     }
@@ -93,4 +114,30 @@ fn one(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         "sha256": "",
         "version": version(call.context),
     })))
+}
+
+fn register(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    if call.request.operation != Operation::Delete && call.fields.text_or_empty("sha256").is_empty() {
+        return Err(Error::invalid("missing SHA-256 value"));
+    }
+    Err(Error::invalid("engines are built in: none can be registered or removed"))
+}
+
+fn reload(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let (plugin, mounts) = (call.fields.text_or_empty("plugin"), call.fields.list("mounts").unwrap_or_default());
+    if plugin.is_empty() == mounts.is_empty() {
+        let none = plugin.is_empty();
+        let reason =
+            if none { "plugin or mounts must be provided" } else { "plugin and mounts cannot be set at the same time" };
+        return Err(Error::invalid(reason));
+    }
+    if !plugin.is_empty() && TYPES.iter().all(|kind| !kinds(call, kind).contains(&plugin)) {
+        return Err(Error::invalid(format!("no engine is called {plugin:?}; see sys/plugins/catalog")));
+    }
+    let table = MountTable::load(call.store)?;
+    let as_mount = |path: &String| format!("{}/", path.trim_matches('/'));
+    match mounts.iter().map(as_mount).find(|path| table.at(path).is_none()) {
+        Some(missing) => Err(Error::invalid(multi(&format!("cannot fetch mount entry on {missing:?}")))),
+        None => Ok(Reply::empty()),
+    }
 }

@@ -18,6 +18,7 @@ use crate::mount::Class;
 use crate::mount::table::{MountTable, MountTableRecord, RouteEntry};
 use crate::mount::{self, Mount, MountRecord, creation};
 use crate::printable;
+use crate::quota;
 use crate::registry::Registry;
 use crate::reply::Reply;
 use crate::request::Operation;
@@ -223,6 +224,7 @@ pub(super) fn disable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Er
     let Some(mount) = table.at(&path).filter(|_| mount::class_of(&path) == class) else { return Ok(Reply::empty()) };
     let others = table.records().into_iter().filter(|record| record.path != path).collect();
     save(call, others)?;
+    quota::forget_mount(call.store, &path)?;
     revocation::end_mount(call.store, call.context, mount)?;
     Ok(Reply::empty().announce(format!("{} is disabled at {path}", mount.record.kind)))
 }

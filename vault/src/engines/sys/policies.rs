@@ -105,7 +105,7 @@ fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 }
 
 /// The text of a policy, which may have been sent base64-encoded. No policy but an empty one is valid base64.
-fn decoded(sent: &str) -> String {
+pub(super) fn decoded(sent: &str) -> String {
     let bytes = STANDARD.decode(sent.trim()).ok();
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| sent.to_owned())
 }

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::field::{Kind, field};
 use crate::mount::class_of;
 use crate::mount::table::MountTable;
+use crate::quota;
 use crate::reply::Reply;
 use crate::request::Operation;
 
@@ -84,6 +85,7 @@ fn remount(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         record.path.clone_from(&to);
     }
     mounts::save(call, records)?;
+    quota::move_mount(call.store, &from, &to)?;
     let announcement = format!("the mount at {from} is moved to {to}");
     let id = remember(call, from, to)?;
     Ok(Reply::data(json!({ "migration_id": id }))

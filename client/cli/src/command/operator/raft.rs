@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use conclave_client::Request;
 use serde_json::{Map, Value, json};
 
+use super::autopilot::Autopilot;
 use super::known::Known;
+use super::snapshot::Snapshot;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::{assignment, golang, table};
@@ -19,6 +21,12 @@ pub(crate) enum Raft {
     Join(Join),
     RemovePeer(RemovePeer),
     JoinToken(JoinToken),
+    /// Show and change when members count as healthy, vote, and are removed.
+    #[command(subcommand)]
+    Autopilot(Autopilot),
+    /// Save and look at copies of everything, encrypted as it is stored.
+    #[command(subcommand)]
+    Snapshot(Snapshot),
 }
 
 /// Make a token that lets nodes join.
@@ -85,6 +93,8 @@ impl Raft {
                 session.send("removing the peer from raft cluster", request).await?;
                 session.output.done("Peer removed successfully!")
             }
+            Self::Snapshot(command) => command.run(session).await,
+            Self::Autopilot(command) => command.run(session).await,
             Self::JoinToken(command) => {
                 let request = Request::post("sys/storage/raft/join-token", &command.body());
                 session.output.reply(&session.send("making a join token", request).await?)

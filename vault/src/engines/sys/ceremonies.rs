@@ -1,0 +1,203 @@
+//! `sys/generate-root` and `sys/rekey`: ceremonies with shares on an unsealed node. The core decides who may take part, the
+//! node counts the shares ([`CeremonyStep`]). Their replies have no envelope.
+
+use serde_json::json;
+
+use crate::action::{Action, CeremonyStep, Confidential, GivenShare, NewShares};
+use crate::engine::{Access, Call, Ceremony, Effect, Path};
+use crate::error::Error;
+use crate::field::{Field, Kind, field};
+use crate::reply::Reply;
+use crate::request::Operation;
+use crate::token::pad;
+
+/// A share of an attempt.
+const SHARE: &[Field] = &[
+    field("key", Kind::Text, "One share"),
+    field("nonce", Kind::Text, "The attempt's nonce, as its beginning answered it"),
+];
+
+/// The paths.
+pub(super) const PATHS: &[Path] = &[
+    Path {
+        pattern: "generate-root/attempt",
+        fields: &[&[
+            field("otp", Kind::Text, "One-time pad of 28 characters that hides the token; made if not said"),
+            field("pgp_key", Kind::Text, "Refused: tokens are hidden by a one-time pad"),
+        ]],
+        operations: &[
+            (Operation::Read, root_status),
+            (Operation::Update, root_begin),
+            (Operation::Delete, root_cancel),
+        ],
+        access: Access::Sharers(Ceremony::GenerateRoot),
+        effect: Effect::Reads,
+        help: "Begin, look at or cancel the making of a root token",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "generate-root/update",
+        fields: &[SHARE],
+        operations: &[(Operation::Update, root_share)],
+        access: Access::Sharers(Ceremony::GenerateRoot),
+        effect: Effect::Reads,
+        help: "Enter a share; the last one needed makes a root token, hidden by the one-time pad",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "decode-token",
+        fields: &[&[
+            field("encoded_token", Kind::Text, "The hidden token"),
+            field("otp", Kind::Text, "The one-time pad"),
+        ]],
+        operations: &[(Operation::Update, decode)],
+        access: Access::Open,
+        effect: Effect::Reads,
+        help: "Read a token that is hidden by a one-time pad",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "rekey/init",
+        fields: &[&[
+            field("secret_shares", Kind::Int, "Number of shares to make"),
+            field("secret_threshold", Kind::Int, "Number of shares that unseal"),
+            field("require_verification", Kind::Bool, "Whether the new shares count only once they were entered"),
+            field("pgp_keys", Kind::CommaList, "Refused: shares are not encrypted"),
+            field("backup", Kind::Bool, "Refused: there is nothing encrypted to keep"),
+            field("stored_shares", Kind::Int, "Refused unless 0: no share is stored"),
+        ]],
+        operations: &[
+            (Operation::Read, rekey_status),
+            (Operation::Update, rekey_begin),
+            (Operation::Delete, rekey_cancel),
+        ],
+        access: Access::Sharers(Ceremony::Rekey),
+        effect: Effect::Reads,
+        help: "Begin, look at or cancel the making of new shares",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "rekey/update",
+        fields: &[SHARE],
+        operations: &[(Operation::Update, rekey_share)],
+        access: Access::Sharers(Ceremony::Rekey),
+        effect: Effect::Reads,
+        help: "Enter a share of before; the last one needed answers the new shares",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "rekey/verify",
+        fields: &[SHARE],
+        operations: &[
+            (Operation::Read, verify_status),
+            (Operation::Update, verify_share),
+            (Operation::Delete, verify_restart),
+        ],
+        access: Access::Sharers(Ceremony::Rekey),
+        effect: Effect::Reads,
+        help: "Enter a new share; the last one needed lets the new shares count",
+        ..Path::DEFAULT
+    },
+    Path {
+        pattern: "rekey/backup",
+        operations: &[(Operation::Read, no_backup), (Operation::Delete, no_backup)],
+        access: Access::Sudo,
+        help: "Read or delete the encrypted shares that a rekey kept; none are kept",
+        ..Path::DEFAULT
+    },
+];
+
+fn step(call: &mut Call<'_, '_>, step: CeremonyStep) -> Result<Reply, Error> {
+    let reply = call.context.ask_node(Action::Ceremony(step))?;
+    let plain = reply.data.is_some();
+    Ok(Reply { plain, ..reply })
+}
+
+fn given(call: &Call<'_, '_>) -> GivenShare {
+    GivenShare {
+        key: Confidential::new(call.fields.text_or_empty("key")),
+        nonce: call.fields.text_or_empty("nonce").to_owned(),
+        address: call.request.remote_address,
+    }
+}
+
+fn root_status(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    step(call, CeremonyStep::RootStatus)
+}
+
+fn root_begin(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    if !call.fields.text_or_empty("pgp_key").is_empty() {
+        return Err(Error::invalid(
+            "pgp_key is not supported: leave it out, and the token is hidden by a one-time pad",
+        ));
+    }
+    let pad = call.fields.text("otp").filter(|otp| !otp.is_empty()).map(Confidential::new);
+    step(call, CeremonyStep::RootBegin(pad))
+}
+
+fn root_cancel(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    step(call, CeremonyStep::RootCancel)
+}
+
+fn root_share(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let share = given(call);
+    step(call, CeremonyStep::RootShare(share))
+}
+
+fn decode(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let (encoded, otp) = (call.fields.text_or_empty("encoded_token"), call.fields.text_or_empty("otp"));
+    if encoded.is_empty() || otp.is_empty() {
+        return Err(Error::invalid("provided 'encoded_token' or 'otp' is empty"));
+    }
+    Ok(Reply::data(json!({ "token": pad::reveal(encoded, otp)?.as_str() })))
+}
+
+fn rekey_status(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    step(call, CeremonyStep::RekeyStatus)
+}
+
+fn rekey_begin(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    if call.fields.list("pgp_keys").is_some_and(|keys| !keys.is_empty()) || call.fields.bool_or("backup", false, false)
+    {
+        return Err(Error::invalid(
+            "encrypting shares with PGP keys is not supported: leave out pgp_keys and backup, and use TLS",
+        ));
+    }
+    if call.fields.int("stored_shares").is_some_and(|stored| stored != 0) {
+        return Err(Error::invalid("no share is stored: leave out stored_shares"));
+    }
+    // A negative number is as wrong as none.
+    let number = |name| call.fields.int(name).map_or(0, |number| u64::try_from(number).unwrap_or(0));
+    let wanted = NewShares {
+        shares: number("secret_shares"),
+        threshold: number("secret_threshold"),
+        is_to_be_verified: call.fields.bool_or("require_verification", false, false),
+    };
+    step(call, CeremonyStep::RekeyBegin(wanted))
+}
+
+fn rekey_cancel(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    step(call, CeremonyStep::RekeyCancel)
+}
+
+fn rekey_share(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let share = given(call);
+    step(call, CeremonyStep::RekeyShare(share))
+}
+
+fn verify_status(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    step(call, CeremonyStep::VerifyStatus)
+}
+
+fn verify_share(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    let share = given(call);
+    step(call, CeremonyStep::VerifyShare(share))
+}
+
+fn verify_restart(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    step(call, CeremonyStep::VerifyRestart)
+}
+
+fn no_backup(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
+    Err(Error::invalid("no backed-up keys found"))
+}
