@@ -59,7 +59,7 @@ pub enum Access {
     /// The same, and the policies must grant `sudo` there.
     Sudo,
     /// As [`Access::Sudo`], unless the configuration opens the ceremony to all who have shares; then as [`Access::Open`].
-    Sharers(Ceremony),
+    Sharers(CeremonyKind),
     /// Anybody; a token that comes with the request must be valid, is handed to the handler, and costs no use.
     Optional,
     /// Anybody. A token that comes with the request is not looked at.
@@ -72,7 +72,7 @@ pub enum Access {
 
 /// A ceremony with shares, on an unsealed node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ceremony {
+pub enum CeremonyKind {
     /// New shares take the place of the old ones.
     Rekey,
     /// A root token is made.

@@ -75,7 +75,7 @@ pub use time::Time;
 pub use trail::Trail;
 
 // What an engine or auth method is made of; see `docs/adding-an-engine.md`.
-pub use engine::{Access, Call, Ceremony, Effect, Engine, Exists, Handler, Leasing, Life, Path, Work};
+pub use engine::{Access, Call, CeremonyKind, Effect, Engine, Exists, Handler, Leasing, Life, Path, Work};
 pub use field::{Field, Fields, Kind, field};
 pub use lease::grant::LeaseTerms;
 pub use lease::record::{Lease, LeaseRecord, LeaseState};

@@ -122,3 +122,8 @@ pub(crate) const MAX_NODE_NAME_BYTES: usize = 128;
 pub(crate) const MAX_JOIN_TOKEN_SECS: u64 = 32 * 24 * 3600;
 /// Most nodes that one join token may let in.
 pub(crate) const MAX_JOIN_TOKEN_USES: u64 = MAX_MEMBERS as u64;
+
+// Password policies.
+
+/// Most rules of a password policy.
+pub(crate) const MAX_PASSWORD_RULES: usize = 64;

@@ -13,13 +13,12 @@
 
 use crate::context::Random;
 use crate::hcl::{self, Member, Value};
+use crate::limits::MAX_PASSWORD_RULES;
 
 /// Shortest password, in characters.
 const SHORTEST: usize = 4;
 /// Longest password, in characters.
 const LONGEST: usize = 100;
-/// Most rules of a policy.
-const MAX_RULES: usize = 64;
 
 /// A policy that was parsed.
 pub(crate) struct PasswordPolicy {
@@ -56,7 +55,7 @@ pub(crate) enum PasswordPolicyError {
     Unprintable,
     #[error("invalid password policy: at least one charset rule must be specified")]
     NoRules,
-    #[error("invalid password policy: more than {MAX_RULES} rules")]
+    #[error("invalid password policy: more than {MAX_PASSWORD_RULES} rules")]
     TooManyRules,
     #[error("invalid password policy: specified rules require at least {least} characters but {length} is specified")]
     TooShort { least: usize, length: usize },
@@ -88,7 +87,7 @@ impl PasswordPolicy {
         match self.rules.len() {
             _ if length == 0 => Err(PasswordPolicyError::NoLength),
             0 => Err(PasswordPolicyError::NoRules),
-            rules if rules > MAX_RULES => Err(PasswordPolicyError::TooManyRules),
+            rules if rules > MAX_PASSWORD_RULES => Err(PasswordPolicyError::TooManyRules),
             _ if least > length => Err(PasswordPolicyError::TooShort { least, length }),
             _ if !(SHORTEST..=LONGEST).contains(&length) => Err(PasswordPolicyError::Length),
             _ => Ok(()),

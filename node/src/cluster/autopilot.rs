@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::cluster::health::Seen;
 use crate::cluster::membership;
-use crate::cluster::nodes::{self, Standing};
+use crate::cluster::nodes::{self, MemberHealth};
 use crate::config::limits::LOG_REMINDER_INTERVAL;
 use crate::reminder::Reminder;
 use crate::seal::Seal;
@@ -109,7 +109,7 @@ pub(crate) async fn state(seal: &Arc<Seal>, core: &Core) -> Map<String, Value> {
     ])
 }
 
-fn server(row: &Standing, seen: Option<Seen>, name: &str, is_healthy: bool, term: u64) -> Value {
+fn server(row: &MemberHealth, seen: Option<Seen>, name: &str, is_healthy: bool, term: u64) -> Value {
     let status = match (row.is_leader, row.is_voter) {
         (true, _) => "leader",
         (false, true) => "voter",

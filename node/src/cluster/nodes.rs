@@ -109,7 +109,7 @@ async fn list<T>(seal: &Arc<Seal>, show: impl Fn(&Row<'_>) -> T) -> Vec<T> {
 }
 
 /// A member as autopilot judges it.
-pub(crate) struct Standing {
+pub(crate) struct MemberHealth {
     pub(crate) id: u64,
     pub(crate) address: String,
     pub(crate) is_own: bool,
@@ -125,9 +125,9 @@ pub(crate) struct Standing {
 }
 
 /// How each member is, asked at this moment.
-pub(crate) async fn standings(seal: &Arc<Seal>) -> Vec<Standing> {
+pub(crate) async fn standings(seal: &Arc<Seal>) -> Vec<MemberHealth> {
     let own = seal.replica.identity.id();
-    let show = |row: &Row<'_>| Standing {
+    let show = |row: &Row<'_>| MemberHealth {
         id: row.member.id,
         address: row.member.cluster_addr.clone(),
         is_own: row.member.id == own,

@@ -18,17 +18,17 @@ use crate::config::limits::SHARES_TIME;
 use crate::view::SystemRandomness;
 
 /// What a step answers; nothing is 204.
-pub(super) type Answer = Option<Map<String, Value>>;
+pub(super) type StepAnswer = Option<Map<String, Value>>;
 
 /// An attempt's shares, under its nonce.
-pub(super) struct Attempt {
+pub(super) struct ShareAttempt {
     pub(super) nonce: String,
     pub(super) shares: Shares,
     /// When it began, or was last brought further.
     since: Instant,
 }
 
-impl Attempt {
+impl ShareAttempt {
     pub(super) fn begin() -> Self {
         Self { nonce: fresh_nonce(), shares: Shares::default(), since: Instant::now() }
     }
@@ -88,7 +88,7 @@ pub(super) fn refused(seal: &Seal, share: &GivenShare, error: &ShareError) -> Er
     }
 }
 
-pub(super) fn object(value: Value) -> Answer {
+pub(super) fn object(value: Value) -> StepAnswer {
     match value {
         Value::Object(map) => Some(map),
         _ => None,

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Seal;
-use super::attempt::{Answer, Attempt, object, outside, refused};
+use super::attempt::{ShareAttempt, StepAnswer, object, outside, refused};
 use crate::view::SystemRandomness;
 
 /// How long writing the new seal may take.
@@ -35,14 +35,14 @@ enum Stage {
     /// They are made, and may be written or not.
     Made(Arc<NewSeal>),
     /// They are made, and count once enough of them were entered.
-    Verifying { new: Arc<NewSeal>, trial: Attempt },
+    Verifying { new: Arc<NewSeal>, trial: ShareAttempt },
     /// They count.
     Done(Arc<NewSeal>),
 }
 
 /// The making of new shares.
 pub(crate) struct Rekeying {
-    attempt: Attempt,
+    attempt: ShareAttempt,
     wanted: Parameters,
     is_to_be_verified: bool,
     /// The seal whose shares decide.
@@ -102,7 +102,7 @@ impl Rekeying {
     }
 
     /// The answer to the last old share.
-    fn result(&self, new: &NewSeal) -> Answer {
+    fn result(&self, new: &NewSeal) -> StepAnswer {
         let texts =
             |text: fn(&conclave_vault::seal::Share) -> String| new.shares().iter().map(text).collect::<Vec<_>>();
         let mut result = json!({
@@ -121,7 +121,7 @@ impl Rekeying {
     }
 }
 
-pub(super) fn status(seal: &Seal) -> Result<Answer, Error> {
+pub(super) fn status(seal: &Seal) -> Result<StepAnswer, Error> {
     let outside = outside(seal)?;
     let attempts = seal.state.attempts.lock();
     Ok(object(match attempts.rekey.as_ref().filter(|rekey| !rekey.is_done()) {
@@ -140,7 +140,7 @@ pub(super) fn status(seal: &Seal) -> Result<Answer, Error> {
     }))
 }
 
-pub(super) fn begin(seal: &Seal, wanted: NewShares) -> Result<Answer, Error> {
+pub(super) fn begin(seal: &Seal, wanted: NewShares) -> Result<StepAnswer, Error> {
     let parameters = Parameters { shares: wanted.shares, threshold: wanted.threshold };
     parameters.check().map_err(|error| Error::invalid(error.to_string()))?;
     let before = outside(seal)?;
@@ -149,7 +149,7 @@ pub(super) fn begin(seal: &Seal, wanted: NewShares) -> Result<Answer, Error> {
         return Err(Error::invalid("rekey already in progress"));
     }
     let rekey = attempts.rekey.insert(Rekeying {
-        attempt: Attempt::begin(),
+        attempt: ShareAttempt::begin(),
         wanted: parameters,
         is_to_be_verified: wanted.is_to_be_verified,
         before,
@@ -161,7 +161,7 @@ pub(super) fn begin(seal: &Seal, wanted: NewShares) -> Result<Answer, Error> {
 }
 
 /// Forgets the attempt. New shares that count already stay what they are.
-pub(super) fn cancel(seal: &Seal) -> Answer {
+pub(super) fn cancel(seal: &Seal) -> StepAnswer {
     if let Some(rekey) = seal.state.attempts.lock().rekey.take() {
         tracing::info!(nonce = rekey.attempt.nonce, "a rekey was cancelled");
     }
@@ -169,7 +169,7 @@ pub(super) fn cancel(seal: &Seal) -> Answer {
 }
 
 /// Takes a share of before. The last one makes the new shares.
-pub(super) async fn enter(seal: &Seal, core: &Core, share: &GivenShare) -> Result<Answer, Error> {
+pub(super) async fn enter(seal: &Seal, core: &Core, share: &GivenShare) -> Result<StepAnswer, Error> {
     let (new, nonce) = {
         let mut attempts = seal.state.attempts.lock();
         let rekey = attempts.rekey.as_mut().ok_or_else(none_in_progress)?;
@@ -209,17 +209,17 @@ fn collect(seal: &Seal, core: &Core, rekey: &mut Rekeying, share: &GivenShare) -
     let new = NewSeal::make(rekey.wanted, core.barrier(), &rekey.before, &mut random);
     let new = Arc::new(new.map_err(|error| Error::invalid(error.to_string()))?);
     rekey.stage =
-        if rekey.is_to_be_verified { Stage::Verifying { new, trial: Attempt::begin() } } else { Stage::Made(new) };
+        if rekey.is_to_be_verified { Stage::Verifying { new, trial: ShareAttempt::begin() } } else { Stage::Made(new) };
     Ok(true)
 }
 
-pub(super) fn verify_status(seal: &Seal) -> Result<Answer, Error> {
+pub(super) fn verify_status(seal: &Seal) -> Result<StepAnswer, Error> {
     let attempts = seal.state.attempts.lock();
     let rekey = attempts.rekey.as_ref().ok_or_else(none_in_progress)?;
     trial_status(rekey)
 }
 
-fn trial_status(rekey: &Rekeying) -> Result<Answer, Error> {
+fn trial_status(rekey: &Rekeying) -> Result<StepAnswer, Error> {
     let Stage::Verifying { new, trial } = &rekey.stage else { return Err(nothing_to_verify()) };
     let progress = trial.progress(&new.foreseen(&rekey.before));
     let (t, n) = (rekey.wanted.threshold, rekey.wanted.shares);
@@ -227,7 +227,7 @@ fn trial_status(rekey: &Rekeying) -> Result<Answer, Error> {
 }
 
 /// Takes a new share. The last one needed lets them count.
-pub(super) async fn verify(seal: &Seal, core: &Core, share: &GivenShare) -> Result<Answer, Error> {
+pub(super) async fn verify(seal: &Seal, core: &Core, share: &GivenShare) -> Result<StepAnswer, Error> {
     let (new, nonce) = {
         let mut attempts = seal.state.attempts.lock();
         let rekey = attempts.rekey.as_mut().ok_or_else(none_in_progress)?;
@@ -248,11 +248,11 @@ pub(super) async fn verify(seal: &Seal, core: &Core, share: &GivenShare) -> Resu
 }
 
 /// Forgets the new shares that were entered; the trial begins anew under another nonce.
-pub(super) fn restart_verification(seal: &Seal) -> Result<Answer, Error> {
+pub(super) fn restart_verification(seal: &Seal) -> Result<StepAnswer, Error> {
     let mut attempts = seal.state.attempts.lock();
     let rekey = attempts.rekey.as_mut().ok_or_else(none_in_progress)?;
     let Stage::Verifying { trial, .. } = &mut rekey.stage else { return Err(nothing_to_verify()) };
-    *trial = Attempt::begin();
+    *trial = ShareAttempt::begin();
     trial_status(rekey)
 }
 

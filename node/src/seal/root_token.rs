@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Seal;
-use super::attempt::{Answer, Attempt, object, outside, refused};
+use super::attempt::{ShareAttempt, StepAnswer, object, outside, refused};
 use crate::view::SystemRandomness;
 
 /// How long making the token may take.
@@ -21,7 +21,7 @@ const WHAT: &str = "root generation";
 
 /// The making of a root token.
 pub(crate) struct RootGeneration {
-    attempt: Attempt,
+    attempt: ShareAttempt,
     pad: Pad,
 }
 
@@ -42,7 +42,7 @@ struct Shown<'a> {
     pad: Option<&'a str>,
 }
 
-pub(super) fn status(seal: &Seal) -> Result<Answer, Error> {
+pub(super) fn status(seal: &Seal) -> Result<StepAnswer, Error> {
     let outside = outside(seal)?;
     let attempts = seal.state.attempts.lock();
     let (nonce, progress) = match &attempts.root {
@@ -53,7 +53,7 @@ pub(super) fn status(seal: &Seal) -> Result<Answer, Error> {
 }
 
 /// Begins. Whoever sends no pad is told the one that was made, this one time.
-pub(super) fn begin(seal: &Seal, pad: Option<&Confidential>) -> Result<Answer, Error> {
+pub(super) fn begin(seal: &Seal, pad: Option<&Confidential>) -> Result<StepAnswer, Error> {
     let outside = outside(seal)?;
     let mut attempts = seal.state.attempts.lock();
     if attempts.root.is_some() {
@@ -64,13 +64,13 @@ pub(super) fn begin(seal: &Seal, pad: Option<&Confidential>) -> Result<Answer, E
         Some(text) => Pad::given(text.expose())?,
         None => Pad::random(&mut seal.replica.context(&mut SystemRandomness::default())),
     };
-    let root = attempts.root.insert(RootGeneration { attempt: Attempt::begin(), pad });
+    let root = attempts.root.insert(RootGeneration { attempt: ShareAttempt::begin(), pad });
     tracing::warn!(nonce = root.attempt.nonce, "the making of a root token was begun on this node");
     let pad = (!is_given).then(|| root.pad.expose());
     Ok(shown(&outside, &Shown { nonce: &root.attempt.nonce, progress: 0, token: None, pad }))
 }
 
-pub(super) fn cancel(seal: &Seal) -> Answer {
+pub(super) fn cancel(seal: &Seal) -> StepAnswer {
     if let Some(root) = seal.state.attempts.lock().root.take() {
         tracing::info!(nonce = root.attempt.nonce, "the making of a root token was cancelled");
     }
@@ -78,7 +78,7 @@ pub(super) fn cancel(seal: &Seal) -> Answer {
 }
 
 /// Takes a share. The last one makes the token.
-pub(super) async fn enter(seal: &Seal, core: &Core, share: &GivenShare) -> Result<Answer, Error> {
+pub(super) async fn enter(seal: &Seal, core: &Core, share: &GivenShare) -> Result<StepAnswer, Error> {
     let outside = outside(seal)?;
     let complete = {
         let mut attempts = seal.state.attempts.lock();
@@ -100,7 +100,7 @@ pub(super) async fn enter(seal: &Seal, core: &Core, share: &GivenShare) -> Resul
     Ok(shown(&outside, &Shown { nonce: &attempt.nonce, progress, token: Some(&token), pad: None }))
 }
 
-fn shown(outside: &Outside, shown: &Shown<'_>) -> Answer {
+fn shown(outside: &Outside, shown: &Shown<'_>) -> StepAnswer {
     let token = shown.token.unwrap_or_default();
     object(json!({
         "nonce": shown.nonce,

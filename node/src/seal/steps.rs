@@ -2,11 +2,11 @@
 
 use conclave_vault::{CeremonyStep, Core, Error};
 
-use super::attempt::Answer;
+use super::attempt::StepAnswer;
 use super::{Seal, rekeying, root_token};
 
 /// Does a step.
-pub(crate) async fn perform(seal: &Seal, core: &Core, step: CeremonyStep) -> Result<Answer, Error> {
+pub(crate) async fn perform(seal: &Seal, core: &Core, step: CeremonyStep) -> Result<StepAnswer, Error> {
     match step {
         CeremonyStep::RootStatus => root_token::status(seal),
         CeremonyStep::RootBegin(pad) => root_token::begin(seal, pad.as_ref()),

@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::context::OpenCeremonies;
-use crate::engine::{Access, Ceremony, Matched, spelled};
+use crate::engine::{Access, CeremonyKind, Matched, spelled};
 use crate::error::Error;
 use crate::field::scalar_text;
 use crate::mount::table::{MountTable, RouteEntry};
@@ -37,8 +37,8 @@ pub(super) fn access(request: &Request, matched: Option<&Matched<'_>>, open: Ope
     match matched.map_or(Access::Token, |(path, _)| path.access) {
         Access::Presented if carries_what_it_names(request) => Access::Open,
         Access::Presented => Access::Token,
-        Access::Sharers(Ceremony::Rekey) if open.rekey => Access::Open,
-        Access::Sharers(Ceremony::GenerateRoot) if open.generate_root => Access::Open,
+        Access::Sharers(CeremonyKind::Rekey) if open.rekey => Access::Open,
+        Access::Sharers(CeremonyKind::GenerateRoot) if open.generate_root => Access::Open,
         Access::Sharers(_) => Access::Sudo,
         access => access,
     }

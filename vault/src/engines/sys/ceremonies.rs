@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::action::{Action, CeremonyStep, Confidential, GivenShare, NewShares};
-use crate::engine::{Access, Call, Ceremony, Effect, Path};
+use crate::engine::{Access, Call, CeremonyKind, Effect, Path};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::reply::Reply;
@@ -30,7 +30,7 @@ pub(super) const PATHS: &[Path] = &[
             (Operation::Update, root_begin),
             (Operation::Delete, root_cancel),
         ],
-        access: Access::Sharers(Ceremony::GenerateRoot),
+        access: Access::Sharers(CeremonyKind::GenerateRoot),
         effect: Effect::Reads,
         help: "Begin, look at or cancel the making of a root token",
         ..Path::DEFAULT
@@ -39,7 +39,7 @@ pub(super) const PATHS: &[Path] = &[
         pattern: "generate-root/update",
         fields: &[SHARE],
         operations: &[(Operation::Update, root_share)],
-        access: Access::Sharers(Ceremony::GenerateRoot),
+        access: Access::Sharers(CeremonyKind::GenerateRoot),
         effect: Effect::Reads,
         help: "Enter a share; the last one needed makes a root token, hidden by the one-time pad",
         ..Path::DEFAULT
@@ -71,7 +71,7 @@ pub(super) const PATHS: &[Path] = &[
             (Operation::Update, rekey_begin),
             (Operation::Delete, rekey_cancel),
         ],
-        access: Access::Sharers(Ceremony::Rekey),
+        access: Access::Sharers(CeremonyKind::Rekey),
         effect: Effect::Reads,
         help: "Begin, look at or cancel the making of new shares",
         ..Path::DEFAULT
@@ -80,7 +80,7 @@ pub(super) const PATHS: &[Path] = &[
         pattern: "rekey/update",
         fields: &[SHARE],
         operations: &[(Operation::Update, rekey_share)],
-        access: Access::Sharers(Ceremony::Rekey),
+        access: Access::Sharers(CeremonyKind::Rekey),
         effect: Effect::Reads,
         help: "Enter a share of before; the last one needed answers the new shares",
         ..Path::DEFAULT
@@ -93,7 +93,7 @@ pub(super) const PATHS: &[Path] = &[
             (Operation::Update, verify_share),
             (Operation::Delete, verify_restart),
         ],
-        access: Access::Sharers(Ceremony::Rekey),
+        access: Access::Sharers(CeremonyKind::Rekey),
         effect: Effect::Reads,
         help: "Enter a new share; the last one needed lets the new shares count",
         ..Path::DEFAULT
