@@ -7,6 +7,7 @@ use conclave_vault::seal::proof::Exchange;
 use conclave_vault::{Action, Core, Error, Raw, Reply};
 use serde_json::{Map, Value, json};
 
+use crate::audit::Audit;
 use crate::cluster::join::{self, challenge};
 use crate::cluster::{autopilot, membership, nodes};
 use crate::gauges::Gauges;
@@ -22,6 +23,7 @@ pub(crate) struct Actions {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) audit: Arc<Audit>,
 }
 
 impl Actions {
@@ -58,6 +60,8 @@ impl Actions {
             }
             Action::SanitizedConfig => reply.data = object(replica.config.sanitized()),
             Action::VersionHistory => reply.data = Some(version_history(replica)),
+            Action::ConfiguredAuditDevices => reply.data = object(json!({ "devices": self.audit.configured() })),
+            Action::TryAuditDevice(device) => self.audit.try_device(device).await?,
         }
         Ok(reply)
     }

@@ -12,17 +12,18 @@ use conclave_raft::{Role, Stop};
 use conclave_storage::table::Table;
 use conclave_vault::cors::{self, Cors};
 use futures::future::BoxFuture;
+use http::HeaderMap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::actions::Actions;
-use crate::audit::Audit;
 use crate::audit::entry::Asked;
+use crate::audit::{self, Audit, vouching};
 use crate::before_unseal::BeforeUnseal;
 use crate::cluster::{address, autopilot, contact, endings, join, membership, observer, upkeep};
-use crate::config::Config;
+use crate::config::{Config, Raft, Storage};
 use crate::forward::Nonces;
-use crate::gateway::{Gateway, Incoming, Outgoing, Throttled};
+use crate::gateway::{Gateway, Incoming, NotedHeader, Outgoing, Throttled};
 use crate::gauges::Gauges;
 use crate::http::error;
 use crate::http::in_flight::InFlight;
@@ -63,6 +64,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let Opened { seal, hooks } = opening::open(config).await?;
         let app = Arc::new(Self::over(seal));
+        app.configure_audit(&app.replica.config).map_err(|failures| StartError::Config(failures.join("\n")))?;
         app.seal.announce();
         peers::connect(&app, &hooks);
         app.spawn_tasks();
@@ -71,13 +73,15 @@ impl App {
 
     fn over(seal: Arc<Seal>) -> Self {
         let in_flight = InFlight::new(&seal.replica.config.limits);
-        let audit = Arc::new(Audit::new(&seal.replica.config.limits));
+        let audit =
+            Arc::new(Audit::new(node_name(&seal), &seal.replica.config.limits, Arc::clone(&seal.replica.metrics)));
         let gauges = Arc::new(Gauges { seal: Arc::clone(&seal), in_flight: Arc::clone(&in_flight) });
         let actions = Actions {
             seal: Arc::clone(&seal),
             in_flight: Arc::clone(&in_flight),
             gauges: Arc::clone(&gauges),
             snapshots: Snapshots::default(),
+            audit: Arc::clone(&audit),
         };
         Self {
             replica: Arc::clone(&seal.replica),
@@ -92,9 +96,17 @@ impl App {
         }
     }
 
+    /// Has the audit devices of a configuration record, and no others of this node alone.
+    ///
+    /// # Errors
+    /// What cannot be obeyed; then nothing is changed.
+    pub(crate) fn configure_audit(&self, config: &Config) -> Result<(), Vec<String>> {
+        self.audit.configure(&config.audit.devices, audit::terms(config))
+    }
+
     fn spawn_tasks(&self) {
         let (replica, seal) = (|| Arc::clone(&self.replica), || Arc::clone(&self.seal));
-        tokio::spawn(upkeep::run(seal(), Arc::clone(&self.gauges)));
+        tokio::spawn(upkeep::run(seal(), Arc::clone(&self.gauges), Arc::clone(&self.audit)));
         tokio::spawn(endings::run(seal(), Arc::clone(&self.runner.ways)));
         tokio::spawn(vitals::run(replica(), Arc::clone(&self.seal.state)));
         tokio::spawn(forgetting::run(seal()));
@@ -113,6 +125,9 @@ impl App {
             let _ = tokio::time::timeout(HAND_OVER_TIMEOUT, replica.raft.transfer_leadership(None)).await;
         }
         replica.wakeups.stop();
+        if let Some(core) = self.seal.state.serving() {
+            vouching::commit(&self.seal, &core, &self.audit).await;
+        }
         self.seal.drop_keys("the node stops").await;
         replica.raft.shutdown().await;
         if let Err(error) = replica.table.sync() {
@@ -149,8 +164,16 @@ impl App {
             Some(core) => return self.runner.execute(core, &incoming).await,
             None => error::failure(503, &[&self.seal.state.refusal()]),
         };
-        self.audit.note_refusal(|| Asked::without_values(&incoming.request), &refusal);
+        self.audit.note_refusal(|| Asked::without_values(&incoming), &refusal);
         refusal
+    }
+}
+
+/// How this node is called in records: as its configuration says, or by its id.
+fn node_name(seal: &Seal) -> String {
+    match &seal.replica.config.storage {
+        Storage::Raft(Raft { node_id: Some(name), .. }) => name.clone(),
+        _ => format!("{:016x}", seal.replica.identity.id()),
     }
 }
 
@@ -172,6 +195,10 @@ impl Gateway for Arc<App> {
     fn throttle(&self, path: &str, client: IpAddr) -> Throttled {
         let Some(core) = self.seal.state.serving() else { return Throttled::default() };
         self.throttle.judge(&core, &self.replica, path, client)
+    }
+
+    fn recorded_headers(&self, headers: &HeaderMap) -> Vec<NotedHeader> {
+        self.audit.recorded_headers(headers)
     }
 
     fn vouch<'a>(&'a self, token: &'a str, client: IpAddr, deadline: Instant) -> BoxFuture<'a, Result<(), Outgoing>> {

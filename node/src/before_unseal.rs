@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::app::App;
     use crate::config::Config;
-    use crate::gateway::Consistency;
+    use crate::gateway::{Consistency, Noted};
 
     fn read(path: &str) -> Incoming {
         let request = Request {
@@ -95,6 +95,7 @@ mod tests {
             consistency: Consistency::Linearizable,
             wanted_indexes: Vec::new(),
             body_bytes: 0,
+            noted: Noted::default(),
             deadline: Instant::now() + Duration::from_secs(1),
         }
     }

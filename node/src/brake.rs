@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::app::App;
     use crate::config::Config;
-    use crate::gateway::{Consistency, Gateway};
+    use crate::gateway::{Consistency, Gateway, Noted};
 
     fn seal(token: Option<&str>) -> Incoming {
         let request = Request {
@@ -86,6 +86,7 @@ mod tests {
             consistency: Consistency::Linearizable,
             wanted_indexes: Vec::new(),
             body_bytes: 0,
+            noted: Noted::default(),
             deadline: Instant::now() + Duration::from_secs(1),
         }
     }

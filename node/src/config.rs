@@ -11,6 +11,7 @@ pub mod section;
 pub mod storage;
 pub mod syntax;
 
+mod audit;
 mod merge;
 mod sanitized;
 mod user_lockout;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use conclave_vault::UserLockout;
 
+pub use crate::config::audit::Audit;
 pub use crate::config::limits::Limits;
 pub use crate::config::listener::{ClientCertificate, Forwarded, Listener, Tls, TlsVersion};
 pub(crate) use crate::config::merge::named;
@@ -61,6 +63,8 @@ pub struct Config {
     pub pid_file: Option<PathBuf>,
     /// Metrics.
     pub telemetry: Telemetry,
+    /// Audit devices.
+    pub audit: Audit,
     /// Bounds.
     pub limits: Limits,
 }
@@ -184,6 +188,7 @@ impl Config {
             log: Log::default(),
             pid_file: None,
             telemetry: Telemetry::default(),
+            audit: Audit::default(),
             limits: Limits::default(),
         }
     }

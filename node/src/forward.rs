@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::config::limits::{MAX_FORWARD_AGE_MILLIS, MAX_NONCES};
-use crate::gateway::{Consistency, Incoming, Outgoing};
+use crate::gateway::{Consistency, Incoming, Noted, Outgoing};
 use crate::replica::Replica;
 use crate::seal::Seal;
 use crate::view::{self, SystemRandomness};
@@ -203,6 +203,7 @@ impl ForwardedRequest {
             consistency: Consistency::Linearizable,
             wanted_indexes: Vec::new(),
             body_bytes,
+            noted: Noted::default(),
             deadline: Instant::now() + Duration::from_millis(self.timeout_millis),
         })
     }

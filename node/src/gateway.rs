@@ -8,6 +8,7 @@ use bytes::Bytes;
 use conclave_vault::Request;
 use conclave_vault::cors::Cors;
 use futures::future::BoxFuture;
+use http::HeaderMap;
 use tokio::time::Instant;
 
 /// How fresh a read must be (`X-Conclave-Consistency`).
@@ -38,6 +39,28 @@ pub struct Incoming {
     pub body_bytes: usize,
     /// When the client stops to wait.
     pub deadline: Instant,
+    /// For the audit record alone.
+    pub noted: Noted,
+}
+
+/// What of a request only its audit record is about.
+#[derive(Clone, Debug, Default)]
+pub struct Noted {
+    /// The client's port, as far as it is known.
+    pub remote_port: Option<u16>,
+    /// Headers that are to be recorded.
+    pub headers: Vec<NotedHeader>,
+}
+
+/// A header that is to be recorded.
+#[derive(Clone, Debug)]
+pub struct NotedHeader {
+    /// Its name in lower case.
+    pub name: String,
+    /// Its values, as far as they are text.
+    pub values: Vec<String>,
+    /// Whether a record holds hashes in place of the values.
+    pub is_hashed: bool,
 }
 
 /// What goes back.
@@ -74,6 +97,9 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Counts a request of a client for a path against the limits of rates, before its body is taken.
     fn throttle(&self, path: &str, client: IpAddr) -> Throttled;
+
+    /// The headers that are to be recorded.
+    fn recorded_headers(&self, headers: &HeaderMap) -> Vec<NotedHeader>;
 
     /// Whether a token from an address works, or what its sender is answered. Asked before a large body is taken.
     fn vouch<'a>(&'a self, token: &'a str, client: IpAddr, deadline: Instant) -> BoxFuture<'a, Result<(), Outgoing>>;

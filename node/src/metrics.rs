@@ -4,6 +4,7 @@
 //! with `conclave_`. Labels and names hold operations, status codes, nodes and mounts, never a path below a mount, and
 //! the number of each is bounded.
 
+mod audit;
 mod barrier;
 mod consensus;
 mod family;
@@ -26,6 +27,7 @@ use crate::gateway::Outgoing;
 use crate::http::error::{JSON, failure};
 use crate::http::tls::Certificates;
 use crate::keeper::State;
+use crate::metrics::audit::AuditMetrics;
 pub(crate) use crate::metrics::barrier::Timed;
 use crate::metrics::consensus::Consensus;
 use crate::metrics::routes::Routes;
@@ -48,6 +50,7 @@ pub struct Metrics {
     commit_time: Summary,
     routes: Routes,
     consensus: Consensus,
+    pub(crate) audit: AuditMetrics,
     surroundings: Surroundings,
     cluster: Mutex<String>,
     /// Held while gauges that belong together change, and while they are looked at.
@@ -86,6 +89,7 @@ impl Metrics {
             commit_time: Summary::new(),
             routes: Routes::default(),
             consensus: Consensus::new(&registry),
+            audit: AuditMetrics::new(&registry),
             surroundings: Surroundings::new(&registry),
             cluster: Mutex::default(),
             still: Mutex::default(),

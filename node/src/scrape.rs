@@ -33,12 +33,12 @@ pub(crate) async fn answer(runner: &Runner, incoming: &Incoming) -> Option<Outgo
     if is_well(runner).await {
         return None;
     }
-    let mut recording = Recording::new(&runner.audit);
+    let mut recording = Recording::new();
     let outgoing = match show(runner, &core, incoming, &mut recording).await {
         Ok(outgoing) => outgoing,
         Err(refused) => error::outgoing(&refused),
     };
-    Some(recording.answer(&runner.audit, incoming, outgoing).await)
+    Some(recording.answer(&runner.audit, &core, incoming, outgoing).await)
 }
 
 async fn is_well(runner: &Runner) -> bool {
@@ -56,7 +56,7 @@ async fn show(
 ) -> Result<Outgoing, Error> {
     let mut errands = Errands::new(SystemRandomness::default().seed());
     let mut done = runner.run_core(core, incoming, &mut errands)?;
-    recording.ask(&runner.audit, incoming, &mut done).await?;
+    recording.ask(&runner.audit, core, incoming, &mut done).await?;
     if let Some(errand) = done.errand.take() {
         let answer = runner.do_errand(core, &errand, incoming).await?;
         errands.answer(errand, answer);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::app::App;
     use crate::config::Config;
-    use crate::gateway::{Consistency, Gateway};
+    use crate::gateway::{Consistency, Gateway, Noted};
 
     const ROOT: &str = "root-of-test";
 
@@ -115,6 +115,7 @@ mod tests {
             consistency: Consistency::Linearizable,
             wanted_indexes: Vec::new(),
             body_bytes: 0,
+            noted: Noted::default(),
             deadline: Instant::now() + Duration::from_secs(20),
         }
     }

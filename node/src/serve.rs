@@ -82,15 +82,18 @@ impl Runner {
 
     /// Serves a request with an unsealed core.
     pub(crate) async fn execute(&self, core: Arc<Core>, incoming: &Incoming) -> Outgoing {
-        let mut recording = Recording::new(&self.audit);
+        let mut recording = Recording::new();
         let outgoing = match self.settle(&core, incoming, true, &mut recording).await {
             Ok(outgoing) => outgoing,
             Err(error) => error::outgoing(&error),
         };
-        if matches!(recording, Recording::Off) {
-            return outgoing;
+        if Recording::may_begin_with(incoming)
+            && let Ok(view) = self.replica().table.view()
+            && let Err(error) = self.audit.follow(&core, &view)
+        {
+            return error::outgoing(&error);
         }
-        recording.answer(&self.audit, incoming, outgoing).await
+        recording.answer(&self.audit, &core, incoming, outgoing).await
     }
 
     /// Serves a request that a peer handed to this leader, in the order of arrival per token and path. The peer records it.
@@ -207,9 +210,7 @@ impl Runner {
             self.read_point(incoming).await?;
             done = self.run_aside(core, incoming, errands).await?;
         }
-        if !matches!(recording, Recording::Off) {
-            recording.ask(&self.audit, incoming, &mut done).await?;
-        }
+        recording.ask(&self.audit, core, incoming, &mut done).await?;
         if let Some(errand) = done.errand {
             if let Some(intent) = done.batch {
                 if let Committed::Overtaken(index) = self.commit(&intent, incoming.deadline).await? {
@@ -277,7 +278,8 @@ impl Runner {
         let mut random = SystemRandomness::default();
         let mut context = self.replica().context(&mut random);
         context.errands = std::mem::take(errands);
-        context.trail = self.audit.is_on().then(Box::default);
+        self.audit.follow(core, &view)?;
+        context.trail = (self.audit.is_on() || Recording::may_begin_with(incoming)).then(Box::default);
         let done = core.handle(&mut context, &view, &incoming.request);
         *errands = context.errands;
         Ok(done)

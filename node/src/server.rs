@@ -198,7 +198,8 @@ async fn serve(flags: &Flags, config: Config, logging: &Logging) -> Result<(), S
         listeners.spawn(bound.serve(stop.clone()));
     }
     let fatal =
-        wait(&app, &mut signals, end_of_input(flags.stops_with_input), || reload(flags, &certificates, logging)).await;
+        wait(&app, &mut signals, end_of_input(flags.stops_with_input), || reload(flags, &certificates, logging, &app))
+            .await;
     stop.cancel();
     if let Some(reason) = fatal {
         return Err(ServerError::Fatal(reason));
@@ -330,9 +331,11 @@ async fn end_of_input(is_wanted: bool) {
     let _ = end.await;
 }
 
-/// Reads the TLS files of all listeners and the log level again. What cannot be read stays as it was, and then nothing claims success.
-fn reload(flags: &Flags, certificates: &[Arc<Certificates>], logging: &Logging) {
+/// Reads the TLS files of all listeners, the log level and the audit devices again, and opens the files of logs anew. What cannot
+/// be read stays as it was, and then nothing claims success.
+fn reload(flags: &Flags, certificates: &[Arc<Certificates>], logging: &Logging, app: &App) {
     logging.reopen();
+    app.audit.reopen();
     let mut failed = 0;
     for files in certificates {
         if let Err(error) = files.reload() {
@@ -348,14 +351,19 @@ fn reload(flags: &Flags, certificates: &[Arc<Certificates>], logging: &Logging) 
             warnings.extend(verify::warnings(&config, view::now()));
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             logging.set_level(config.log.level);
+            if let Err(failures) = app.configure_audit(&config) {
+                failed += 1;
+                let failures = failures.join("; ");
+                tracing::error!(failures, "the audit devices of the configuration cannot be had; the old ones stay");
+            }
         }
         Err(error) => {
             failed += 1;
-            tracing::error!(error = chain(&error), "the configuration could not be reloaded; the old log level stays");
+            tracing::error!(error = chain(&error), "the configuration could not be reloaded; the old one stays");
         }
     }
     match failed {
-        0 => tracing::info!(listeners = certificates.len(), "TLS files and log level were reloaded"),
+        0 => tracing::info!(listeners = certificates.len(), "TLS files, log level and audit devices were reloaded"),
         _ => tracing::error!(failed, "the reload failed, and the server goes on with what it had"),
     }
 }

@@ -181,7 +181,7 @@ fn hang_up(server: &Server) {
 
 #[test]
 fn a_reload_that_failed_does_not_claim_success() {
-    const SUCCESS: &str = "TLS files and log level were reloaded";
+    const SUCCESS: &str = "TLS files, log level and audit devices were reloaded";
     let folder = tempfile::tempdir().unwrap();
     let (server, log) = server_with_files(folder.path());
     wait_for_log(&log, "listening", 1);

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::audit::AuditDevice;
 use crate::seal::proof::{Challenge, Joiner, NONCE_BYTES};
 
 /// Something only the node can do or knows.
@@ -74,6 +75,10 @@ pub enum Action {
     SanitizedConfig,
     /// Answer with the versions that ran here.
     VersionHistory,
+    /// Answer with the audit devices that this node's configuration names, as lists show them.
+    ConfiguredAuditDevices,
+    /// Try whether an audit device could be had here; refuse if not.
+    TryAuditDevice(AuditDevice),
 }
 
 impl Action {

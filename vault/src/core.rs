@@ -18,6 +18,8 @@ use prost::Message;
 
 use self::dispatch::dispatch;
 use self::route::{Route, access, route, spelled_anew};
+use crate::audit::AuditRules;
+use crate::audit::rules::AuditHasher;
 use crate::barrier::Barrier;
 use crate::barrier::error::BarrierError;
 use crate::barrier::tag::Era;
@@ -171,6 +173,19 @@ impl Core {
         let mount = entry.map(|entry| entry.record.path.clone()).unwrap_or_default();
         let Some((path, _)) = matched else { return Plan { mount, ..by_verb } };
         Plan { reads_only: path.reads_only(request.operation), mount }
+    }
+
+    /// What is recorded where, in a view.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn audit_rules(&self, view: &dyn View) -> Result<Arc<AuditRules>, Error> {
+        AuditRules::load(&mut self.store(view))
+    }
+
+    /// The hashes of the audit device with an id.
+    pub fn audit_hasher(&self, id: &str) -> AuditHasher {
+        AuditHasher::new(&self.barrier, id)
     }
 
     /// How many service tokens the store holds, those among them that expired a moment ago.
@@ -346,6 +361,7 @@ fn respond_to_token<'a>(
     context.note_caller(&token);
     token::count_use(store, context, &token)?;
     let acl = rights::of(store, &token, context.now)?;
+    context.note_identity(store, &token)?;
     let caller = Caller { token: Some(token), acl: Some(acl), is_judged: true };
     // A refused request leaves no trace but its token's use and the count of wrong logins.
     run_whole(context, store, request, caller, route, wrap)

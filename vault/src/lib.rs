@@ -12,6 +12,7 @@
 mod core;
 
 mod action;
+mod audit;
 pub mod autopilot;
 mod context;
 mod errand;
@@ -63,6 +64,9 @@ pub mod seal;
 // A request and how it ends.
 pub use crate::core::{Core, Done, Plan};
 pub use action::{Action, CeremonyStep, Confidential, GivenShare, LoggerStep, NewShares};
+pub use audit::head::{AuditHead, note as note_audit_heads};
+pub use audit::rules::AuditHasher;
+pub use audit::{AuditDevice, AuditRules, AuditedHeader};
 pub use batch::Proposal;
 pub use context::{Context, OpenCeremonies, Random, SystemTtl};
 pub use engines::before_unseal;

@@ -99,6 +99,13 @@ pub(crate) const MAX_ENDINGS_AT_TARGET: usize = 4;
 /// Most marks of revoked paths at a time. Each costs a comparison at every use of a token of its mount.
 pub(crate) const MAX_MARKS: usize = 1000;
 
+// Audit.
+
+/// Most chains of one audit device on one node whose newest line is kept; each start of the node begins one.
+pub(crate) const MAX_AUDIT_CHAINS: usize = 64;
+/// Most chains of all audit devices on one node whose newest line is kept; the oldest are forgotten.
+pub(crate) const MAX_AUDIT_HEADS: usize = 1024;
+
 // Background work.
 
 /// Most pieces of background work in one run: tokens ended, records deleted. Each takes at most six operations of the batch.

@@ -342,6 +342,7 @@ impl Harness {
                 Errand::Digest(password) => {
                     password.digest(&mut DigestMemory::default()).expect("digests of tests can be computed")
                 }
+                Errand::Node(Action::ConfiguredAuditDevices) => Answered::Node(Box::default()),
                 Errand::Node(action) => {
                     asked = Some(action.clone());
                     Answered::Node(Box::new(Reply::data(json!({ "asked": format!("{action:?}") }))))

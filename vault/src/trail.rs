@@ -8,6 +8,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::mount::{Class, Mount, class_of};
 use crate::request::Operation;
 use crate::token::Token;
@@ -17,6 +19,8 @@ use crate::token::Token;
 pub struct Trail {
     /// The caller's token, once it was found to be valid.
     pub token: Option<Arc<Token>>,
+    /// Names of the policies that the entity behind it and its groups add.
+    pub identity_policies: Vec<String>,
     /// Where the request went.
     pub mount: Option<NotedMount>,
     /// What was done there, a create told from an update; absent if it was refused before that was known.
@@ -38,12 +42,22 @@ pub struct NotedMount {
     pub accessor: String,
     /// Whether it is an auth method.
     pub is_auth: bool,
+    /// Fields of requests whose values a record shows.
+    pub clear_request_keys: Vec<String>,
+    /// Fields of replies whose values a record shows.
+    pub clear_response_keys: Vec<String>,
 }
 
 impl From<&Mount> for NotedMount {
     fn from(mount: &Mount) -> Self {
-        let record = &mount.record;
+        let (record, config) = (&mount.record, mount.config());
+        let keys = |name: &str| {
+            let keys = config.get(name).and_then(Value::as_array).into_iter().flatten();
+            keys.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
         Self {
+            clear_request_keys: keys("audit_non_hmac_request_keys"),
+            clear_response_keys: keys("audit_non_hmac_response_keys"),
             path: record.path.clone(),
             kind: record.kind.clone(),
             accessor: record.accessor.clone(),

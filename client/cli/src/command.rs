@@ -1,5 +1,6 @@
 //! All verbs: a new one is a file here, a `mod` line, a variant and a line in [`run`].
 
+mod audit;
 mod auth;
 mod completion;
 mod delete;
@@ -60,6 +61,9 @@ pub(crate) enum Verb {
     /// Enable, disable and tune auth methods.
     #[command(subcommand)]
     Auth(auth::Auth),
+    /// Have requests and replies recorded.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Initialise, unseal and run a cluster.
     #[command(subcommand)]
     Operator(Box<operator::Operator>),
@@ -91,6 +95,7 @@ pub(crate) async fn run(verb: &Verb, session: &Session, grammar: clap::Command) 
         Verb::Policy(command) => command.run(session).await,
         Verb::Secrets(command) => command.run(session).await,
         Verb::Auth(command) => command.run(session).await,
+        Verb::Audit(command) => command.run(session).await,
         Verb::Operator(command) => command.run(session).await,
         Verb::PathHelp(command) => command.run(session).await,
         Verb::Print(command) => command.run(session),

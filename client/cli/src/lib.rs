@@ -6,6 +6,7 @@
 pub mod archive;
 mod arguments;
 mod assignment;
+pub mod audit_chain;
 mod command;
 mod curl;
 mod failure;

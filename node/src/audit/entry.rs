@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use conclave_vault::{Request, Time, Trail};
+use conclave_vault::{Time, Trail};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::gateway::Outgoing;
+use crate::config::limits::AUDIT_ASIDE_BYTES;
+use crate::gateway::{Incoming, Noted, Outgoing};
 use crate::view;
 
 /// One half of a request's record.
@@ -37,12 +38,16 @@ pub struct Asked {
     pub namespace: String,
     /// What was sent; `None` where the record holds no values.
     pub data: Option<Map<String, Value>>,
+    /// Whether what was sent is so much that hashing it takes a while.
+    pub is_large: bool,
     /// The client token.
     pub token: Option<Zeroizing<String>>,
     /// The wrap header.
     pub wrap_ttl: Option<String>,
     /// Where the client is.
     pub remote_address: Option<IpAddr>,
+    /// What else its record is about.
+    pub noted: Noted,
     /// What the core found out; empty if no core saw it.
     pub trail: Trail,
 }
@@ -70,6 +75,12 @@ impl Entry {
         Self { time: view::now(), asked: Arc::clone(asked), answer: Some(answer), error: errors_in(outgoing) }
     }
 
+    /// Whether it holds so much that other requests should not wait until it is hashed.
+    pub(super) fn is_large(&self) -> bool {
+        let body = self.answer.as_ref().and_then(|answer| answer.body.as_ref());
+        body.is_some_and(|body| body.len() >= AUDIT_ASIDE_BYTES) || self.asked.is_large
+    }
+
     /// The same without values.
     pub(crate) fn without_values(mut self) -> Self {
         if let Some(answer) = &mut self.answer {
@@ -81,21 +92,27 @@ impl Entry {
 
 impl Asked {
     /// A request that the core saw.
-    pub(crate) fn new(request: &Request, trail: Trail) -> Self {
-        Self { data: Some(request.data.clone()), token: request.token.clone(), trail, ..Self::without_values(request) }
+    pub(crate) fn new(incoming: &Incoming, trail: Trail) -> Self {
+        let (request, noted) = (&incoming.request, incoming.noted.clone());
+        let (data, token) = (Some(request.data.clone()), request.token.clone());
+        let is_large = incoming.body_bytes >= AUDIT_ASIDE_BYTES;
+        Self { data, is_large, token, noted, trail, ..Self::without_values(incoming) }
     }
 
     /// A request of which only who asked for what is written down.
-    pub(crate) fn without_values(request: &Request) -> Self {
+    pub(crate) fn without_values(incoming: &Incoming) -> Self {
+        let request = &incoming.request;
         Self {
             id: request.id.clone(),
             operation: request.operation.as_str().to_owned(),
             path: request.path.as_str().to_owned(),
             namespace: request.namespace.clone(),
             data: None,
+            is_large: false,
             token: None,
             wrap_ttl: request.wrap_ttl.clone(),
             remote_address: request.remote_address,
+            noted: Noted { remote_port: incoming.noted.remote_port, headers: Vec::new() },
             trail: Trail::default(),
         }
     }
@@ -108,9 +125,11 @@ impl Asked {
             path: path.to_owned(),
             namespace: String::new(),
             data: None,
+            is_large: false,
             token: None,
             wrap_ttl: None,
             remote_address: Some(client),
+            noted: Noted::default(),
             trail: Trail::default(),
         }
     }

@@ -12,7 +12,10 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::app::App;
 use crate::config::{Config, Raft, Storage, Timing};
-use crate::gateway::{Consistency, Gateway};
+use crate::gateway::{Consistency, Gateway, Noted};
+
+mod devices;
+mod receivers;
 
 const ROOT: &str = "root-of-test";
 const SECRET: &str = "canary-value";
@@ -74,18 +77,24 @@ impl Device for Keeper {
         self.name
     }
 
-    fn write<'a>(&'a self, entry: &'a Entry) -> BoxFuture<'a, Result<(), String>> {
+    fn render(&self, _: &Entry, _: Option<&Core>) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn write<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
-            let meanwhile = self.meanwhile.lock().as_ref().map(|meanwhile| meanwhile(entry));
-            if let Some(meanwhile) = meanwhile {
-                meanwhile.await;
-            }
-            let fate = self.fates.lock()[usize::from(entry.answer.is_some())];
-            self.given.fetch_add(1, Ordering::SeqCst);
-            match fate {
-                Fate::Kept => self.seen.lock().push(seen(entry)),
-                Fate::Fails => return Err("its disk is full".into()),
-                Fate::Hangs => std::future::pending().await,
+            for Record { entry, .. } in records {
+                let meanwhile = self.meanwhile.lock().as_ref().map(|meanwhile| meanwhile(entry));
+                if let Some(meanwhile) = meanwhile {
+                    meanwhile.await;
+                }
+                let fate = self.fates.lock()[usize::from(entry.answer.is_some())];
+                self.given.fetch_add(1, Ordering::SeqCst);
+                match fate {
+                    Fate::Kept => self.seen.lock().push(seen(entry)),
+                    Fate::Fails => return Err("its disk is full".into()),
+                    Fate::Hangs => std::future::pending().await,
+                }
             }
             Ok(())
         })
@@ -153,6 +162,7 @@ fn incoming(operation: Operation, path: &str, token: &str, data: Value) -> Incom
         consistency: Consistency::Linearizable,
         wanted_indexes: Vec::new(),
         body_bytes: 0,
+        noted: Noted::default(),
         deadline: Instant::now() + Duration::from_secs(30),
     }
 }
@@ -293,7 +303,7 @@ async fn without_a_record_nothing_is_changed_and_nothing_is_told() {
     let (app, keeper) = node().await;
     for fate in [Fate::Fails, Fate::Hangs] {
         *keeper.fates.lock() = [fate, Fate::Kept];
-        assert_eq!(write(&app, "a").await, 503);
+        assert_eq!(write(&app, "a").await, 500);
         *keeper.fates.lock() = [Fate::Kept; 2];
         assert_eq!(ask(&app, Operation::Read, "secret/data/a", ROOT, Value::Null).await.0, 404);
         keeper.take();

@@ -86,7 +86,7 @@ mod tests {
     use crate::app::App;
     use crate::before_unseal::init::create_cluster;
     use crate::config::Config;
-    use crate::gateway::{Consistency, Gateway, Incoming};
+    use crate::gateway::{Consistency, Gateway, Incoming, Noted};
 
     const ROOT: &str = "root-of-test";
     const YEAR_MILLIS: i64 = 31_536_000_000;
@@ -113,6 +113,7 @@ mod tests {
             consistency: Consistency::Linearizable,
             wanted_indexes: Vec::new(),
             body_bytes: 0,
+            noted: Noted::default(),
             deadline: Instant::now() + Duration::from_secs(20),
         };
         let outgoing = app.serve(incoming).await;

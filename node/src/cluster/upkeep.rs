@@ -13,6 +13,8 @@ use conclave_storage::table::Table;
 use conclave_vault::{Core, Error, rotate_term_if_due, run_tasks};
 use tokio::time::Instant;
 
+use crate::audit::Audit;
+use crate::audit::vouching::Vouching;
 use crate::cluster::join::challenge;
 use crate::config::limits::LOG_REMINDER_INTERVAL;
 use crate::gauges::Gauges;
@@ -32,9 +34,10 @@ const CHECKPOINT_ENTRIES: u64 = 4096;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs until the application stops.
-pub(crate) async fn run(seal: Arc<Seal>, gauges: Arc<Gauges>) {
+pub(crate) async fn run(seal: Arc<Seal>, gauges: Arc<Gauges>, audit: Arc<Audit>) {
     let mut failures = Reminder::every(LOG_REMINDER_INTERVAL);
     let mut checkpointed = Checkpointed { index: 0, at: Instant::now() };
+    let mut vouching = Vouching::default();
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -49,6 +52,10 @@ pub(crate) async fn run(seal: Arc<Seal>, gauges: Arc<Gauges>) {
             // Tried again at the next tick; until then this node refuses to encrypt more than it reserved.
             let _ = seal.reserve_uses(&core).await;
             challenge::write_key(&seal, &core).await;
+            // A node that serves nobody opens its devices too, and says early if it cannot.
+            if let Ok(view) = seal.replica.table.view() {
+                let _ = audit.follow(&core, &view);
+            }
         }
         let status = seal.replica.raft.status();
         let is_leader = status.role == Role::Leader;
@@ -63,6 +70,9 @@ pub(crate) async fn run(seal: Arc<Seal>, gauges: Arc<Gauges>) {
                 checkpoint_if_due(&seal, &core, &mut checkpointed).await;
             }
             _ => {}
+        }
+        if let Some(core) = seal.state.serving() {
+            vouching.commit_if_due(&seal, &core, &audit).await;
         }
         gauges.publish();
     }

@@ -15,6 +15,25 @@ pub(crate) const LOG_FAR_PEER_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Time between two log lines about refused unseal shares, which strangers can send.
 pub(crate) const LOG_REFUSED_SHARE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Most records that are written to an audit device at once.
+pub(crate) const AUDIT_GROUP: usize = 128;
+/// A record of a request or a reply from this size on is hashed off the executor, in bytes.
+pub(crate) const AUDIT_ASIDE_BYTES: usize = 64 << 10;
+/// Time between two commits of how far the chains of audit devices are, if lines were written.
+pub(crate) const AUDIT_HEADS_INTERVAL: Duration = Duration::from_secs(10);
+/// Time that the receiver of an audit device has for a group of records, unless the device says otherwise.
+pub(crate) const AUDIT_SEND_TIME: Duration = Duration::from_secs(2);
+/// Longest such time that a device may have: a request waits no longer.
+pub(crate) const MAX_AUDIT_SEND_TIME: Duration = Duration::from_secs(5);
+/// Longest message to syslog, its header included, in bytes: rsyslog cuts longer ones, so a longer record is sent in parts.
+pub(crate) const MAX_SYSLOG_MESSAGE_BYTES: usize = 8_096;
+/// Longest tag of messages to syslog, in bytes.
+pub(crate) const MAX_SYSLOG_TAG_BYTES: usize = 48;
+/// Longest prefix of the lines of an audit device, in bytes.
+pub(crate) const MAX_AUDIT_PREFIX_BYTES: usize = 64;
+/// Part of the end of an audit file that is looked at when it is opened, in bytes: its last line must be whole in it.
+pub(crate) const MAX_AUDIT_TAIL_BYTES: u64 = 128 << 20;
+
 /// Bounds on what strangers, clients and files may make the server hold. Past each there is a clear answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -111,7 +130,7 @@ pub struct Limits {
     pub endings: usize,
     /// Entries that wait for one audit device; past it, a request waits for a place.
     pub audit_entries: usize,
-    /// Time that an audit device has to write one down; past it, it counts as lacking the entry (503 if all lack it).
+    /// Time that an audit device has to write one down; past it, it counts as lacking the entry (500 if all lack it).
     pub audit_time: Duration,
     /// Free bytes on the disk of the data folder below which a leader takes deletions only.
     pub disk_free_bytes: u64,

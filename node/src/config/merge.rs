@@ -12,11 +12,11 @@ use crate::config::limits::{MAX_CONFIGURATION_BYTES, MAX_CONFIGURATION_FILES};
 use crate::config::section::{Problems, Section};
 use crate::config::storage::is_url;
 use crate::config::syntax;
-use crate::config::user_lockout;
 use crate::config::vocabulary;
 use crate::config::{
-    Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address,
+    Audit, Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address,
 };
+use crate::config::{audit, user_lockout};
 
 /// A configuration that cannot be used: everything that is wrong with it, and what is odd, which may be the reason.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,7 @@ struct Draft {
     log: Log,
     pid_file: Option<PathBuf>,
     telemetry: Telemetry,
+    audit: Audit,
     is_cluster_off: bool,
     /// Whether there was a storage block, usable or not.
     has_storage: bool,
@@ -173,7 +174,8 @@ impl Draft {
         for block in section.blocks("telemetry") {
             self.read_telemetry(block);
         }
-        section.without_effect(&["service_registration", "ha_storage", "ha_backend", "plugin", "audit", "initialize"]);
+        audit::read(&section, &mut self.audit);
+        section.without_effect(&["service_registration", "ha_storage", "ha_backend", "plugin", "initialize"]);
         section.finish();
     }
 
@@ -289,6 +291,7 @@ impl Draft {
         config.log = self.log;
         config.pid_file = self.pid_file;
         config.telemetry = self.telemetry;
+        config.audit = self.audit;
         config.limits = Limits::default();
         if self.is_cluster_off && matches!(config.storage, Storage::Raft(_)) {
             fail(problems, "", 0, "disable_clustering contradicts storage \"raft\"; use storage \"file\" for one node");

@@ -206,6 +206,16 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// What stands below further labels: every entry that is a block, but those of a name of the block's own.
+    pub(crate) fn below_labels(&self, own: &str) -> Vec<(String, Section<'a>)> {
+        let entries = self.entries.iter().filter(|(name, _)| name != own);
+        let blocks = entries.flat_map(|(name, node)| flatten(node).map(move |node| (name, node)));
+        let blocks = blocks.filter(|(_, node)| matches!(node.value, Value::Map(_)));
+        blocks
+            .filter_map(|(name, node)| Some((name.clone(), self.below(format!("{} \"{name}\"", self.title), node)?)))
+            .collect()
+    }
+
     /// Names that Vault knows and that change nothing here. Whoever set one is told, unless he asked for nothing.
     pub(crate) fn without_effect(&self, names: &[&'static str]) {
         self.known.borrow_mut().extend(names);

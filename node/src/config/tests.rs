@@ -282,3 +282,34 @@ fn lockout_is_said_for_all_and_for_kinds() {
         assert!(said.contains(reason), "{block}: {said}");
     }
 }
+
+#[test]
+fn audit_devices_are_read_in_every_spelling() {
+    let hcl = r#"
+storage "inmem" {}
+listener "tcp" { tls_disable = true }
+audit_paths = ["/var/log"]
+audit "file" {
+  options { file_path = "/var/log/a" }
+}
+audit "file" "second" {
+  description = "more"
+  options = { file_path = "/var/log/b", log_raw = true }
+}
+"#;
+    let json = r#"{"storage": {"inmem": {}}, "listener": {"tcp": {"tls_disable": true}}, "audit_paths": "/var/log", "audit": [
+  {"file": {"options": {"file_path": "/var/log/a"}}},
+  {"type": "file", "path": "second", "description": "more", "options": {"file_path": "/var/log/b", "log_raw": true}}
+]}"#;
+    for text in [hcl, json] {
+        let (config, warnings) = from_text(text).unwrap();
+        assert_eq!(warnings, []);
+        let devices: Vec<_> =
+            config.audit.devices.iter().map(|device| (device.path.as_str(), device.kind.as_str())).collect();
+        assert_eq!(devices, [("file/", "file"), ("second/", "file")]);
+        assert_eq!(config.audit.devices[1].options["log_raw"], "true");
+        assert_eq!(config.audit.paths, [PathBuf::from("/var/log")]);
+    }
+    let twice = format!("{hcl}audit \"file\" {{ options {{ file_path = \"/var/log/c\" }} }}\n");
+    assert!(from_text(&twice).unwrap_err().contains("the same path"));
+}

@@ -28,7 +28,6 @@ pub(crate) const TOP_WITHOUT_EFFECT: &[&str] = &[
     "plugin_file_permissions",
     "plugin_tmpdir",
     "enable_ui",
-    "allow_audit_log_prefixing",
     "unsafe_allow_api_audit_creation",
     "imprecise_lease_role_tracking",
     "kms",

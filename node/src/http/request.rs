@@ -15,7 +15,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::config::Limits;
-use crate::gateway::{Incoming, Outgoing};
+use crate::gateway::{Incoming, Noted, Outgoing};
 use crate::http::error::failure;
 use crate::http::header::{self, Said};
 use crate::http::query;
@@ -262,7 +262,7 @@ impl Head {
     }
 
     /// With its body's data, ready for the gateway.
-    pub fn into_incoming(self, body: Option<Data>, client: IpAddr, deadline: Instant) -> Incoming {
+    pub fn into_incoming(self, body: Option<Data>, client: IpAddr, deadline: Instant, noted: Noted) -> Incoming {
         let Data { fields: data, is_there: has_body, bytes: body_bytes } =
             body.unwrap_or(Data { fields: self.data, is_there: false, bytes: 0 });
         let request = Request {
@@ -285,6 +285,7 @@ impl Head {
             wanted_indexes: self.said.wanted_indexes,
             body_bytes,
             deadline,
+            noted,
         }
     }
 }

@@ -14,7 +14,7 @@ use hyper::body::Body;
 use tokio::time::Instant;
 
 use crate::config::{Limits, Listener};
-use crate::gateway::{Gateway, Outgoing};
+use crate::gateway::{Gateway, Noted, Outgoing};
 use crate::http::body::{self, Budget, Buffered, Terms};
 use crate::http::cors::{self, Judged};
 use crate::http::error::{JSON, failure};
@@ -170,8 +170,9 @@ impl HttpService {
         let _in_use = connection.hold();
         let place = self.place(&head, entry)?;
         let deadline = started + self.listener.max_request_duration;
-        let incoming = head.into_incoming(data, client.ip(), deadline);
         let gateway = self.services.gateway.clone();
+        let noted = Noted { remote_port: Some(client.port()), headers: gateway.recorded_headers(headers) };
+        let incoming = head.into_incoming(data, client.ip(), deadline, noted);
         let task = tokio::spawn(async move {
             let outgoing = gateway.serve(incoming).await;
             // What the body became lives until here, and so does what was paid for it.

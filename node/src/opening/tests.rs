@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::app::App;
 use crate::before_unseal::init::create_cluster;
-use crate::gateway::{Consistency, Gateway, Incoming};
+use crate::gateway::{Consistency, Gateway, Incoming, Noted};
 use crate::server::chain;
 
 const FLIPPED_BITS: u8 = 0b101;
@@ -118,6 +118,7 @@ fn unseal(share: &Share) -> Incoming {
         consistency: Consistency::Linearizable,
         wanted_indexes: Vec::new(),
         body_bytes: 0,
+        noted: Noted::default(),
         deadline: Instant::now() + Duration::from_secs(30),
     }
 }

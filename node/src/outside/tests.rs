@@ -171,6 +171,7 @@ async fn ask(app: &Arc<App>, operation: Operation, path: &str, data: &Value) -> 
         consistency: Consistency::Linearizable,
         wanted_indexes: Vec::new(),
         body_bytes: 0,
+        noted: crate::gateway::Noted::default(),
         deadline: Instant::now() + Duration::from_secs(60),
     });
     let outgoing = outgoing.await;

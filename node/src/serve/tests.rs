@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::app::App;
 use crate::config::Config;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Noted};
 
 const ROOT: &str = "root-of-test";
 const STALE: Duration = Duration::from_secs(3600);
@@ -31,6 +31,7 @@ fn incoming(operation: Operation, path: &str, consistency: Consistency) -> Incom
         consistency,
         wanted_indexes: Vec::new(),
         body_bytes: 0,
+        noted: Noted::default(),
         deadline: Instant::now() + Duration::from_secs(20),
     }
 }

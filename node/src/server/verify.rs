@@ -12,6 +12,7 @@ use conclave_storage::layout;
 use conclave_vault::Time;
 use rustix::fs::{Access, access};
 
+use crate::audit;
 use crate::config::{Config, Problem, RetryJoin, Storage, Tls, address};
 use crate::http::{certificate, tls};
 use crate::server::chain;
@@ -60,6 +61,7 @@ pub(super) fn errors(config: &Config) -> Vec<String> {
             errors.extend(raft.retry_join.iter().flat_map(unreadable_files));
         }
     }
+    errors.extend(audit::check(config));
     let files = [&config.log.file, &config.pid_file];
     errors.extend(files.into_iter().flatten().filter_map(|path| unwritable_file(path)));
     errors

@@ -9,7 +9,7 @@ use super::*;
 use crate::app::App;
 use crate::cluster::upkeep;
 use crate::config::Config;
-use crate::gateway::{Consistency, Gateway, Incoming, Outgoing};
+use crate::gateway::{Consistency, Gateway, Incoming, Noted, Outgoing};
 use crate::view::SystemRandomness;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,6 +35,7 @@ fn incoming(method: &str, operation: Operation, path: &str, data: Value) -> Inco
         consistency: Consistency::Linearizable,
         wanted_indexes: Vec::new(),
         body_bytes: 0,
+        noted: Noted::default(),
         deadline: Instant::now() + PATIENCE,
     }
 }

@@ -146,6 +146,11 @@ fn mounts_are_made_shown_and_moved() {
 }
 
 #[test]
+fn audit_devices_record_and_their_files_are_verified() {
+    run(include_str!("audit.txt"));
+}
+
+#[test]
 fn policies_are_read_and_laid_out() {
     run(include_str!("policy.txt"));
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::context::Context;
+use crate::error::Error;
+use crate::identity::rights::Standing;
 use crate::mount::Mount;
 use crate::policy::acl::Decision;
 use crate::request::Operation;
+use crate::store::Store;
 use crate::token::Token;
 use crate::trail::NotedMount;
 
@@ -22,6 +25,15 @@ impl Context<'_> {
         if let Some(trail) = &mut self.trail {
             trail.token = Some(Arc::clone(token));
         }
+    }
+
+    /// Notes what identity adds to the caller's policies.
+    pub(super) fn note_identity(&mut self, store: &mut Store<'_>, token: &Token) -> Result<(), Error> {
+        let entity_id = &token.record.entity_id;
+        if let Some(trail) = self.trail.as_mut().filter(|_| !entity_id.is_empty()) {
+            trail.identity_policies = Standing::of(store, entity_id)?.beside(&[]);
+        }
+        Ok(())
     }
 
     /// Notes that the caller may do what it asks for, and by what its policies decided.

@@ -20,6 +20,7 @@ mod capabilities;
 mod interface;
 mod specs;
 
+mod audit;
 mod before_unseal;
 mod ceremonies;
 mod keys;
@@ -58,6 +59,7 @@ const FAMILIES: &[&[Path]] = &[
     leases::PATHS,
     lockout::PATHS,
     tools::PATHS,
+    audit::PATHS,
     before_unseal::PATHS,
     cluster::PATHS,
     autopilot::PATHS,

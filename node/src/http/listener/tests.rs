@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::config::{ClientCertificate, Forwarded, Limits, Tls, TlsVersion};
-use crate::gateway::{Gateway, Incoming, Outgoing, Throttled};
+use crate::gateway::{Gateway, Incoming, NotedHeader, Outgoing, Throttled};
 use crate::http::error::failure;
 use crate::http::in_flight::InFlight;
 use crate::http::tls::proves_possession;
@@ -74,6 +74,10 @@ impl Gateway for Arc<Fake> {
         let headers = vec![("x-ratelimit-limit".to_owned(), "1".to_owned())];
         let refusal = (path == "throttled").then(|| (failure(429, &["too many"]), false));
         Throttled { headers, refusal }
+    }
+
+    fn recorded_headers(&self, _: &http::HeaderMap) -> Vec<NotedHeader> {
+        Vec::new()
     }
 
     fn vouch<'a>(&'a self, token: &'a str, _: IpAddr, _: Instant) -> BoxFuture<'a, Result<(), Outgoing>> {

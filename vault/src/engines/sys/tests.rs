@@ -6,6 +6,7 @@ use super::ENGINE;
 use crate::action::Action;
 use crate::testing::{Harness, ROOT};
 
+mod audit;
 mod configuration;
 mod mounts;
 mod policies;
@@ -354,6 +355,11 @@ fn paths_that_are_about_the_server_itself_need_sudo() {
         "leases/revoke-force/{prefix..}",
         "leases",
         "locked-users/{mount_accessor}/unlock/{alias_identifier..}",
+        "audit",
+        "audit/{path..}",
+        "audit-chain/{path..}",
+        "config/auditing/request-headers",
+        "config/auditing/request-headers/{header}",
         "seal",
         "step-down",
         "storage/raft/remove-peer",
@@ -364,9 +370,6 @@ fn paths_that_are_about_the_server_itself_need_sudo() {
         "config/ui/headers/?",
         "config/ui/headers/{header}",
         "config/group-policy-application",
-        "audit",
-        "config/auditing/request-headers",
-        "config/auditing/request-headers/{header}",
     ];
     assert_eq!(protected, expected);
     let mut harness = Harness::new();

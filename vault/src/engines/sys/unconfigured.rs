@@ -16,28 +16,6 @@ use crate::token::record;
 /// The paths.
 pub(super) const PATHS: &[Path] = &[
     Path {
-        pattern: "audit",
-        operations: &[(Operation::Read, audit_devices)],
-        access: Access::Sudo,
-        help: "List the audit devices; there are none",
-        ..Path::DEFAULT
-    },
-    Path {
-        pattern: "config/auditing/request-headers",
-        operations: &[(Operation::Read, audited_headers)],
-        access: Access::Sudo,
-        help: "List the request headers that audit devices record; there are none",
-        ..Path::DEFAULT
-    },
-    Path {
-        pattern: "config/auditing/request-headers/{header}",
-        fields: &[&[field("header", Kind::Text, "Name of the header")]],
-        operations: &[(Operation::Read, audited_header)],
-        access: Access::Sudo,
-        help: "Read whether audit devices record a request header; they record none",
-        ..Path::DEFAULT
-    },
-    Path {
         pattern: "internal/counters/requests",
         operations: &[(Operation::Read, requests)],
         help: "Count requests by month; they are not counted",
@@ -69,20 +47,8 @@ pub(super) const PATHS: &[Path] = &[
     },
 ];
 
-fn audit_devices(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Ok(Reply::data(json!({})).injected())
-}
-
 fn nothing_to_say(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Ok(Reply::empty())
-}
-
-fn audited_headers(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Ok(Reply::data(json!({ "headers": {} })).injected())
-}
-
-fn audited_header(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    Err(Error::invalid("Could not find header in config"))
 }
 
 fn requests(_: &mut Call<'_, '_>) -> Result<Reply, Error> {
