@@ -45,9 +45,9 @@ use tokio::time::{Instant, timeout};
 
 use self::entry::{Asked, Entry};
 pub(crate) use self::recording::Recording;
+pub(crate) use self::settings::DeviceTerms;
 use self::settings::Settings;
-pub(crate) use self::settings::Terms;
-use self::sink::Sink;
+use self::sink::AuditSink;
 use crate::config::limits::{AUDIT_GROUP, LOG_REMINDER_INTERVAL};
 use crate::config::{Config, Limits, Raft, Storage};
 use crate::gateway::{Incoming, NotedHeader, Outgoing};
@@ -84,7 +84,7 @@ pub struct Record {
 }
 
 /// What a node with a configuration allows its devices.
-pub(crate) fn terms(config: &Config) -> Terms {
+pub(crate) fn terms(config: &Config) -> DeviceTerms {
     let mut forbidden: Vec<_> = match &config.storage {
         Storage::Memory => Vec::new(),
         Storage::File { path } | Storage::Raft(Raft { path, .. }) => vec![path.clone()],
@@ -93,7 +93,7 @@ pub(crate) fn terms(config: &Config) -> Terms {
     let files = tls.flat_map(|tls| [&tls.cert_file, &tls.key_file]).map(|file| file.as_path().to_owned());
     let files = files.chain(std::env::current_exe().ok());
     forbidden.extend(files.filter_map(|file| Some(file.canonicalize().ok()?.parent()?.to_owned())));
-    Terms { forbidden, paths: config.audit.paths.clone(), allows_prefix: config.audit.allows_prefix }
+    DeviceTerms { forbidden, paths: config.audit.paths.clone(), allows_prefix: config.audit.allows_prefix }
 }
 
 /// What a configuration asks of audit that cannot be obeyed, one line for each device. Makes no file.
@@ -103,7 +103,11 @@ pub(crate) fn check(config: &Config) -> Vec<String> {
 }
 
 /// Why a device of the configuration cannot be had, as trying it says.
-fn refusal(device: &AuditDevice, terms: &Terms, try_it: fn(&Settings, &Terms) -> Result<(), String>) -> Option<String> {
+fn refusal(
+    device: &AuditDevice,
+    terms: &DeviceTerms,
+    try_it: fn(&Settings, &DeviceTerms) -> Result<(), String>,
+) -> Option<String> {
     let tried = Settings::of(device, terms, true).and_then(|settings| try_it(&settings, terms));
     tried.err().map(|reason| format!("audit {:?} {:?}: {reason}", device.kind, device.path))
 }
@@ -115,7 +119,7 @@ pub struct Audit {
     devices: RwLock<Arc<[Attached]>>,
     /// The cluster's rules as this node saw them last.
     rules: ArcSwap<AuditRules>,
-    plan: Mutex<Plan>,
+    plan: Mutex<DevicePlan>,
     /// This node's name in the lines with which chains begin.
     node: String,
     /// Entries that wait for one device.
@@ -128,9 +132,9 @@ pub struct Audit {
 
 /// What devices there are to be.
 #[derive(Default)]
-struct Plan {
+struct DevicePlan {
     configured: Vec<AuditDevice>,
-    terms: Terms,
+    terms: DeviceTerms,
     /// Lineage and index of the view that the cluster's rules are from.
     seen_at: (u64, u64),
 }
@@ -209,7 +213,7 @@ impl Audit {
     ///
     /// # Errors
     /// What cannot be obeyed, one line for each device; then nothing is changed.
-    pub(crate) fn configure(&self, configured: &[AuditDevice], terms: Terms) -> Result<(), Vec<String>> {
+    pub(crate) fn configure(&self, configured: &[AuditDevice], terms: DeviceTerms) -> Result<(), Vec<String>> {
         let mut plan = self.plan.lock();
         let opens = |device: &&AuditDevice| !plan.configured.contains(device);
         let failures: Vec<String> =
@@ -247,7 +251,7 @@ impl Audit {
     }
 
     /// Starts and ends devices, so that they are those of the plan. One that stays goes on undisturbed.
-    fn follow_plan(&self, plan: &Plan) {
+    fn follow_plan(&self, plan: &DevicePlan) {
         let rules = self.rules.load();
         let known = self.devices();
         let mut devices: Vec<_> = known.0.iter().filter(|known| known.described.is_none()).cloned().collect();
@@ -256,7 +260,7 @@ impl Audit {
             let same = known.0.iter().find(|known| known.described.as_ref() == Some(device));
             devices.push(same.cloned().unwrap_or_else(|| {
                 let settings = Settings::of(device, &plan.terms, is_configured);
-                self.fed(Some(device.clone()), Arc::new(Sink::start(device, settings, &plan.terms, &self.node)))
+                self.fed(Some(device.clone()), Arc::new(AuditSink::start(device, settings, &plan.terms, &self.node)))
             }));
         }
         self.set(devices.into());

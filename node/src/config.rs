@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use conclave_vault::UserLockout;
 
-pub use crate::config::audit::Audit;
+pub use crate::config::audit::AuditSettings;
 pub use crate::config::limits::Limits;
 pub use crate::config::listener::{ClientCertificate, Forwarded, Listener, Tls, TlsVersion};
 pub(crate) use crate::config::merge::named;
@@ -64,7 +64,7 @@ pub struct Config {
     /// Metrics.
     pub telemetry: Telemetry,
     /// Audit devices.
-    pub audit: Audit,
+    pub audit: AuditSettings,
     /// Bounds.
     pub limits: Limits,
 }
@@ -188,7 +188,7 @@ impl Config {
             log: Log::default(),
             pid_file: None,
             telemetry: Telemetry::default(),
-            audit: Audit::default(),
+            audit: AuditSettings::default(),
             limits: Limits::default(),
         }
     }

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::network::{Place, runtime};
+use super::network::{ReceiverPlace, runtime};
 use super::output::{Output, Stream, joined};
 
 /// What a collector is told of the bodies.
@@ -65,8 +65,8 @@ impl Collector {
         let port = self.uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let place = match is_tls {
-            true => Place::Tls { address, host, ca_file: self.ca_file.clone() },
-            false => Place::Tcp(address),
+            true => ReceiverPlace::Tls { address, host, ca_file: self.ca_file.clone() },
+            false => ReceiverPlace::Tcp(address),
         };
         let (sender, connection) = http1::handshake(TokioIo::new(place.connect().await?)).await.map_err(failed)?;
         // It ends with the connection, or with the runtime.

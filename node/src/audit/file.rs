@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::chain::Chain;
 use super::output::{Output, joined};
-use super::settings::Terms;
+use super::settings::DeviceTerms;
 use crate::config::limits::MAX_AUDIT_TAIL_BYTES;
 
 /// Part of the end of a file that its last line is looked for in at first, in bytes.
@@ -31,7 +31,7 @@ const FIRST_MEMBER: &[u8] = b"{\"time\":";
 pub(super) struct LogFile {
     path: PathBuf,
     mode: Option<u32>,
-    terms: Terms,
+    terms: DeviceTerms,
     file: File,
     /// Whether it is a file and no pipe, so that half a line can be taken back.
     is_regular: bool,
@@ -46,7 +46,7 @@ impl LogFile {
     pub(super) fn open(
         path: &Path,
         mode: Option<u32>,
-        terms: &Terms,
+        terms: &DeviceTerms,
         is_moved: Arc<AtomicBool>,
     ) -> Result<Self, String> {
         check_place(path, terms)?;
@@ -134,7 +134,7 @@ fn refusal(error: Errno) -> String {
 }
 
 /// Whether a device may write to a path at all.
-pub(super) fn check_place(path: &Path, terms: &Terms) -> Result<(), String> {
+pub(super) fn check_place(path: &Path, terms: &DeviceTerms) -> Result<(), String> {
     let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
     if !path.is_absolute() || !path.components().all(is_plain) || path.file_name().is_none() {
         return Err(failed(path, "the path must be absolute, without . and .."));

@@ -23,7 +23,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Where a receiver listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ReceiverPlace {
     /// Host and port.
     Tcp(String),
     /// The same with TLS, the host's name, and a file of authorities in place of the system's.
@@ -32,7 +32,7 @@ pub(super) enum Place {
     Unix(String),
 }
 
-impl Place {
+impl ReceiverPlace {
     pub(super) async fn connect(&self) -> Result<Box<dyn Duplex>, String> {
         let failed = |error: std::io::Error| format!("the receiver cannot be reached: {error}");
         Ok(match self {
@@ -75,7 +75,7 @@ pub(super) fn runtime() -> Result<Runtime, String> {
 /// A connection that takes bytes, and is made anew once if it broke since it was used last.
 pub(super) struct Connection {
     runtime: Runtime,
-    place: Place,
+    place: ReceiverPlace,
     /// For connecting, and for sending.
     time: Duration,
     open: Option<Box<dyn Duplex>>,
@@ -83,7 +83,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects.
-    pub(super) fn open(place: Place, time: Duration) -> Result<Self, String> {
+    pub(super) fn open(place: ReceiverPlace, time: Duration) -> Result<Self, String> {
         let mut connection = Self { runtime: runtime()?, place, time, open: None };
         connection.open = Some(connection.connect()?);
         Ok(connection)

@@ -11,7 +11,7 @@ use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::collector::Collector;
-use super::network::Place;
+use super::network::ReceiverPlace;
 use super::socket::{Socket, Transport};
 use super::syslog::{self, Receiver, Syslog};
 use crate::config::address;
@@ -19,7 +19,7 @@ use crate::config::limits::{AUDIT_SEND_TIME, MAX_AUDIT_PREFIX_BYTES, MAX_AUDIT_S
 
 /// What a node allows its devices.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Terms {
+pub(crate) struct DeviceTerms {
     /// Below these no device writes: data, keys, the program itself.
     pub(crate) forbidden: Vec<PathBuf>,
     /// Only here devices write, if there are any.
@@ -32,7 +32,7 @@ pub(crate) struct Terms {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) form: Form,
-    pub(crate) target: Target,
+    pub(crate) target: AuditTarget,
     /// Whether it is enabled without being tried.
     pub(crate) skips_test: bool,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Form {
 
 /// Where records go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum AuditTarget {
     /// Standard output.
     Stdout,
     /// Nowhere.
@@ -69,13 +69,13 @@ pub(crate) enum Target {
 
 impl Settings {
     /// Understands a device. An error is a sentence for whoever set it, and holds no value of an option.
-    pub(crate) fn of(device: &AuditDevice, terms: &Terms, is_configured: bool) -> Result<Self, String> {
+    pub(crate) fn of(device: &AuditDevice, terms: &DeviceTerms, is_configured: bool) -> Result<Self, String> {
         let mut options = Options(device.options.clone());
         let form = form(&mut options, terms.allows_prefix || is_configured)?;
         let skips_test = options.boolean("skip_test")?.unwrap_or(false);
         let target = match device.kind.as_str() {
             "file" => file(&mut options)?,
-            "stdout" => Target::Stdout,
+            "stdout" => AuditTarget::Stdout,
             "socket" => socket(&mut options)?,
             "syslog" => syslog(&mut options)?,
             "http" => collector(&mut options)?,
@@ -131,17 +131,17 @@ fn form(options: &mut Options, allows_prefix: bool) -> Result<Form, String> {
     })
 }
 
-fn file(options: &mut Options) -> Result<Target, String> {
+fn file(options: &mut Options) -> Result<AuditTarget, String> {
     let (named, short) = (options.text("file_path"), options.text("path"));
     let path = named.or(short).ok_or("file_path is required: an absolute path, stdout or discard")?;
     let mode = options.text("mode").map(|text| mode(&text)).transpose()?;
     Ok(match path.as_str() {
-        "stdout" | "/dev/stdout" => Target::Stdout,
-        "discard" => Target::Discard,
+        "stdout" | "/dev/stdout" => AuditTarget::Stdout,
+        "discard" => AuditTarget::Discard,
         _ if Path::new(&path).is_absolute() => {
             // 0000 is Vault's word for leaving the rights alone.
             let mode = Some(mode.unwrap_or(0o600)).filter(|mode| *mode != 0);
-            Target::File { path: path.into(), mode }
+            AuditTarget::File { path: path.into(), mode }
         }
         _ => return Err("file_path must be an absolute path, stdout or discard".to_owned()),
     })
@@ -164,7 +164,7 @@ fn host_port(address: String) -> Result<String, String> {
     }
 }
 
-fn socket(options: &mut Options) -> Result<Target, String> {
+fn socket(options: &mut Options) -> Result<AuditTarget, String> {
     let address = options.text("address").ok_or("address is required: a host and a port, or a path")?;
     let transport = match options.text("socket_type").as_deref() {
         None | Some("tcp") => Transport::Tcp,
@@ -177,10 +177,10 @@ fn socket(options: &mut Options) -> Result<Target, String> {
         Transport::Unix => return Err("address must be an absolute path".to_owned()),
         Transport::Tcp | Transport::Udp => host_port(address)?,
     };
-    Ok(Target::Socket(Socket { address, transport, time: write_time(options)? }))
+    Ok(AuditTarget::Socket(Socket { address, transport, time: write_time(options)? }))
 }
 
-fn syslog(options: &mut Options) -> Result<Target, String> {
+fn syslog(options: &mut Options) -> Result<AuditTarget, String> {
     let facility = syslog::facility(&options.text("facility").unwrap_or_else(|| "AUTH".to_owned()));
     let facility = facility.ok_or("facility must be one of syslog's, such as AUTH or LOCAL0")?;
     let tag = options.text("tag").unwrap_or_else(|| "conclave".to_owned());
@@ -200,18 +200,18 @@ fn syslog(options: &mut Options) -> Result<Target, String> {
         "" => Receiver::Local,
         "unix" if Path::new(rest).is_absolute() => Receiver::Unix(rest.to_owned()),
         "udp" => Receiver::Udp(host_port(rest.to_owned())?),
-        "tcp" => Receiver::Stream(Place::Tcp(host_port(rest.to_owned())?)),
+        "tcp" => Receiver::Stream(ReceiverPlace::Tcp(host_port(rest.to_owned())?)),
         "tls" => {
             let address = host_port(rest.to_owned())?;
             let host = address::split(&address).map_or("", |(host, _)| host).to_owned();
-            Receiver::Stream(Place::Tls { address, host, ca_file })
+            Receiver::Stream(ReceiverPlace::Tls { address, host, ca_file })
         }
         _ => return Err("address must be udp://host:port, tcp://host:port, tls://host:port or unix:///path".to_owned()),
     };
-    Ok(Target::Syslog(Syslog { facility, tag, receiver, time: write_time(options)? }))
+    Ok(AuditTarget::Syslog(Syslog { facility, tag, receiver, time: write_time(options)? }))
 }
 
-fn collector(options: &mut Options) -> Result<Target, String> {
+fn collector(options: &mut Options) -> Result<AuditTarget, String> {
     let uri: Uri = options
         .text("uri")
         .and_then(|uri| uri.parse().ok())
@@ -227,7 +227,7 @@ fn collector(options: &mut Options) -> Result<Target, String> {
         return Err("ca_file is for a uri that begins with https://".to_owned());
     }
     let headers = options.text("headers").map_or(Ok(Vec::new()), |text| headers(&text))?;
-    Ok(Target::Http(Collector { uri, headers, ca_file, time: write_time(options)? }))
+    Ok(AuditTarget::Http(Collector { uri, headers, ca_file, time: write_time(options)? }))
 }
 
 /// Headers as an object of JSON: a text, or a list of texts, for each name.
@@ -267,16 +267,16 @@ mod tests {
     fn parse(kind: &str, options: &[(&str, &str)]) -> Result<Settings, String> {
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let device = AuditDevice { kind: kind.to_owned(), options, ..AuditDevice::default() };
-        Settings::of(&device, &Terms::default(), false)
+        Settings::of(&device, &DeviceTerms::default(), false)
     }
 
     #[test]
     fn both_spellings_of_a_path_are_taken() {
         let file = |name| parse("file", &[(name, "/a/b")]).unwrap().target;
         assert_eq!(file("path"), file("file_path"));
-        assert_eq!(file("path"), Target::File { path: "/a/b".into(), mode: Some(0o600) });
-        assert_eq!(parse("file", &[("file_path", "stdout")]).unwrap().target, Target::Stdout);
-        assert_eq!(parse("file", &[("path", "discard")]).unwrap().target, Target::Discard);
+        assert_eq!(file("path"), AuditTarget::File { path: "/a/b".into(), mode: Some(0o600) });
+        assert_eq!(parse("file", &[("file_path", "stdout")]).unwrap().target, AuditTarget::Stdout);
+        assert_eq!(parse("file", &[("path", "discard")]).unwrap().target, AuditTarget::Discard);
     }
 
     #[test]
@@ -305,9 +305,9 @@ mod tests {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let device = AuditDevice { kind: "file".to_owned(), options, ..AuditDevice::default() };
-        let allowing = Terms { allows_prefix: true, ..Terms::default() };
-        assert!(Settings::of(&device, &Terms::default(), false).is_err());
-        assert_eq!(Settings::of(&device, &Terms::default(), true).unwrap().form.prefix, "@cee: ");
+        let allowing = DeviceTerms { allows_prefix: true, ..DeviceTerms::default() };
+        assert!(Settings::of(&device, &DeviceTerms::default(), false).is_err());
+        assert_eq!(Settings::of(&device, &DeviceTerms::default(), true).unwrap().form.prefix, "@cee: ");
         assert!(Settings::of(&device, &allowing, false).is_ok());
     }
 }

@@ -15,7 +15,7 @@ use super::chain::{Chain, Newest};
 use super::file::{self, LogFile};
 use super::line::Writer;
 use super::output::{self, Discard, Open, Output};
-use super::settings::{Form, Settings, Target, Terms};
+use super::settings::{AuditTarget, DeviceTerms, Form, Settings};
 use super::{Device, Record, collector, socket, syslog};
 use crate::audit::entry::Entry;
 
@@ -29,7 +29,7 @@ struct Job {
 }
 
 /// A device of a node.
-pub(super) struct Sink {
+pub(super) struct AuditSink {
     path: String,
     id: String,
     form: Form,
@@ -40,9 +40,14 @@ pub(super) struct Sink {
     newest: Newest,
 }
 
-impl Sink {
+impl AuditSink {
     /// Starts a device. One that cannot be had fails with every record, and says why.
-    pub(super) fn start(device: &AuditDevice, settings: Result<Settings, String>, terms: &Terms, node: &str) -> Self {
+    pub(super) fn start(
+        device: &AuditDevice,
+        settings: Result<Settings, String>,
+        terms: &DeviceTerms,
+        node: &str,
+    ) -> Self {
         let is_moved = Arc::<AtomicBool>::default();
         let (form, open) = match settings {
             Ok(settings) => (settings.form.clone(), opener(settings.target, terms.clone(), Arc::clone(&is_moved))),
@@ -62,41 +67,41 @@ impl Sink {
 }
 
 /// Opens a device once, to see whether it can be had.
-pub(super) fn try_open(settings: &Settings, terms: &Terms) -> Result<(), String> {
+pub(super) fn try_open(settings: &Settings, terms: &DeviceTerms) -> Result<(), String> {
     opener(settings.target.clone(), terms.clone(), Arc::default())().map(drop)
 }
 
 /// The same for files only: a receiver may come up later than the node that sends to it.
-pub(super) fn try_files(settings: &Settings, terms: &Terms) -> Result<(), String> {
+pub(super) fn try_files(settings: &Settings, terms: &DeviceTerms) -> Result<(), String> {
     match settings.target {
-        Target::File { .. } => try_open(settings, terms),
+        AuditTarget::File { .. } => try_open(settings, terms),
         _ => Ok(()),
     }
 }
 
 /// The same without making a file.
-pub(super) fn check(settings: &Settings, terms: &Terms) -> Result<(), String> {
+pub(super) fn check(settings: &Settings, terms: &DeviceTerms) -> Result<(), String> {
     match &settings.target {
-        Target::File { path, .. } if !path.exists() => file::check_place(path, terms),
+        AuditTarget::File { path, .. } if !path.exists() => file::check_place(path, terms),
         _ => try_files(settings, terms),
     }
 }
 
-fn opener(target: Target, terms: Terms, is_moved: Arc<AtomicBool>) -> Open {
+fn opener(target: AuditTarget, terms: DeviceTerms, is_moved: Arc<AtomicBool>) -> Open {
     match target {
-        Target::Stdout => Box::new(|| Ok(Box::new(output::stdout()))),
-        Target::Discard => Box::new(|| Ok(Box::new(Discard))),
-        Target::Socket(socket) => Box::new(move || socket::open(&socket)),
-        Target::Syslog(syslog) => Box::new(move || syslog::open(&syslog)),
-        Target::Http(collector) => Box::new(move || collector::open(&collector)),
-        Target::File { path, mode } => Box::new(move || {
+        AuditTarget::Stdout => Box::new(|| Ok(Box::new(output::stdout()))),
+        AuditTarget::Discard => Box::new(|| Ok(Box::new(Discard))),
+        AuditTarget::Socket(socket) => Box::new(move || socket::open(&socket)),
+        AuditTarget::Syslog(syslog) => Box::new(move || syslog::open(&syslog)),
+        AuditTarget::Http(collector) => Box::new(move || collector::open(&collector)),
+        AuditTarget::File { path, mode } => Box::new(move || {
             let file = LogFile::open(&path, mode, &terms, Arc::clone(&is_moved))?;
             Ok(Box::new(file))
         }),
     }
 }
 
-impl Device for Sink {
+impl Device for AuditSink {
     fn name(&self) -> &str {
         &self.path
     }

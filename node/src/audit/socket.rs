@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use super::network::{Connection, Place, resolve};
+use super::network::{Connection, ReceiverPlace, resolve};
 use super::output::{Output, Stream, joined};
 
 /// How lines are sent.
@@ -28,8 +28,8 @@ pub(super) enum Transport {
 pub(super) fn open(socket: &Socket) -> Result<Box<dyn Output>, String> {
     let place = match socket.transport {
         Transport::Udp => return udp(&socket.address),
-        Transport::Tcp => Place::Tcp(socket.address.clone()),
-        Transport::Unix => Place::Unix(socket.address.clone()),
+        Transport::Tcp => ReceiverPlace::Tcp(socket.address.clone()),
+        Transport::Unix => ReceiverPlace::Unix(socket.address.clone()),
     };
     let mut connection = Connection::open(place, socket.time)?;
     Ok(Box::new(Stream::new(move |lines: &[Vec<u8>]| connection.send(&joined(lines)))))

@@ -13,7 +13,7 @@ use std::time::Duration;
 use conclave_cli::audit_chain::split;
 use jiff::Timestamp;
 
-use super::network::{Connection, Place};
+use super::network::{Connection, ReceiverPlace};
 use super::output::{Output, Stream};
 use super::socket::connected_udp;
 use crate::config::limits::MAX_SYSLOG_MESSAGE_BYTES;
@@ -49,7 +49,7 @@ pub(super) enum Receiver {
     /// A socket of this machine.
     Unix(String),
     Udp(String),
-    Stream(Place),
+    Stream(ReceiverPlace),
 }
 
 /// The number of a facility.
@@ -60,7 +60,7 @@ pub(super) fn facility(name: &str) -> Option<u8> {
 
 /// Connects.
 pub(super) fn open(syslog: &Syslog) -> Result<Box<dyn Output>, String> {
-    let format = Format { syslog: syslog.clone(), host: host() };
+    let format = Messages { syslog: syslog.clone(), host: host() };
     match &syslog.receiver {
         Receiver::Local if Path::new(JOURNAL).exists() => {
             datagrams(JOURNAL, syslog.time, move |line| format.journal(line))
@@ -110,12 +110,12 @@ fn send_each(
 }
 
 /// Makes messages of lines.
-struct Format {
+struct Messages {
     syslog: Syslog,
     host: String,
 }
 
-impl Format {
+impl Messages {
     fn priority(&self) -> u8 {
         self.syslog.facility * 8 + INFORMATIONAL
     }

@@ -12,7 +12,7 @@ use crate::config::section::Section;
 
 /// What the configuration says about audit.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Audit {
+pub struct AuditSettings {
     /// The devices of this node, besides those of the cluster.
     pub devices: Vec<AuditDevice>,
     /// Folders and files that devices may write to; empty leaves it to the other rules.
@@ -22,7 +22,7 @@ pub struct Audit {
 }
 
 /// Reads the blocks of a file. Devices add up, as listeners do.
-pub(super) fn read(section: &Section<'_>, found: &mut Audit) {
+pub(super) fn read(section: &Section<'_>, found: &mut AuditSettings) {
     for (kind, block) in section.labelled("audit") {
         // With two labels the inner one is the path.
         let inner = block.below_labels("options");
@@ -46,7 +46,7 @@ pub(super) fn read(section: &Section<'_>, found: &mut Audit) {
     }
 }
 
-fn add(found: &mut Audit, kind: &str, path: &str, block: Section<'_>) {
+fn add(found: &mut AuditSettings, kind: &str, path: &str, block: Section<'_>) {
     let path = format!("{}/", path.trim_matches('/'));
     let mut options = BTreeMap::new();
     for block in block.blocks("options") {

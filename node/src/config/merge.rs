@@ -14,7 +14,7 @@ use crate::config::storage::is_url;
 use crate::config::syntax;
 use crate::config::vocabulary;
 use crate::config::{
-    Audit, Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address,
+    AuditSettings, Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address,
 };
 use crate::config::{audit, user_lockout};
 
@@ -53,7 +53,7 @@ struct Draft {
     log: Log,
     pid_file: Option<PathBuf>,
     telemetry: Telemetry,
-    audit: Audit,
+    audit: AuditSettings,
     is_cluster_off: bool,
     /// Whether there was a storage block, usable or not.
     has_storage: bool,

@@ -22,9 +22,9 @@ pub(crate) enum Audit {
     /// Show the audit devices.
     List(AuditList),
     /// Have requests and replies recorded by a device.
-    Enable(Enable),
+    Enable(EnableDevice),
     /// Have a device record no more.
-    Disable(Disable),
+    Disable(DisableDevice),
     Verify(verify::Verify),
 }
 
@@ -84,7 +84,7 @@ fn options(options: &Value) -> String {
 
 /// Have requests and replies recorded by a device.
 #[derive(Args)]
-pub(crate) struct Enable {
+pub(crate) struct EnableDevice {
     /// Its name, if not that of its type.
     #[arg(long)]
     path: Option<String>,
@@ -101,7 +101,7 @@ pub(crate) struct Enable {
     options: Vec<String>,
 }
 
-impl Enable {
+impl EnableDevice {
     async fn run(&self, session: &Session) -> Outcome {
         let path = with_slash(self.path.as_deref().unwrap_or(&self.kind));
         let body = json!({
@@ -119,12 +119,12 @@ impl Enable {
 
 /// Have a device record no more.
 #[derive(Args)]
-pub(crate) struct Disable {
+pub(crate) struct DisableDevice {
     /// Its name.
     path: String,
 }
 
-impl Disable {
+impl DisableDevice {
     async fn run(&self, session: &Session) -> Outcome {
         let path = with_slash(&self.path);
         let request = Request::delete(format!("sys/audit/{}", path.trim_matches('/')));

@@ -116,10 +116,8 @@ async fn one_device_that_shows_values_changes_nothing_of_another() {
     assert_eq!((last(&raw), last(&hidden)), (json!(["a"]), json!(1)));
     let given = |records: &[Value]| records[records.len() - 3]["response"]["auth"].clone();
     let (token, accessor) = (&made["auth"]["client_token"], &made["auth"]["accessor"]);
-    assert_eq!(
-        (&given(&raw)["client_token"], &given(&raw)["accessor"]),
-        (token, &hash(&app, "raw", accessor.as_str().unwrap()).await)
-    );
+    assert_eq!((&given(&raw)["client_token"], &given(&raw)["accessor"]), (token, accessor));
+    assert_eq!(given(&hidden)["client_token"], hash(&app, "log", token.as_str().unwrap()).await);
     assert_eq!(&given(&hidden)["accessor"], accessor);
     let text = |name: &str| fs::read_to_string(folder.path.join(name)).unwrap();
     assert!(text("raw").contains(SECRET) && !text("log").contains(SECRET));
@@ -225,7 +223,7 @@ async fn a_device_that_stalls_refuses_what_no_other_records_and_can_be_disabled(
     let reply = enable(&app, "pipe", json!({ "path": folder.file("pipe") })).await;
     assert_eq!(reply, 500, "it is enabled, but did not record that");
     assert_eq!(write(&app, "a").await, 500);
-    assert_eq!(ask(&app, Operation::Delete, "sys/audit/pipe", "nobody", Value::Null).await.0, 403);
+    assert_eq!(ask(&app, Operation::Delete, "sys/audit/pipe", "nobody", Value::Null).await.0, 500);
     assert_eq!(ask(&app, Operation::Delete, "sys/audit/pipe", ROOT, Value::Null).await.0, 204);
     assert_eq!(ask(&app, Operation::Read, "secret/data/a", ROOT, Value::Null).await.0, 404, "nothing was written");
     assert_eq!(write(&app, "a").await, 200);

@@ -67,13 +67,15 @@ async fn a_socket_gets_whole_lines_and_a_receiver_that_was_away_gets_the_next() 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, lines) = channel();
+    // The first connection only tries whether there is one.
     let first = thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let is_last = line.contains("secret/data/last") && line.contains("\"response\"");
-            sender.send(line).unwrap();
-            if is_last {
-                break;
+        for stream in listener.incoming().flatten() {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                let is_last = line.contains("secret/data/last") && line.contains("\"type\":\"response\"");
+                sender.send(line).unwrap();
+                if is_last {
+                    return;
+                }
             }
         }
     });
@@ -289,6 +291,10 @@ fn options_of_receivers_are_refused_where_they_are_not_understood() {
             options.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
         let device =
             conclave_vault::AuditDevice { kind: kind.into(), options: options.collect(), ..Default::default() };
-        assert!(settings::Settings::of(&device, &Terms::default(), true).is_err(), "{device:?} {:?}", device.options);
+        assert!(
+            settings::Settings::of(&device, &DeviceTerms::default(), true).is_err(),
+            "{device:?} {:?}",
+            device.options
+        );
     }
 }

@@ -87,7 +87,7 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "config/auditing/request-headers/{header}",
         fields: &[&[
-            field("header", Kind::LowerText, "Name of the header"),
+            field("header", Kind::Text, "Name of the header"),
             field("hmac", Kind::Bool, "Whether records hold a hash in place of the value"),
         ]],
         operations: &[
@@ -224,16 +224,22 @@ fn list_headers(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     Ok(Reply::data(json!({ "headers": headers })).injected())
 }
 
+/// Names of headers differ in case only for those who read them.
+fn header_name(call: &Call<'_, '_>) -> String {
+    call.fields.text_or_empty("header").to_ascii_lowercase()
+}
+
 fn read_header(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let name = call.fields.text_or_empty("header");
+    let (asked, name) = (call.fields.text_or_empty("header").to_owned(), header_name(call));
     let rules = AuditRules::load(call.store)?;
     let header = rules.headers.iter().find(|header| header.name == name);
     let header = header.ok_or_else(|| Error::invalid("Could not find header in config"))?;
-    Ok(Reply::data(Value::Object(Map::from_iter([shown_header(header)]))).injected())
+    // Under the name as it was asked for, as clients expect.
+    Ok(Reply::data(Value::Object(Map::from_iter([(asked, shown_header(header).1)]))).injected())
 }
 
 fn record_header(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let name = call.fields.text_or_empty("header").to_owned();
+    let name = header_name(call);
     let is_hashed = call.fields.bool("hmac").unwrap_or(false);
     if name.len() > MAX_HEADER_NAME_BYTES || !name.bytes().all(is_token_byte) {
         return Err(Error::invalid(format!(
@@ -262,7 +268,7 @@ fn is_token_byte(byte: u8) -> bool {
 }
 
 fn forget_header(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let name = call.fields.text_or_empty("header").to_owned();
+    let name = header_name(call);
     let mut rules = AuditRules::clone(&*AuditRules::load(call.store)?);
     let before = rules.headers.len();
     rules.headers.retain(|header| header.name != name);

@@ -105,7 +105,7 @@ fn relink(files: &mut [Vec<Vec<u8>>], file: usize, from: usize) {
 }
 
 /// Does one thing to the files that should show.
-fn manipulate(files: &mut Vec<Vec<Vec<u8>>>, kind: usize, numbers: &mut Numbers) {
+fn manipulate(files: &mut [Vec<Vec<u8>>], kind: usize, numbers: &mut Numbers) {
     let file = numbers.below(files.len());
     let line = numbers.below(files[file].len() - 1);
     let edit = |line: &mut Vec<u8>| {

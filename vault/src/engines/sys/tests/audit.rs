@@ -19,7 +19,7 @@ fn a_device_is_listed_until_it_is_disabled() {
     let (status, body) = harness.request("GET", "sys/audit", Value::Null);
     let expected = json!({ "file/": {
         "path": "file/", "type": "file", "description": "all", "local": false,
-        "options": { "file_path": "/var/log/conclave/audit.log", "log_raw": "true" },
+        "options": { "file_path": "/var/log/conclave/audit.log", "log_raw": "1" },
     }});
     assert_eq!((status, &body["data"], &body["file/"]["type"]), (200, &expected, &json!("file")));
     assert_eq!(harness.request("DELETE", FILE, Value::Null).0, 204);
@@ -41,10 +41,10 @@ fn a_hash_is_of_a_device_and_ends_with_it() {
     enable(&mut harness, "sys/audit/other");
     let hash =
         |harness: &mut Harness, path: &str| ask(harness, path, "a").1["data"]["hash"].as_str().unwrap().to_owned();
-    let (first, other) = (hash(&mut harness, "file"), hash(&mut harness, "other/"));
+    let (first, other) = (hash(&mut harness, "file"), hash(&mut harness, "other"));
     assert!(first.strip_prefix("hmac-sha256:").is_some_and(|digits| digits.len() == 64), "{first}");
     assert_ne!(first, other);
-    assert_eq!(first, hash(&mut harness, "file/"));
+    assert_eq!(first, hash(&mut harness, "file"));
     harness.request("DELETE", FILE, Value::Null);
     enable(&mut harness, FILE);
     assert_ne!(first, hash(&mut harness, "file"), "a new device, so new hashes");
@@ -56,7 +56,7 @@ fn headers_are_recorded_as_they_are_asked_for() {
     let place = "sys/config/auditing/request-headers";
     let one = format!("{place}/X-Correlation-Id");
     assert_eq!(harness.request("POST", &one, json!({ "hmac": true })).0, 204);
-    assert_eq!(harness.request("GET", &one, Value::Null).1["data"], json!({ "x-correlation-id": { "hmac": true } }));
+    assert_eq!(harness.request("GET", &one, Value::Null).1["data"], json!({ "X-Correlation-Id": { "hmac": true } }));
     assert_eq!(harness.request("POST", &one, json!({})).0, 204);
     let listed = harness.request("GET", place, Value::Null).1["data"].clone();
     assert_eq!(listed, json!({ "headers": { "x-correlation-id": { "hmac": false } } }));
@@ -65,7 +65,7 @@ fn headers_are_recorded_as_they_are_asked_for() {
         assert_eq!(harness.request("POST", &format!("{place}/{secret}"), json!({ "hmac": false })).0, 400);
         assert_eq!(harness.request("POST", &format!("{place}/{secret}"), json!({ "hmac": true })).0, 204);
     }
-    assert_eq!(harness.request("POST", &format!("{place}/a%20b"), json!({})).0, 400);
+    assert_eq!(harness.request("POST", &format!("{place}/{}", "a".repeat(129)), json!({})).0, 400);
     assert_eq!(harness.request("DELETE", &one, Value::Null).0, 204);
     assert_eq!(harness.request("GET", &one, Value::Null).0, 400);
 }
