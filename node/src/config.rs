@@ -13,6 +13,7 @@ pub mod syntax;
 
 mod audit;
 mod merge;
+mod outbound;
 mod sanitized;
 mod user_lockout;
 mod vocabulary;
@@ -27,6 +28,7 @@ pub use crate::config::limits::Limits;
 pub use crate::config::listener::{ClientCertificate, Forwarded, Listener, Tls, TlsVersion};
 pub(crate) use crate::config::merge::named;
 pub use crate::config::merge::{ConfigError, load};
+pub use crate::config::outbound::Outbound;
 pub use crate::config::section::Problem;
 pub use crate::config::storage::{Hidden, Raft, RetryJoin, Storage, Timing};
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub max_staleness: Duration,
     /// When auth methods lock users out that say nothing themselves.
     pub user_lockout: UserLockout,
+    /// Which servers outside may be reached.
+    pub outbound: Outbound,
     /// Whether the operator accepts that memory may be swapped out.
     pub disable_mlock: bool,
     /// Whether a web interface was asked for.
@@ -182,6 +186,7 @@ impl Config {
             max_lease_ttl: Duration::from_secs(LEASE_SECS),
             max_staleness: Duration::ZERO,
             user_lockout: UserLockout::NONE.clone(),
+            outbound: Outbound::default(),
             disable_mlock: false,
             ui: false,
             raw_storage_endpoint: false,

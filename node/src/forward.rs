@@ -52,6 +52,8 @@ struct ForwardedRequest {
     /// When it was sent, by the sender's clock; see [`Nonces`].
     #[prost(uint64, tag = "12")]
     sent_millis: u64,
+    #[prost(bytes = "vec", repeated, tag = "13")]
+    client_certificates: Vec<Vec<u8>>,
 }
 
 /// The leader's answer.
@@ -176,6 +178,7 @@ impl From<&Incoming> for ForwardedRequest {
             remote_address: request.remote_address.map(|address| address.to_string()).unwrap_or_default(),
             timeout_millis: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             sent_millis: now_millis(),
+            client_certificates: request.client_certificates.to_vec(),
         }
     }
 }
@@ -195,6 +198,7 @@ impl ForwardedRequest {
             wrap_ttl: self.wrap_ttl,
             idempotency_key: self.idempotency_key,
             remote_address: self.remote_address.parse().ok(),
+            client_certificates: self.client_certificates.into(),
         };
         Some(Incoming {
             request,

@@ -8,6 +8,8 @@ pub use crate::random::Random;
 use crate::reply::Reply;
 use crate::time::Time;
 use crate::trail::Trail;
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 /// Limits of time to live that the configuration sets for the whole server.
@@ -54,6 +56,8 @@ pub struct Context<'a> {
     pub api_version: &'a str,
     /// What the request asked of the outside, in this run and before.
     pub errands: Errands,
+    /// The certificates that the client of the request showed ([`crate::Request::client_certificates`]).
+    pub client_certificates: Arc<[Vec<u8>]>,
     /// Filled for the audit record, if there is one.
     pub trail: Option<Box<Trail>>,
 }
@@ -75,6 +79,7 @@ impl<'a> Context<'a> {
             epoch: 0,
             api_version: version,
             errands: Errands::default(),
+            client_certificates: Arc::default(),
             trail: None,
         }
     }

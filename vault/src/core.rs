@@ -122,6 +122,7 @@ impl Core {
     pub fn handle<'a>(&'a self, context: &mut Context<'a>, view: &'a dyn View, request: &Request) -> Done {
         let mut store = self.store(view);
         context.errands.begin_run();
+        context.client_certificates = Arc::clone(&request.client_certificates);
         let result = self.respond(context, &mut store, request);
         let trail = context.trail.take();
         let (has_intent, errand) = (context.errands.awaits_intent(), context.errands.take_asked());

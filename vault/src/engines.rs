@@ -11,6 +11,7 @@ use crate::registry::Registry;
 
 pub(crate) mod kv1;
 pub(crate) mod kv2;
+pub(crate) mod totp;
 pub(crate) mod transit;
 
 pub(crate) mod documents;
@@ -20,8 +21,11 @@ pub(crate) mod terms;
 pub(crate) mod tools;
 
 pub(crate) mod approle;
+pub(crate) mod cert;
 pub(crate) mod cubbyhole;
 pub(crate) mod identity;
+pub(crate) mod jwt;
+pub(crate) mod kubernetes;
 pub(crate) mod sys;
 pub(crate) mod token;
 pub(crate) mod userpass;
@@ -41,9 +45,13 @@ static ENGINES: &[&Engine] = &[
     &kv1::ENGINE,
     &kv2::ENGINE,
     &transit::ENGINE,
+    &totp::ENGINE,
     &token::ENGINE,
     &approle::ENGINE,
     &userpass::ENGINE,
+    &jwt::ENGINE,
+    &kubernetes::ENGINE,
+    &cert::ENGINE,
     #[cfg(test)]
     &counter::ENGINE,
 ];

@@ -107,6 +107,10 @@ fn digest_of(request: &Request) -> Vec<u8> {
         digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         digest.update(part.as_bytes());
     }
+    // A login by certificate is another one's with another certificate.
+    if let Some(certificate) = request.client_certificates.first() {
+        digest.update(certificate);
+    }
     digest.finish().as_ref().to_vec()
 }
 

@@ -34,15 +34,19 @@ mod engine;
 mod engines;
 mod epoch;
 mod field;
+mod glob;
 pub mod hcl;
 mod idempotency;
 mod identity;
+mod jose;
 mod json;
 mod lease;
 mod limits;
 mod lockout;
 pub mod members;
+mod mfa;
 mod mount;
+mod otp;
 mod password;
 mod pattern;
 mod printable;
@@ -52,6 +56,7 @@ mod registry;
 mod rekey;
 mod rotation;
 mod spelling;
+mod web;
 
 mod policy;
 mod task;
@@ -86,6 +91,9 @@ pub use lease::record::{Lease, LeaseRecord, LeaseState};
 pub use mount::{Class, Mount, MountRecord};
 pub use registry::Registry;
 pub use task::tree::delete_below;
+
+// What engines ask of web servers outside.
+pub use web::{WEB, WebReply, WebRequest};
 
 // The store, and what the node itself reads and writes there.
 pub use bootstrap::{NewCluster, first_batch};

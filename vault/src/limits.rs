@@ -82,6 +82,27 @@ pub(crate) const MAX_GROUPS_ABOVE: usize = 1_024;
 /// Most groups that a method may name in one login.
 pub(crate) const MAX_LOGIN_GROUPS: usize = 1_024;
 
+// Login MFA.
+
+/// Most methods of login MFA.
+pub(crate) const MAX_MFA_METHODS: usize = 64;
+/// Most enforcements of login MFA. Each login reads all of them.
+pub(crate) const MAX_MFA_ENFORCEMENTS: usize = 64;
+/// Most wrong codes that a method can allow before it lets nobody try for a while. Each is a write.
+pub(crate) const MAX_MFA_ATTEMPTS: u32 = 100;
+
+// Signed tokens of others.
+
+/// Longest signed token that is looked at, in bytes.
+pub(crate) const MAX_SIGNED_TOKEN_BYTES: usize = 32 << 10;
+/// Most keys of a set that checks signed tokens.
+pub(crate) const MAX_KEY_SET_KEYS: usize = 128;
+
+// The web outside.
+
+/// Longest URL that is asked outside, in bytes.
+pub(crate) const MAX_URL_BYTES: usize = 2_048;
+
 // Leases.
 
 /// Most bytes that an engine keeps with a lease.

@@ -48,6 +48,8 @@ pub struct Auth {
     pub orphan: bool,
     /// Uses left; 0 is without limit.
     pub num_uses: u64,
+    /// What more must be shown before there is a token; all else is empty then.
+    pub mfa_requirement: Option<Value>,
 }
 
 /// What a wrapped reply shows instead of itself.
@@ -233,9 +235,13 @@ impl Auth {
             "entity_id": self.entity_id,
             "token_type": self.token_type,
             "orphan": self.orphan,
-            "mfa_requirement": null,
+            "mfa_requirement": self.mfa_requirement,
             "num_uses": self.num_uses,
         });
+        if self.mfa_requirement.is_some() {
+            auth["policies"] = Value::Null;
+            auth.as_object_mut().and_then(|auth| auth.remove("token_policies"));
+        }
         if !self.identity_policies.is_empty() {
             auth["identity_policies"] = json!(self.identity_policies);
         }

@@ -1,6 +1,7 @@
 //! A request as it reaches the core: parsed, canonical, not yet authorised.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -80,4 +81,7 @@ pub struct Request {
     pub idempotency_key: Option<String>,
     /// Where the client is.
     pub remote_address: Option<IpAddr>,
+    /// The certificates that the client showed on this connection, its own first and in DER. None unless the handshake proved that it
+    /// has the key.
+    pub client_certificates: Arc<[Vec<u8>]>,
 }

@@ -30,16 +30,17 @@ use crate::lease::{self, revocation};
 use crate::limits::MAX_TASK_ITEMS;
 use crate::mount::upkeep;
 use crate::token::revoke;
-use crate::{idempotency, lockout, members};
+use crate::{idempotency, lockout, members, mfa};
 
 /// Every kind of entry that the calendar knows.
-static REMINDERS: [&Reminder; 7] = [
+static REMINDERS: [&Reminder; 8] = [
     &revoke::EXPIRY,
     &lease::ending::EXPIRY,
     &lease::ending::FAREWELL,
     &idempotency::EXPIRY,
     &members::EXPIRY,
     &lockout::EXPIRY,
+    &mfa::EXPIRY,
     &upkeep::REMINDER,
 ];
 

@@ -176,6 +176,8 @@ pub(crate) struct Harness {
     pub(crate) now: Time,
     /// Address that requests come from.
     pub(crate) remote_address: Option<std::net::IpAddr>,
+    /// Certificates that clients show.
+    pub(crate) client_certificates: std::sync::Arc<[Vec<u8>]>,
     /// What the configuration says of lockout.
     pub(crate) user_lockout: &'static UserLockout,
     /// Which ceremonies need no token.
@@ -220,9 +222,19 @@ impl Harness {
         assert_eq!(table.apply(&proposal), Outcome::Applied { index: 1 });
         let outside: outside::Reach = Box::new(|_| Err("nothing is outside".into()));
         let (remote_address, user_lockout) = (None, UserLockout::NONE);
-        let open_ceremonies = OpenCeremonies::default();
-        let mut harness =
-            Self { core, table, random, now, remote_address, user_lockout, open_ceremonies, outside, requests: 0 };
+        let (open_ceremonies, client_certificates) = (OpenCeremonies::default(), std::sync::Arc::default());
+        let mut harness = Self {
+            core,
+            table,
+            random,
+            now,
+            remote_address,
+            client_certificates,
+            user_lockout,
+            open_ceremonies,
+            outside,
+            requests: 0,
+        };
         harness.follow_keyring();
         harness
     }
@@ -260,6 +272,7 @@ impl Harness {
             wrap_ttl: None,
             idempotency_key: None,
             remote_address: self.remote_address,
+            client_certificates: self.client_certificates.clone(),
         }
     }
 

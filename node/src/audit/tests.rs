@@ -154,6 +154,7 @@ fn incoming(operation: Operation, path: &str, token: &str, data: Value) -> Incom
         wrap_ttl: None,
         idempotency_key: None,
         remote_address: Some([127, 0, 0, 1].into()),
+        client_certificates: Default::default(),
     };
     Incoming {
         request,

@@ -105,6 +105,7 @@ mod tests {
             wrap_ttl: None,
             idempotency_key: None,
             remote_address: None,
+            client_certificates: Arc::default(),
         };
         let incoming = Incoming {
             request,

@@ -126,6 +126,12 @@ pub struct Limits {
     pub outside_targets: usize,
     /// Time that a target outside has to answer one.
     pub outside_time: Duration,
+    /// Time to find a web server outside and to connect to it, each.
+    pub outside_connect_time: Duration,
+    /// An answer of a web server outside, in bytes; a longer one is given up.
+    pub outside_answer_bytes: usize,
+    /// Answers of web servers outside, such as sets of keys, that are kept at once. Past it, the oldest goes.
+    pub outside_kept_answers: usize,
     /// Leases that are taken back at once.
     pub endings: usize,
     /// Entries that wait for one audit device; past it, a request waits for a place.
@@ -185,6 +191,9 @@ impl Default for Limits {
             outside_waiting: 64,
             outside_targets: 1_024,
             outside_time: Duration::from_secs(30),
+            outside_connect_time: Duration::from_secs(5),
+            outside_answer_bytes: 1 << 20,
+            outside_kept_answers: 64,
             endings: 256,
             audit_entries: 256,
             audit_time: Duration::from_secs(5),

@@ -14,7 +14,8 @@ use crate::config::storage::is_url;
 use crate::config::syntax;
 use crate::config::vocabulary;
 use crate::config::{
-    AuditSettings, Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Problem, Raft, Storage, Telemetry, address,
+    AuditSettings, Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Outbound, Problem, Raft, Storage, Telemetry,
+    address,
 };
 use crate::config::{audit, user_lockout};
 
@@ -47,6 +48,7 @@ struct Draft {
     max_lease_ttl: Option<Duration>,
     max_staleness: Option<Duration>,
     user_lockout: Option<UserLockout>,
+    outbound: Option<Outbound>,
     disable_mlock: Option<bool>,
     ui: Option<bool>,
     raw_storage_endpoint: Option<bool>,
@@ -171,6 +173,7 @@ impl Draft {
             }
         }
         user_lockout::read(&section, &mut self.user_lockout);
+        Outbound::read(&section, &mut self.outbound);
         for block in section.blocks("telemetry") {
             self.read_telemetry(block);
         }
@@ -285,6 +288,7 @@ impl Draft {
         }
         config.max_staleness = self.max_staleness.unwrap_or(Duration::ZERO);
         config.user_lockout = self.user_lockout.unwrap_or_else(|| UserLockout::NONE.clone());
+        config.outbound = self.outbound.unwrap_or_default();
         config.disable_mlock = self.disable_mlock.unwrap_or(false);
         config.ui = self.ui.unwrap_or(false);
         config.raw_storage_endpoint = self.raw_storage_endpoint.unwrap_or(false);

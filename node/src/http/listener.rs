@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Listener;
 use crate::http::service::{HttpService, Services};
 use crate::http::stall::Stalling;
-use crate::http::tls::{Certificates, TlsError};
+use crate::http::tls::{Certificates, ClientCertificates, TlsError};
 use crate::http::untaken::{Everywhere, ReplyBody, Untaken};
 
 /// Pause after accepting failed, such as for want of file descriptors.
@@ -150,9 +150,12 @@ impl Port {
             return;
         }
         match &self.tls {
-            None => self.drive(stream, peer, share, watcher).await,
+            None => self.drive(stream, peer, ClientCertificates::default(), share, watcher).await,
             Some(tls) => match self.shake_hands(&TlsAcceptor::from(tls.config()), stream, peer).await {
-                Ok(stream) => self.drive(stream, peer, share, watcher).await,
+                Ok(stream) => {
+                    let certificates = ClientCertificates::of(stream.get_ref().1.peer_certificates());
+                    self.drive(stream, peer, certificates, share, watcher).await;
+                }
                 Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
             },
         }
@@ -180,16 +183,23 @@ impl Port {
         }
     }
 
-    async fn drive<S>(&self, stream: S, peer: SocketAddr, share: Arc<Share>, watcher: Watcher)
-    where
+    async fn drive<S>(
+        &self,
+        stream: S,
+        peer: SocketAddr,
+        certificates: ClientCertificates,
+        share: Arc<Share>,
+        watcher: Watcher,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let has_asked = Arc::new(AtomicBool::new(false));
         let (service, asked, own) = (self.service.clone(), has_asked.clone(), share.clone());
         let untaken = Untaken::new(&self.service.services.limits, &self.untaken);
         let replies = Arc::clone(&untaken);
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(certificates.clone());
             let (service, share, replies) = (service.clone(), own.clone(), Arc::clone(&replies));
             async move {
                 if request.version() < Version::HTTP_2 {

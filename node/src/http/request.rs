@@ -4,6 +4,7 @@
 //! single ones, on the same origin.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use conclave_vault::{Bounded, CanonicalPath, Operation, Request};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -262,7 +263,14 @@ impl Head {
     }
 
     /// With its body's data, ready for the gateway.
-    pub fn into_incoming(self, body: Option<Data>, client: IpAddr, deadline: Instant, noted: Noted) -> Incoming {
+    pub fn into_incoming(
+        self,
+        body: Option<Data>,
+        client: IpAddr,
+        certificates: Arc<[Vec<u8>]>,
+        deadline: Instant,
+        noted: Noted,
+    ) -> Incoming {
         let Data { fields: data, is_there: has_body, bytes: body_bytes } =
             body.unwrap_or(Data { fields: self.data, is_there: false, bytes: 0 });
         let request = Request {
@@ -276,6 +284,7 @@ impl Head {
             wrap_ttl: self.said.wrap_ttl,
             idempotency_key: self.said.idempotency_key,
             remote_address: Some(client),
+            client_certificates: certificates,
         };
         Incoming {
             request,

@@ -21,6 +21,7 @@ use crate::http::error::{JSON, failure};
 use crate::http::in_flight::{InFlight, InFlightRequest, Place};
 use crate::http::request::{self, Data, Head};
 use crate::http::response::{Echo, render};
+use crate::http::tls::ClientCertificates;
 use crate::http::{forwarded, response};
 use crate::metrics::Metrics;
 
@@ -66,6 +67,7 @@ pub struct HttpService {
 struct Admitted {
     head: Head,
     client: SocketAddr,
+    certificates: Arc<[Vec<u8>]>,
     entry: InFlightRequest,
 }
 
@@ -140,7 +142,8 @@ impl HttpService {
             client,
             started: now(),
         };
-        Ok(Admitted { head, client, entry })
+        let certificates = parts.extensions.get::<ClientCertificates>().cloned().unwrap_or_default().0;
+        Ok(Admitted { head, client, certificates, entry })
     }
 
     /// A place among the requests being served. Taken when the body is there, so that nobody can take places by not
@@ -162,7 +165,7 @@ impl HttpService {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let Admitted { head, client, entry } = admitted;
+        let Admitted { head, client, certificates, entry } = admitted;
         if let Some(outgoing) = self.open_path(&head) {
             return Ok(outgoing);
         }
@@ -172,7 +175,7 @@ impl HttpService {
         let deadline = started + self.listener.max_request_duration;
         let gateway = self.services.gateway.clone();
         let noted = Noted { remote_port: Some(client.port()), headers: gateway.recorded_headers(headers) };
-        let incoming = head.into_incoming(data, client.ip(), deadline, noted);
+        let incoming = head.into_incoming(data, client.ip(), certificates, deadline, noted);
         let task = tokio::spawn(async move {
             let outgoing = gateway.serve(incoming).await;
             // What the body became lives until here, and so does what was paid for it.

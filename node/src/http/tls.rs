@@ -150,6 +150,19 @@ pub fn proves_possession(certificate: &CertificateDer<'_>) -> bool {
     ParsedCertificate::try_from(certificate).is_ok()
 }
 
+/// The certificates of a connection's client, its own first and in DER: an extension of each request that comes on it. None unless
+/// the handshake proved that it has the key.
+#[derive(Clone, Debug, Default)]
+pub struct ClientCertificates(pub Arc<[Vec<u8>]>);
+
+impl ClientCertificates {
+    /// Those that a client showed.
+    pub fn of(shown: Option<&[CertificateDer<'_>]>) -> Self {
+        let shown = shown.filter(|shown| shown.first().is_some_and(proves_possession)).unwrap_or_default();
+        Self(shown.iter().map(|der| der.to_vec()).collect())
+    }
+}
+
 /// Takes any client certificate.
 #[derive(Debug)]
 struct AnyCertificate {

@@ -110,6 +110,7 @@ fn unseal(share: &Share) -> Incoming {
         wrap_ttl: None,
         idempotency_key: None,
         remote_address: Some([127, 0, 0, 1].into()),
+        client_certificates: Default::default(),
     };
     Incoming {
         request,

@@ -23,6 +23,7 @@ fn incoming(operation: Operation, path: &str, consistency: Consistency) -> Incom
         wrap_ttl: None,
         idempotency_key: None,
         remote_address: None,
+        client_certificates: Default::default(),
     };
     Incoming {
         request,

@@ -27,6 +27,7 @@ fn incoming(method: &str, operation: Operation, path: &str, data: Value) -> Inco
         wrap_ttl: None,
         idempotency_key: None,
         remote_address: None,
+        client_certificates: Default::default(),
     };
     Incoming {
         request,

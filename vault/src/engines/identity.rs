@@ -10,6 +10,7 @@ mod group_alias;
 mod lookup;
 mod merge;
 mod metadata;
+mod mfa;
 mod oidc;
 
 #[cfg(test)]
@@ -208,7 +209,7 @@ pub(crate) static ENGINE: Engine = Engine {
     kind: "identity",
     class: Class::Secret,
     help: "Identity store",
-    paths: &[ENTITIES, ALIASES, GROUPS, GROUP_ALIASES, oidc::TOKENS, oidc::SETTINGS, oidc::PROVIDERS],
+    paths: &[ENTITIES, ALIASES, GROUPS, GROUP_ALIASES, oidc::TOKENS, oidc::SETTINGS, oidc::PROVIDERS, mfa::PATHS],
     is_single: true,
     life: Life { chore: Some(dissolve), due: Some(oidc::forget), ..Life::NONE },
     ..Engine::DEFAULT

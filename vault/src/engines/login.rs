@@ -8,14 +8,13 @@ use std::net::IpAddr;
 use crate::engine::Call;
 use crate::engines::terms::{TermsRecord, sorted};
 use crate::error::Error;
-use crate::identity::login::{KnownAs, enter};
-use crate::identity::rights;
+use crate::identity::login::{KnownAs, enter, issue};
 use crate::lease::Origin;
+use crate::mfa;
 use crate::mount::Mount;
 use crate::policy::name;
 use crate::reply::Reply;
 use crate::token::cidr::Cidr;
-use crate::token::issue;
 use crate::token::lifetime::{Bounds, Lifetime};
 use crate::token::record::TokenRecord;
 
@@ -72,12 +71,10 @@ pub(crate) fn log_in(call: &mut Call<'_, '_>, login: Login<'_>) -> Result<Reply,
         method_role_mark: login.role_mark,
         ..TokenRecord::default()
     };
-    let issued = match is_batch {
-        true => issue::issue_batch(call.store, call.context, record)?,
-        false => issue::issue(call.store, call.context, record, None)?,
-    };
-    let mut auth = issued.auth(call.context.now);
-    rights::tell(call.store, &mut auth)?;
+    if let Some(reply) = mfa::demand(call.store, call.context, &mount, &record, is_batch)? {
+        return Ok(reply);
+    }
+    let auth = issue(call.store, call.context, record, is_batch)?;
     Ok(Reply { warnings: life.warnings, ..Reply::auth(auth) })
 }
 

@@ -26,6 +26,7 @@ mod ceremonies;
 mod keys;
 mod leases;
 mod lockout;
+mod mfa;
 mod tools;
 
 mod autopilot;
@@ -58,6 +59,7 @@ const FAMILIES: &[&[Path]] = &[
     keys::PATHS,
     leases::PATHS,
     lockout::PATHS,
+    mfa::PATHS,
     tools::PATHS,
     audit::PATHS,
     before_unseal::PATHS,

@@ -291,6 +291,11 @@ pub(crate) fn assignable(field: &str, sent: &[String]) -> Result<Vec<String>, Er
     Ok(sorted(names.map_err(|error| Error::invalid(error.to_string()))?))
 }
 
+/// A list as the API shows some of them: an empty one is `null`.
+pub(crate) fn or_null(list: &[String]) -> Value {
+    if list.is_empty() { Value::Null } else { json!(list) }
+}
+
 /// Sorted, each once.
 pub(crate) fn sorted(mut list: Vec<String>) -> Vec<String> {
     list.sort_unstable();

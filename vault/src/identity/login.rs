@@ -9,10 +9,13 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::identity::alias::{self, OF_ENTITIES, OF_GROUPS};
 use crate::identity::record::{AliasRecord, EntityRecord};
-use crate::identity::{entity, group, membership};
+use crate::identity::{entity, group, membership, rights};
 use crate::limits::MAX_LOGIN_GROUPS;
 use crate::mount::Mount;
+use crate::reply::Auth;
 use crate::store::{Area, Store};
+use crate::token::issue;
+use crate::token::record::TokenRecord;
 
 /// Somebody as a mount knows them.
 #[derive(Clone, Default)]
@@ -45,6 +48,22 @@ pub(crate) fn enter(
     };
     refresh_groups(store, mount, &id, &known.groups)?;
     Ok(id)
+}
+
+/// Makes the token of somebody who entered, and says what the client is told of it, with what identity gives.
+pub(crate) fn issue(
+    store: &mut Store<'_>,
+    context: &mut Context<'_>,
+    record: TokenRecord,
+    is_batch: bool,
+) -> Result<Auth, Error> {
+    let issued = match is_batch {
+        true => issue::issue_batch(store, context, record)?,
+        false => issue::issue(store, context, record, None)?,
+    };
+    let mut auth = issued.auth(context.now);
+    rights::tell(store, &mut auth)?;
+    Ok(auth)
 }
 
 /// An entity that was here before.

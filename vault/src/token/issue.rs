@@ -162,6 +162,7 @@ pub(crate) fn auth_of(record: &TokenRecord, id: &str, is_batch: bool, now: Time)
         token_type: if is_batch { "batch" } else { "service" },
         orphan: record.parent.is_empty(),
         num_uses: record.uses_left,
+        mfa_requirement: None,
     }
 }
 

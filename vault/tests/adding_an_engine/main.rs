@@ -88,6 +88,7 @@ impl Server {
             wrap_ttl: None,
             idempotency_key: None,
             remote_address: None,
+            client_certificates: Default::default(),
         };
         let view = self.table.view().unwrap();
         let Done { result, batch, .. } = self.core.handle(&mut context(&mut self.random), &*view, &request);

@@ -100,8 +100,30 @@ impl Login {
             .send_anonymously("authenticating", request)
             .await
             .map_err(|failure| failure.if_forbidden(LOGIN_FORBIDDEN))?;
-        Ok(reply.json().clone())
+        let document = reply.json().clone();
+        if document["auth"]["mfa_requirement"].is_object() {
+            show_codes(session, &document).await
+        } else {
+            Ok(document)
+        }
     }
+}
+
+/// Ends a login that asks for one-time codes with those that are asked for here: one for each enforcement, by its first method.
+async fn show_codes(session: &Session, document: &Value) -> Result<Value, Failure> {
+    let requirement = &document["auth"]["mfa_requirement"];
+    let mut codes = Map::new();
+    for (name, constraint) in requirement["mfa_constraints"].as_object().into_iter().flatten() {
+        let Some(id) = constraint["any"][0]["id"].as_str() else { continue };
+        if !codes.contains_key(id) {
+            let code = prompt::secret(&format!("One-time code for {name}"), session.may_ask)?;
+            codes.insert(id.to_owned(), json!([code.expose()]));
+        }
+    }
+    let body = json!({ "mfa_request_id": requirement["mfa_request_id"], "mfa_payload": codes });
+    let reply = session.send_anonymously("showing codes", Request::post("sys/mfa/validate", &body)).await;
+    let hint = "A code counts once, and for about a minute. After too many wrong ones nobody may try for a while.";
+    Ok(reply.map_err(|failure| failure.if_forbidden(hint))?.json().clone())
 }
 
 fn keep(session: &Session, token: &Secret) -> Outcome {

@@ -52,6 +52,7 @@ impl Gateway for Arc<Fake> {
                 "token": incoming.request.token.as_ref().map(|token| token.as_str()),
                 "client": incoming.request.remote_address.map(|address| address.to_string()),
                 "fields": incoming.request.data.len(),
+                "certificates": incoming.request.client_certificates.iter().map(Vec::len).collect::<Vec<_>>(),
             });
             Outgoing {
                 status: 200,
@@ -501,7 +502,7 @@ async fn tls_replies_tell_browsers_to_stay_with_tls() {
 }
 
 #[tokio::test]
-async fn a_client_may_show_an_expired_certificate_or_one_of_version_1() {
+async fn a_client_may_show_an_expired_certificate_or_one_of_version_1_which_proves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let trusted = certify(folder.path());
     let stage = stage(with_tls(folder.path()), Limits::default()).await;
@@ -515,12 +516,17 @@ async fn a_client_may_show_an_expired_certificate_or_one_of_version_1() {
     bytes[position + 4] = 0;
     let version_1 = CertificateDer::from(bytes);
     assert!(proves_possession(&expired) && !proves_possession(&version_1));
-    for certificate in [expired, version_1] {
+    // Handed over is only what was signed with and could be checked.
+    for (certificate, handed_over) in [(expired.clone(), format!("[{}]", expired.len())), (version_1, "[]".to_owned())]
+    {
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
             let reply = ask_tls(&stage, &trusted, Some(shown(certificate.clone(), &key)), version).await.unwrap();
             assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+            assert!(reply.contains(&format!("\"certificates\":{handed_over}")), "{reply}");
         }
     }
+    let reply = ask_tls(&stage, &trusted, None, &rustls::version::TLS13).await.unwrap();
+    assert!(reply.contains("\"certificates\":[]"), "{reply}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::context::Context;
 use crate::engine::Call;
 use crate::engines::approle::role_id;
-use crate::engines::terms::{self, Names, TermsRecord};
+use crate::engines::terms::{self, Names, TermsRecord, or_null};
 use crate::engines::{approle::secret, listing};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Fields, Kind, field};
@@ -113,11 +113,6 @@ impl AppRoleRecord {
         }
         data
     }
-}
-
-/// A list as the API shows some of them: an empty one is `null`.
-pub(super) fn or_null(list: &[String]) -> Value {
-    if list.is_empty() { Value::Null } else { json!(list) }
 }
 
 /// A role of a mount; `None` if there is none.

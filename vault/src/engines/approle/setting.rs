@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::engine::{Call, Handler, Path};
-use crate::engines::approle::role::{self, AppRoleRecord, or_null};
-use crate::engines::terms;
+use crate::engines::approle::role::{self, AppRoleRecord};
+use crate::engines::terms::{self, or_null};
 use crate::error::Error;
 use crate::field::Field;
 use crate::reply::Reply;

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use crate::engine::Call;
 use crate::engines::identity::MAX_IDS;
 use crate::engines::identity::metadata::{
-    METADATA, POLICIES, mount_of, or_null, pairs, policies, shown_alias, shown_pairs, shown_time, with_details,
+    METADATA, POLICIES, mount_of, pairs, policies, shown_alias, shown_pairs, shown_time, with_details,
 };
 use crate::engines::listing;
+use crate::engines::terms::or_null;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::identity::entity;

@@ -6,10 +6,10 @@ use crate::engine::Call;
 use crate::engines::identity::MAX_IDS;
 use crate::engines::identity::entity::names;
 use crate::engines::identity::metadata::{
-    METADATA, POLICIES, or_null, pairs, policies, shown_alias, shown_pairs, shown_time, with_details,
+    METADATA, POLICIES, pairs, policies, shown_alias, shown_pairs, shown_time, with_details,
 };
 use crate::engines::listing;
-use crate::engines::terms::sorted;
+use crate::engines::terms::{or_null, sorted};
 use crate::error::{Error, ErrorKind, multi};
 use crate::field::{Field, Kind, field};
 use crate::identity::group;

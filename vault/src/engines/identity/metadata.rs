@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::engine::Call;
-use crate::engines::terms::assignable;
+use crate::engines::terms::{assignable, or_null};
 use crate::error::Error;
 use crate::field::{Field, Fields, Kind, field};
 use crate::identity::record::AliasRecord;
@@ -55,11 +55,6 @@ pub(super) fn policies(fields: &Fields) -> Result<Option<Vec<String>>, Error> {
 /// Pairs as clients know them: a map, or `null`.
 pub(super) fn shown_pairs(pairs: &BTreeMap<String, String>) -> Value {
     if pairs.is_empty() { Value::Null } else { json!(pairs) }
-}
-
-/// A list as clients know it: its entries, or `null`.
-pub(super) fn or_null(list: &[String]) -> Value {
-    if list.is_empty() { Value::Null } else { json!(list) }
 }
 
 /// A time as clients know it.

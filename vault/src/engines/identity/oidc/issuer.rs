@@ -4,10 +4,11 @@ use prost::Message;
 use serde_json::json;
 
 use crate::engine::Call;
-use crate::engines::identity::oidc::jwk::{ALGORITHMS, JwsAlgorithm};
+use crate::engines::identity::oidc::jwk::ALGORITHMS;
 use crate::engines::identity::oidc::key;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::jose::algorithm::JwsAlgorithm;
 use crate::members;
 use crate::reply::Reply;
 

@@ -8,8 +8,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    self, ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair,
-    UnparsedPublicKey, VerificationAlgorithm,
+    self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,20 +19,9 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::context::Context;
 use crate::errand::Computation;
 use crate::error::Error;
+use crate::jose::algorithm::JwsAlgorithm;
 
-/// What tokens can be signed with (RFC 7518 section 3.1, RFC 8037 section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JwsAlgorithm {
-    Rs256,
-    Rs384,
-    Rs512,
-    Es256,
-    Es384,
-    Es512,
-    EdDsa,
-}
-
-/// All of them, as discovery lists them.
+/// What tokens can be signed with here, as discovery lists it.
 pub(super) const ALGORITHMS: [JwsAlgorithm; 7] = [
     JwsAlgorithm::Rs256,
     JwsAlgorithm::Rs384,
@@ -68,54 +56,27 @@ impl Drop for JwkPairRecord {
     }
 }
 
-impl JwsAlgorithm {
-    /// By its name.
-    pub(super) fn parse(name: &str) -> Option<Self> {
-        ALGORITHMS.into_iter().find(|algorithm| algorithm.as_str() == name)
-    }
+/// What tokens can be signed with here, by its name.
+pub(super) fn algorithm_named(name: &str) -> Option<JwsAlgorithm> {
+    JwsAlgorithm::parse(name).filter(|algorithm| ALGORITHMS.contains(algorithm))
+}
 
-    /// Its name in the header of a token.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Rs384 => "RS384",
-            Self::Rs512 => "RS512",
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::Es512 => "ES512",
-            Self::EdDsa => "EdDSA",
-        }
-    }
+fn rsa(algorithm: JwsAlgorithm) -> Option<&'static dyn RsaEncoding> {
+    Some(match algorithm {
+        JwsAlgorithm::Rs256 => &signature::RSA_PKCS1_SHA256,
+        JwsAlgorithm::Rs384 => &signature::RSA_PKCS1_SHA384,
+        JwsAlgorithm::Rs512 => &signature::RSA_PKCS1_SHA512,
+        _ => return None,
+    })
+}
 
-    fn rsa(self) -> Option<&'static dyn RsaEncoding> {
-        Some(match self {
-            Self::Rs256 => &signature::RSA_PKCS1_SHA256,
-            Self::Rs384 => &signature::RSA_PKCS1_SHA384,
-            Self::Rs512 => &signature::RSA_PKCS1_SHA512,
-            _ => return None,
-        })
-    }
-
-    fn ec(self) -> Option<&'static EcdsaSigningAlgorithm> {
-        Some(match self {
-            Self::Es256 => &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
-            Self::Es384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
-            Self::Es512 => &signature::ECDSA_P521_SHA512_FIXED_SIGNING,
-            _ => return None,
-        })
-    }
-
-    fn verification(self) -> &'static dyn VerificationAlgorithm {
-        match self {
-            Self::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
-            Self::Rs384 => &signature::RSA_PKCS1_2048_8192_SHA384,
-            Self::Rs512 => &signature::RSA_PKCS1_2048_8192_SHA512,
-            Self::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
-            Self::Es384 => &signature::ECDSA_P384_SHA384_FIXED,
-            Self::Es512 => &signature::ECDSA_P521_SHA512_FIXED,
-            Self::EdDsa => &ED25519,
-        }
-    }
+fn ec(algorithm: JwsAlgorithm) -> Option<&'static EcdsaSigningAlgorithm> {
+    Some(match algorithm {
+        JwsAlgorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+        JwsAlgorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
+        JwsAlgorithm::Es512 => &signature::ECDSA_P521_SHA512_FIXED_SIGNING,
+        _ => return None,
+    })
 }
 
 impl JwkPairRecord {
@@ -132,13 +93,13 @@ impl JwkPairRecord {
 
     /// Signs a message.
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let algorithm = JwsAlgorithm::parse(&self.algorithm).ok_or_else(|| failed("no such algorithm"))?;
+        let algorithm = algorithm_named(&self.algorithm).ok_or_else(|| failed("no such algorithm"))?;
         let random = SystemRandom::new();
-        if let Some(curve) = algorithm.ec() {
+        if let Some(curve) = ec(algorithm) {
             let key = EcdsaKeyPair::from_pkcs8(curve, &self.private).map_err(failed)?;
             return Ok(key.sign(&random, message).map_err(failed)?.as_ref().to_vec());
         }
-        let Some(encoding) = algorithm.rsa() else {
+        let Some(encoding) = rsa(algorithm) else {
             return Ok(Ed25519KeyPair::from_pkcs8(&self.private).map_err(failed)?.sign(message).as_ref().to_vec());
         };
         let key = RsaKeyPair::from_pkcs8(&self.private).map_err(failed)?;
@@ -149,7 +110,7 @@ impl JwkPairRecord {
 
     /// Whether a signature is this pair's of a message.
     pub(super) fn verifies(&self, message: &[u8], signed: &[u8]) -> bool {
-        let Some(algorithm) = JwsAlgorithm::parse(&self.algorithm) else { return false };
+        let Some(algorithm) = algorithm_named(&self.algorithm) else { return false };
         UnparsedPublicKey::new(algorithm.verification(), &self.public).verify(message, signed).is_ok()
     }
 
@@ -165,9 +126,9 @@ impl JwkPairRecord {
 
     /// As clients read it.
     pub(super) fn to_jwk(&self) -> Result<Value, Error> {
-        let mut jwk = match JwsAlgorithm::parse(&self.algorithm) {
+        let mut jwk = match algorithm_named(&self.algorithm) {
             Some(JwsAlgorithm::EdDsa) => json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(&self.public) }),
-            Some(algorithm) if algorithm.ec().is_some() => {
+            Some(algorithm) if ec(algorithm).is_some() => {
                 let half = self.public.len().saturating_sub(1) / 2;
                 let (x, y) = self.public.get(1..).unwrap_or_default().split_at(half);
                 let curve = match algorithm {
@@ -210,12 +171,12 @@ fn failed(what: impl std::fmt::Display) -> Error {
 /// Makes a pair: the input is the algorithm's name and bytes that tell this pair from others.
 fn generate(input: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let name = input.split(|byte| *byte == 0).next().unwrap_or_default();
-    let algorithm = std::str::from_utf8(name).ok().and_then(JwsAlgorithm::parse);
+    let algorithm = std::str::from_utf8(name).ok().and_then(algorithm_named);
     let algorithm = algorithm.ok_or_else(|| failed("no such algorithm"))?;
-    let (private, public) = if let Some(curve) = algorithm.ec() {
+    let (private, public) = if let Some(curve) = ec(algorithm) {
         let pair = EcdsaKeyPair::generate(curve).map_err(failed)?;
         (pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(), pair.public_key().as_ref().to_vec())
-    } else if algorithm.rsa().is_some() {
+    } else if rsa(algorithm).is_some() {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let private: Pkcs8V1Der<'static> = pair.as_der().map_err(failed)?;
         (private.as_ref().to_vec(), pair.public_key().as_ref().to_vec())

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::engine::Call;
 use crate::engines::identity::oidc::client;
-use crate::engines::identity::oidc::jwk::{JwkPairRecord, JwsAlgorithm};
+use crate::engines::identity::oidc::jwk::{JwkPairRecord, algorithm_named};
 use crate::engines::identity::oidc::role;
 use crate::engines::listing;
 use crate::engines::terms::{check_length, whole_secs};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::jose::algorithm::JwsAlgorithm;
 use crate::reply::Reply;
 use crate::store::{Area, Store};
 use crate::time::Time;
@@ -113,7 +114,7 @@ impl OidcKeyRecord {
     }
 
     fn rotate(&mut self, context: &mut Context<'_>, verification_secs: u64) -> Result<(), Error> {
-        let algorithm = JwsAlgorithm::parse(&self.algorithm);
+        let algorithm = algorithm_named(&self.algorithm);
         let algorithm = algorithm.ok_or_else(|| Error::internal("a key has an unknown algorithm"))?;
         let fresh = JwkPairRecord::generate(context, algorithm, "identity key")?;
         let now = context.now;
@@ -225,7 +226,7 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         return Err(Error::invalid("verification_ttl cannot be longer than 10x rotation_period"));
     }
     if let Some(algorithm) = call.fields.text("algorithm") {
-        let known = JwsAlgorithm::parse(algorithm);
+        let known = algorithm_named(algorithm);
         let known = known.ok_or_else(|| Error::invalid(format!("unknown signing algorithm {algorithm:?}")))?;
         if record.algorithm != known.as_str() {
             // The next token is signed by a key of the new algorithm.

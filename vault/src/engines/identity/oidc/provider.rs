@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 
 use crate::engine::Call;
 use crate::engines::identity::metadata::with_details;
-use crate::engines::identity::oidc::jwk::{ALGORITHMS, JwsAlgorithm};
+use crate::engines::identity::oidc::jwk::ALGORITHMS;
 use crate::engines::identity::oidc::{client, issuer, key, scope};
 use crate::engines::listing;
 use crate::engines::terms::check_length;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::jose::algorithm::JwsAlgorithm;
 use crate::reply::Reply;
 use crate::store::{Area, Store};
 
