@@ -50,7 +50,8 @@ serve() {
     kill -0 "$pid" || { cat "$folder/log"; exit 1; }
     sleep 0.25
   done
-  for mount in mounts/one:kv-v1 auth/approle:approle auth/userpass:userpass; do
+  for mount in mounts/one:kv-v1 mounts/totp:totp auth/approle:approle auth/userpass:userpass auth/jwt:jwt \
+    auth/kubernetes:kubernetes auth/cert:cert; do
     curl -sf -H "X-Vault-Token: root" -d "{\"type\":\"${mount#*:}\"}" "$VAULT_ADDR/v1/sys/${mount%%:*}" >/dev/null
   done
 }

@@ -68,6 +68,7 @@ impl Replica {
             epoch: applied.epoch,
             api_version: crate::version::API_VERSION,
             errands: Errands::default(),
+            client_certificates: Arc::default(),
             trail: None,
         }
     }

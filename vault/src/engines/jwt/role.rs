@@ -123,7 +123,7 @@ pub(super) struct JwtRoleRecord {
     pub(super) subject: String,
     /// A JSON object; empty is none.
     #[prost(string, tag = "5")]
-    claims_json: String,
+    pub(super) claims_json: String,
     #[prost(bool, tag = "6")]
     pub(super) has_globs: bool,
     #[prost(btree_map = "string, string", tag = "7")]
@@ -139,11 +139,11 @@ pub(super) struct JwtRoleRecord {
     #[prost(string, repeated, tag = "12")]
     pub(super) redirects: Vec<String>,
     #[prost(int64, tag = "13")]
-    expiration_leeway_secs: i64,
+    pub(super) expiration_leeway_secs: i64,
     #[prost(int64, tag = "14")]
-    not_before_leeway_secs: i64,
+    pub(super) not_before_leeway_secs: i64,
     #[prost(int64, tag = "15")]
-    skew_leeway_secs: i64,
+    pub(super) skew_leeway_secs: i64,
     #[prost(uint64, tag = "16")]
     pub(super) max_age_secs: u64,
     #[prost(message, required, tag = "17")]
