@@ -126,6 +126,7 @@ impl Scene {
             wrap_ttl: None,
             idempotency_key: None,
             remote_address: Some("192.0.2.1".parse().unwrap()),
+            client_certificates: Default::default(),
         };
         let view = self.view();
         let done = self.core.handle(&mut context(&mut self.random), &view, &request);
