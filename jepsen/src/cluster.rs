@@ -6,20 +6,21 @@
 mod address;
 mod binary;
 mod ceremony;
+mod certificate;
 mod configuration;
 mod error;
 mod node;
 mod process;
 mod proxy;
-mod spawner;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use conclave_client::{Client, Discovery, Health, Secret};
+use conclave_client::{Client, ClientBuilder, Discovery, Health, Secret};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+pub use certificate::Certificate;
 pub use error::ClusterError;
 pub use node::Node;
 
@@ -54,6 +55,8 @@ pub struct Options {
     pub root: Option<PathBuf>,
     /// How nodes reach each other (directly).
     pub links: Links,
+    /// Whether clients speak TLS (no).
+    pub tls: bool,
     /// The nodes' log level (`info`).
     pub log_level: String,
     /// Lines added to each configuration file.
@@ -70,6 +73,7 @@ impl Default for Options {
             environment: Vec::new(),
             root: None,
             links: Links::Direct,
+            tls: false,
             log_level: "info".to_owned(),
             configuration: String::new(),
             storage: String::new(),
@@ -83,6 +87,7 @@ pub struct Cluster {
     shares: Vec<Secret>,
     root_token: Secret,
     client: Client,
+    certificate: Option<Certificate>,
     options: Options,
     /// Last, so that the processes are gone before their folder is.
     folder: Folder,
@@ -115,17 +120,17 @@ impl Cluster {
             None => Folder::Temporary(Some(TempDir::with_prefix("conclave-jepsen-").map_err(ClusterError::folder)?)),
         };
         let places = address::choose(options.nodes)?;
+        let certificate = certificate_for(&places, folder.path(), &options)?;
         let nodes = places.into_iter().enumerate();
-        let nodes = nodes.map(|(index, place)| Node::prepare(index, place, folder.path(), &program, &options));
+        let nodes = nodes
+            .map(|(index, place)| Node::prepare(index, place, folder.path(), &program, certificate.as_ref(), &options));
         let mut nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         for node in &mut nodes {
             node.place_proxy(options.links).await?;
         }
-        let client = Client::builder()
-            .addresses(nodes.iter().map(Node::address))
-            .build()
-            .map_err(ClusterError::request("setting up a client"))?;
-        let cluster = Self { nodes, shares: Vec::new(), root_token: Secret::new(""), client, options, folder };
+        let client = client_over(&nodes, certificate.as_ref(), None)?;
+        let (shares, root_token) = (Vec::new(), Secret::new(""));
+        let cluster = Self { nodes, shares, root_token, client, certificate, options, folder };
         for node in &cluster.nodes {
             node.spawn()?;
         }
@@ -156,6 +161,11 @@ impl Cluster {
     /// The API addresses, such as `http://127.83.12.1:8200`.
     pub fn addresses(&self) -> Vec<String> {
         self.nodes.iter().map(|node| node.address().to_owned()).collect()
+    }
+
+    /// The certificate of every node's API, if clients speak TLS.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
     }
 
     /// The folder that holds every node's data, configuration and log.
@@ -258,14 +268,11 @@ impl Cluster {
         let peers: Vec<_> = places.iter().map(|place| format!("\"{}\"", place.cluster)).collect();
         let storage = format!("{}\n  peers = [{}]", self.options.storage, peers.join(", "));
         let options = Options { storage, ..self.options.clone() };
+        self.certificate = certificate_for(&places, self.folder.path(), &options)?;
         for (node, place) in self.nodes.iter_mut().zip(places) {
-            node.move_to(place, &options)?;
+            node.move_to(place, self.certificate.as_ref(), &options)?;
         }
-        self.client = Client::builder()
-            .addresses(self.nodes.iter().map(Node::address))
-            .token(self.root_token.clone())
-            .build()
-            .map_err(ClusterError::request("setting up a client"))?;
+        self.client = client_over(&self.nodes, self.certificate.as_ref(), Some(&self.root_token))?;
         Ok(())
     }
 
@@ -329,9 +336,35 @@ pub async fn wait_until(
     Ok(())
 }
 
+/// A certificate for all places, if clients are to speak TLS.
+fn certificate_for(
+    places: &[address::Place],
+    folder: &Path,
+    options: &Options,
+) -> Result<Option<Certificate>, ClusterError> {
+    let hosts = || places.iter().map(|place| *place.api.ip());
+    options.tls.then(|| Certificate::write(folder, hosts())).transpose()
+}
+
+/// The settings of a client that trusts a certificate, if there is one.
+fn client_builder(certificate: Option<&Certificate>) -> ClientBuilder {
+    certificate.into_iter().fold(Client::builder(), |builder, certificate| builder.ca_cert_pem(certificate.pem.clone()))
+}
+
+/// A client over all nodes.
+fn client_over(
+    nodes: &[Node],
+    certificate: Option<&Certificate>,
+    token: Option<&Secret>,
+) -> Result<Client, ClusterError> {
+    let builder = client_builder(certificate).addresses(nodes.iter().map(Node::address));
+    let builder = token.into_iter().fold(builder, |builder, token| builder.token(token.clone()));
+    builder.build().map_err(ClusterError::request("setting up a client"))
+}
+
 /// A client of one address, without a token.
-fn client_at(address: &str, deadline: Duration) -> Client {
-    Client::builder()
+fn client_at(address: &str, deadline: Duration, certificate: Option<&Certificate>) -> Client {
+    client_builder(certificate)
         .address(address)
         .discovery(Discovery::Off)
         .deadline(deadline)

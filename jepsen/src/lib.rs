@@ -11,4 +11,5 @@ pub mod history;
 pub mod nemesis;
 pub mod readback;
 pub mod run;
+pub mod spawner;
 pub mod workload;

@@ -1,15 +1,32 @@
-//! A node's configuration file, as a person would write it. Clients use plain HTTP: TLS is tested elsewhere, and
+//! A node's configuration file, as a person would write it. Clients use plain HTTP unless they are to speak TLS;
 //! nodes among themselves use theirs in any case.
 
 use std::path::Path;
 
 use super::address::Place;
-use super::{Links, Options};
+use super::{Certificate, Links, Options};
+
+/// `http` or `https`.
+pub(super) fn scheme(certificate: Option<&Certificate>) -> &'static str {
+    if certificate.is_some() { "https" } else { "http" }
+}
 
 /// The file's text.
-pub(super) fn text(name: &str, place: Place, data: &Path, options: &Options) -> String {
+pub(super) fn text(
+    name: &str,
+    place: Place,
+    data: &Path,
+    certificate: Option<&Certificate>,
+    options: &Options,
+) -> String {
+    let tls = match certificate {
+        Some(Certificate { chain, key, .. }) => {
+            format!("tls_cert_file   = \"{}\"\n  tls_key_file    = \"{}\"", chain.display(), key.display())
+        }
+        None => "tls_disable     = true".to_owned(),
+    };
     format!(
-        r#"api_addr     = "http://{api}"
+        r#"api_addr     = "{scheme}://{api}"
 cluster_addr = "https://{advertised}"
 log_level    = "{log_level}"
 {more}
@@ -22,9 +39,10 @@ storage "raft" {{
 listener "tcp" {{
   address         = "{api}"
   cluster_address = "{cluster}"
-  tls_disable     = true
+  {tls}
 }}
 "#,
+        scheme = scheme(certificate),
         api = place.api,
         advertised = if options.links == Links::Direct { place.cluster } else { place.door },
         cluster = place.cluster,

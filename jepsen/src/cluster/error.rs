@@ -15,6 +15,9 @@ pub enum ClusterError {
     /// The loopback addresses are taken.
     #[error("no free addresses on loopback: {0}")]
     Addresses(io::Error),
+    /// The certificate of the API.
+    #[error("a certificate cannot be made: {0}")]
+    Certificate(rcgen::Error),
     /// A file or folder.
     #[error("{path}: {source}", path = .path.display())]
     File {

@@ -15,7 +15,7 @@ use super::address::Place;
 use super::error::ClusterError;
 use super::process::{Life, Process};
 use super::proxy::Proxy;
-use super::{Links, Options, PATIENCE, PAUSE, STATUS_DEADLINE, client_at, configuration};
+use super::{Certificate, Links, Options, PATIENCE, PAUSE, STATUS_DEADLINE, client_at, configuration};
 
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 15;
@@ -32,6 +32,7 @@ pub struct Node {
     environment: Vec<(String, String)>,
     process: Mutex<Process>,
     proxy: Option<Proxy>,
+    certificate: Option<Certificate>,
     client: Client,
 }
 
@@ -42,30 +43,38 @@ impl Node {
         place: Place,
         root: &Path,
         program: &Path,
+        certificate: Option<&Certificate>,
         options: &Options,
     ) -> Result<Self, ClusterError> {
         let name = format!("node{}", index + 1);
         let folder = root.join(&name);
         fs::create_dir_all(&folder).map_err(ClusterError::file(&folder))?;
-        let address = format!("http://{}", place.api);
-        let client = client_at(&address, STATUS_DEADLINE);
+        let address = format!("{}://{}", configuration::scheme(certificate), place.api);
+        let client = client_at(&address, STATUS_DEADLINE, certificate);
+        let certificate = certificate.cloned();
         let (program, environment) = (program.to_owned(), options.environment.clone());
         let (process, proxy) = (Mutex::default(), None);
-        let node = Self { name, address, place, folder, program, environment, process, proxy, client };
+        let node = Self { name, address, place, folder, program, environment, process, proxy, certificate, client };
         node.configure(options)?;
         Ok(node)
     }
 
     /// Takes another place, from the next start on.
-    pub(super) fn move_to(&mut self, place: Place, options: &Options) -> Result<(), ClusterError> {
+    pub(super) fn move_to(
+        &mut self,
+        place: Place,
+        certificate: Option<&Certificate>,
+        options: &Options,
+    ) -> Result<(), ClusterError> {
         self.place = place;
-        self.address = format!("http://{}", place.api);
-        self.client = client_at(&self.address, STATUS_DEADLINE);
+        self.certificate = certificate.cloned();
+        self.address = format!("{}://{}", configuration::scheme(certificate), place.api);
+        self.client = client_at(&self.address, STATUS_DEADLINE, certificate);
         self.configure(options)
     }
 
     fn configure(&self, options: &Options) -> Result<(), ClusterError> {
-        let text = configuration::text(&self.name, self.place, &self.data_dir(), options);
+        let text = configuration::text(&self.name, self.place, &self.data_dir(), self.certificate.as_ref(), options);
         let path = self.configuration_file();
         fs::write(&path, text).map_err(ClusterError::file(path))
     }
@@ -270,7 +279,7 @@ impl Node {
 
     /// A client of this node alone, without a token, whose calls end after `deadline`.
     pub fn client(&self, deadline: Duration) -> Client {
-        client_at(&self.address, deadline)
+        client_at(&self.address, deadline, self.certificate.as_ref())
     }
 
     /// The last lines of the log.

@@ -17,7 +17,10 @@ type SpawnOrder = (Command, Sender<io::Result<Child>>);
 static SPAWNER: OnceLock<Mutex<Sender<SpawnOrder>>> = OnceLock::new();
 
 /// Starts a process in a group of its own, so that an interrupt at the terminal reaches only this one.
-pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
+///
+/// # Errors
+/// What the system says.
+pub fn spawn(mut command: Command) -> io::Result<Child> {
     command.process_group(0);
     #[cfg(target_os = "linux")]
     die_with_parent(&mut command);
