@@ -26,7 +26,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
 }
 
-const CRATES: &[&str] = &["storage", "storage/batch", "raft", "vault", "node", "client", "client/cli", "jepsen"];
+const CRATES: &[&str] =
+    &["storage", "storage/batch", "raft", "vault", "node", "client", "client/cli", "jepsen", "bench"];
 
 /// All Rust files of the crates, tests included, with their text.
 fn sources() -> BTreeMap<PathBuf, String> {
@@ -157,6 +158,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("raft", &["conclave-batch", "conclave-storage"]),
     ("client/cli", &["conclave-client"]),
     ("jepsen", &["conclave-client"]),
+    ("bench", &["conclave-client", "conclave-jepsen"]),
     (
         "node",
         &["conclave-batch", "conclave-cli", "conclave-client", "conclave-raft", "conclave-storage", "conclave-vault"],
@@ -186,7 +188,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("fjall", &["storage"]),
     ("raft-log", &["storage"]),
     ("aes-siv", &["vault"]),
-    ("hyper", &["node", "client"]),
+    ("hyper", &["node", "client", "bench"]),
     ("prometheus", &["node"]),
     ("reqwest", &["client"]),
 ];
