@@ -107,6 +107,7 @@ mod tests {
             wrap_ttl: None,
             idempotency_key: None,
             remote_address: None,
+            client_certificates: Default::default(),
         };
         Incoming {
             request,

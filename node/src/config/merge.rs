@@ -14,8 +14,8 @@ use crate::config::storage::is_url;
 use crate::config::syntax;
 use crate::config::vocabulary;
 use crate::config::{
-    AuditSettings, Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Outbound, Problem, Raft, Storage, Telemetry,
-    address,
+    AuditSettings, Config, Format, LEASE_SECS, Level, Limits, Listener, Log, Outbound, Problem, Raft, Storage,
+    Telemetry, address,
 };
 use crate::config::{audit, user_lockout};
 

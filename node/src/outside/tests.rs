@@ -163,6 +163,7 @@ async fn ask(app: &Arc<App>, operation: Operation, path: &str, data: &Value) -> 
         wrap_ttl: None,
         idempotency_key: None,
         remote_address: None,
+        client_certificates: Arc::default(),
     };
     let outgoing = app.serve(Incoming {
         request,

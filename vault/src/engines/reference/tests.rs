@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::engines::{totp, transit};
 use crate::engines::{ENGINES, approle, cert, cubbyhole, identity, jwt, kubernetes, kv1, kv2, sys, token, userpass};
+use crate::engines::{totp, transit};
 
 /// In front of the table.
 const BEGIN: &str = "<!-- paths -->\n";

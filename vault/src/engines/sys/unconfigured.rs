@@ -5,9 +5,8 @@
 
 use serde_json::json;
 
-use crate::engine::{Access, Call, Path};
+use crate::engine::{Call, Path};
 use crate::error::Error;
-use crate::field::{Kind, field};
 use crate::identity;
 use crate::reply::Reply;
 use crate::request::Operation;
