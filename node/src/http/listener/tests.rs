@@ -35,6 +35,7 @@ mod untaken;
 struct Fake {
     finished: AtomicUsize,
     refused: Mutex<Vec<(String, String, u16)>>,
+    cors: Mutex<Option<Arc<Cors>>>,
 }
 
 impl Gateway for Arc<Fake> {
@@ -68,7 +69,7 @@ impl Gateway for Arc<Fake> {
     }
 
     fn cors(&self) -> Option<Arc<Cors>> {
-        Some(Arc::new(Cors { origins: vec!["https://a.example".into()], ..Cors::default() }))
+        self.cors.lock().clone()
     }
 
     fn throttle(&self, path: &str, _: IpAddr) -> Throttled {
@@ -177,6 +178,8 @@ async fn who_sent_too_many_is_refused_before_the_body_is_looked_at() {
 #[tokio::test]
 async fn pages_of_other_origins_are_answered_as_the_operator_allows() {
     let stage = stage(plain(), Limits::default()).await;
+    let cors = Cors { origins: vec!["https://a.example".into()], ..Cors::default() };
+    *stage.fake.cors.lock() = Some(Arc::new(cors));
     let from = |verb: &str, origin: &str| request(&format!("{verb} /v1/a"), &format!("Origin: https://{origin}\r\n"));
     let allowed = ask(&stage, &from("GET", "a.example")).await;
     assert!(allowed.starts_with("HTTP/1.1 200"), "{allowed}");
