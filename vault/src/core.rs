@@ -433,8 +433,8 @@ fn run<'a>(
         shown::restrict(&mut reply, acl, &decision, request.path.as_str())?;
     }
     let reply = wrapping::wrap_if_wanted(&mut call, reply, wrap)?;
-    // Only what is looked for again is kept: who asks without a token is answered anew, but for a login.
-    if is_judged || path.is_some_and(|path| path.access == Access::Login) {
+    // Only what is looked for again is kept: who asks without a token is answered anew, but for a login or with a token to unwrap.
+    if is_judged || path.is_some_and(|path| matches!(path.access, Access::Login | Access::Presented)) {
         idempotency::record(&mut call, &reply)?;
     }
     Ok(reply)

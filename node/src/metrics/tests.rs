@@ -53,6 +53,8 @@ fn seen() -> Metrics {
     metrics.set_raft(&status(), conclave_raft::Metrics::default(), |id| format!("node{id}"));
     metrics.set_node(State::Serving, true, 4);
     metrics.set_cluster("blue", 7);
+    metrics.audit.wrote("file/", 1, true);
+    metrics.audit.wrote("file/", 1, false);
     let folder = tempfile::tempdir().unwrap();
     metrics.watch_folder(folder.path().to_owned());
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

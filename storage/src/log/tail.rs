@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::record::Chain;
 use super::{LogError, LogId, end_of};
+use crate::REPLACE_NODE;
 use crate::encoding::{Fields, put_optional_log_id};
 
 /// How long a raised tail may wait for its own sync.
@@ -166,7 +167,7 @@ pub(crate) fn check(reach: &Reach, found: &Found) -> Result<(), LogError> {
 pub(crate) fn damaged(what: impl std::fmt::Display) -> LogError {
     LogError::Damaged(format!(
         "{what}. This node may have forgotten what it acknowledged or voted, so it must not start under its id: \
-         wipe it and join it as a new one"
+         {REPLACE_NODE}"
     ))
 }
 

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn times_count_with_their_leeways() {
         let default = Leeways::default();
-        let exact = Leeways { expiration: -1, not_before: -1, skew: -1 };
+        let exact = Leeways { expiration: -1, not_before: 0, skew: -1 };
         for (claims, leeways, is_valid) in [
             (json!({ "exp": NOW + 1 }), exact, true),
             (json!({ "exp": NOW }), exact, false),
@@ -137,7 +137,9 @@ mod tests {
             (json!({ "iat": NOW - 151 }), Leeways { skew: -1, ..default }, false),
             (json!({ "iat": NOW - 5 }), Leeways { expiration: 4, skew: -1, ..default }, false),
             (json!({ "iat": NOW + 61, "nbf": NOW, "exp": NOW + 100 }), default, false),
-            (json!({ "exp": 1e20 }), exact, true),
+            (json!({ "iat": NOW, "exp": 1e20 }), exact, true),
+            (json!({ "exp": NOW + 151 }), exact, false),
+            (json!({ "exp": NOW + 1 }), Leeways { not_before: -1, ..exact }, false),
             (json!({ "exp": -1 }), default, false),
             (json!({ "exp": "1800000000" }), default, false),
             (json!({ "exp": NOW + 9, "nbf": true }), default, false),

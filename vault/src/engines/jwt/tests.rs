@@ -59,7 +59,7 @@ impl Signer {
 }
 
 fn claims(more: Value) -> Value {
-    let mut claims = json!({ "iss": ISSUER, "sub": "svc", "aud": "conclave", "exp": NOW + 600 });
+    let mut claims = json!({ "iss": ISSUER, "sub": "svc", "aud": "conclave", "iat": NOW, "exp": NOW + 600 });
     claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     claims
 }

@@ -19,7 +19,7 @@ fn token(claims: &Value) -> String {
 }
 
 fn usual() -> Value {
-    json!({ "iss": "k", "aud": ["vault"], "exp": NOW + 600 })
+    json!({ "iss": "k", "aud": ["vault"], "iat": NOW, "exp": NOW + 600 })
 }
 
 /// A review that says yes.

@@ -251,6 +251,7 @@ fn only_listed_paths_answer_without_a_token() {
         "wrapping/rewrap",
         "wrapping/pubkey",
         "decode-token",
+        "mfa/validate",
         "health",
         "seal-status",
         "leader",

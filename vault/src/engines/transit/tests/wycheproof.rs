@@ -17,6 +17,12 @@ fn import_public(harness: &mut Harness, name: &str, kind: &str, pem: &str) -> bo
     harness.request("POST", &format!("transit/keys/{name}/import"), body).0 == 204
 }
 
+/// Whether a key is refused for its public exponent, as some of the sets' are.
+fn has_small_exponent(harness: &mut Harness, name: &str, kind: &str, pem: &str) -> bool {
+    let body = json!({ "type": kind, "public_key": pem });
+    harness.request("POST", &format!("transit/keys/{name}/import"), body).1.to_string().contains("public exponent")
+}
+
 fn assert_agrees(what: &str, expected: TestResult, is_valid: bool) {
     match expected {
         TestResult::Valid => assert!(is_valid, "{what} is valid"),
@@ -126,7 +132,10 @@ fn rsa_pkcs1_agrees() {
         let set = rsa_pkcs1_verify::TestSet::load(name).unwrap();
         for (place, group) in set.test_groups.iter().enumerate() {
             let key = format!("{kind}-{hash}-{place}");
-            assert!(import_public(&mut harness, &key, kind, &group.pem), "{key}");
+            if !import_public(&mut harness, &key, kind, &group.pem) {
+                assert!(has_small_exponent(&mut harness, &key, kind, &group.pem), "{key}");
+                continue;
+            }
             for test in &group.tests {
                 let signature = format!("vault:v1:{}", STANDARD.encode(test.sig.as_slice()));
                 let body = json!({
@@ -154,7 +163,10 @@ fn rsa_pss_agrees() {
         let set = rsa_pss_verify::TestSet::load(name).unwrap();
         for (place, group) in set.test_groups.iter().enumerate() {
             let key = format!("{kind}-{hash}-{salt}-{place}");
-            assert!(import_public(&mut harness, &key, kind, &group.pem), "{key}");
+            if !import_public(&mut harness, &key, kind, &group.pem) {
+                assert!(has_small_exponent(&mut harness, &key, kind, &group.pem), "{key}");
+                continue;
+            }
             for test in &group.tests {
                 let signature = format!("vault:v1:{}", STANDARD.encode(test.sig.as_slice()));
                 let body = json!({
