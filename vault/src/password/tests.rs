@@ -27,7 +27,7 @@ fn a_password_has_the_length_and_the_characters_that_its_policy_demands() {
     for password in &passwords {
         assert_eq!(password.len(), 20);
         let digits = password.chars().filter(char::is_ascii_digit).count();
-        assert!(digits >= 2 && digits < 20, "{password}");
+        assert!((2..20).contains(&digits), "{password}");
         assert!(password.chars().all(|letter| "abcdefghij0123456789".contains(letter)), "{password}");
     }
     assert!(passwords.iter().any(|password| password.starts_with(|letter: char| letter.is_ascii_digit())));
