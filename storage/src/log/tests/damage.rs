@@ -32,7 +32,7 @@ enum Verdict {
 fn verdict(folder: &Folder) -> Verdict {
     match folder.open() {
         Err(LogError::Damaged(why)) => {
-            assert!(why.contains("wipe"), "it must say what to do: {why}");
+            assert!(why.contains(crate::REPLACE_NODE), "it must say what to do: {why}");
             Verdict::Refused
         }
         Err(LogError::Folder(LayoutError::Damaged { .. })) => Verdict::Refused,
