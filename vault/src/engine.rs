@@ -107,6 +107,8 @@ pub struct Path {
     pub effect: Effect,
     /// Whether data it does not declare is the engine's business, not worth a warning.
     pub takes_any_field: bool,
+    /// Media type of what a read is answered with (RFC 6838).
+    pub read_type: &'static str,
     /// One line for people.
     pub help: &'static str,
 }
@@ -121,6 +123,7 @@ impl Path {
         access: Access::Token,
         effect: Effect::ByVerb,
         takes_any_field: false,
+        read_type: "application/json",
         help: "",
     };
 

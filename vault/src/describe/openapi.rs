@@ -106,7 +106,7 @@ fn operation(path: &Path, key: &str, verb: &str, asked: &[Operation]) -> Value {
         "summary": path.help,
         "operationId": operation_id(verb, key),
         "tags": [key.trim_start_matches('/').split('/').next().unwrap_or_default()],
-        "responses": responses(),
+        "responses": responses(if verb == "get" { path.read_type } else { Path::DEFAULT.read_type }),
     });
     let sent = path.fields().filter(|field| !is_captured(path, field.name));
     if matches!(verb, "post" | "patch") {
@@ -131,11 +131,15 @@ fn operation(path: &Path, key: &str, verb: &str, asked: &[Operation]) -> Value {
     operation
 }
 
-fn responses() -> Value {
-    let schema = json!({ "type": "object" });
+/// What may come back; `media_type` is that of a success.
+fn responses(media_type: &str) -> Value {
+    let schema = match media_type == Path::DEFAULT.read_type {
+        true => json!({ "type": "object" }),
+        false => json!({ "type": "string", "format": "binary" }),
+    };
     let failed = json!({ "$ref": "#/components/schemas/Errors" });
     json!({
-        "200": { "description": "OK", "content": { "application/json": { "schema": schema } } },
+        "200": { "description": "OK", "content": { media_type: { "schema": schema } } },
         "204": { "description": "OK; there is nothing to say" },
         "default": { "description": "What went wrong", "content": { "application/json": { "schema": failed } } },
     })

@@ -11,6 +11,7 @@ pub(super) const PATHS: &[Path] = &[
     Path {
         pattern: "storage/raft/snapshot",
         operations: &[(Operation::Read, save), (Operation::Update, restore)],
+        read_type: "application/gzip",
         help: "Take a snapshot: a gzip archive of everything, encrypted as it is stored",
         ..Path::DEFAULT
     },
