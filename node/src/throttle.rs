@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use conclave_storage::table::Table;
 use conclave_vault::Core;
-use conclave_vault::quota::{self, RateLimit};
+use conclave_vault::quota::{self, Quotas, RateLimit};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -36,15 +38,23 @@ struct Window {
     blocked_until: Option<Instant>,
 }
 
-/// The counts.
+/// The counts, and the rules as they were when they were looked at last.
 #[derive(Default)]
-pub(crate) struct Throttle(Mutex<HashMap<(String, IpAddr), Window>>);
+pub(crate) struct Throttle {
+    windows: Mutex<HashMap<(String, IpAddr), Window>>,
+    rules: ArcSwapOption<Seen>,
+}
+
+/// The rules after an index was applied: as long as nothing else is, they are what they were.
+struct Seen {
+    index: u64,
+    quotas: Arc<Quotas>,
+}
 
 impl Throttle {
     /// Judges a request by the rule that its path falls under, if there is one.
     pub(crate) fn judge(&self, core: &Core, replica: &Replica, path: &str, client: IpAddr) -> Throttled {
-        let quotas = replica.table.view().ok().and_then(|view| quota::load(&mut core.store(&view)).ok());
-        let Some(quotas) = quotas else { return Throttled::default() };
+        let Some(quotas) = self.rules(core, replica) else { return Throttled::default() };
         let path = path.trim_end_matches('/');
         let Some(rule) = quotas.rule(path) else { return Throttled::default() };
         let left = self.count(rule, client, Instant::now());
@@ -67,10 +77,23 @@ impl Throttle {
         throttled
     }
 
+    /// The rules; `None` if they cannot be read.
+    fn rules(&self, core: &Core, replica: &Replica) -> Option<Arc<Quotas>> {
+        // Before the view, which then is as new as the index or newer.
+        let index = replica.raft.applied_index();
+        if let Some(seen) = self.rules.load().as_ref().filter(|seen| seen.index == index) {
+            return Some(Arc::clone(&seen.quotas));
+        }
+        let view = replica.table.view().ok()?;
+        let quotas = quota::load(&mut core.store(&view)).ok()?;
+        self.rules.store(Some(Arc::new(Seen { index, quotas: Arc::clone(&quotas) })));
+        Some(quotas)
+    }
+
     /// Counts a request.
     pub(crate) fn count(&self, rule: &RateLimit, client: IpAddr, now: Instant) -> Left {
         let (most, interval) = (rule.most(), Duration::from_secs(rule.interval_secs));
-        let mut windows = self.0.lock();
+        let mut windows = self.windows.lock();
         let key = (rule.name.clone(), client.to_canonical());
         if !windows.contains_key(&key) && windows.len() >= MAX_RATE_CLIENTS {
             make_room(&mut windows, now);
@@ -157,6 +180,6 @@ mod tests {
         for number in 0..=u32::try_from(MAX_RATE_CLIENTS).unwrap() {
             throttle.count(&rule, IpAddr::V4(Ipv4Addr::from(number)), start);
         }
-        assert_eq!(throttle.0.lock().len(), MAX_RATE_CLIENTS);
+        assert_eq!(throttle.windows.lock().len(), MAX_RATE_CLIENTS);
     }
 }
