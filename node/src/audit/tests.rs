@@ -179,8 +179,10 @@ async fn write(app: &Arc<App>, name: &str) -> u16 {
 
 /// A node with a device.
 async fn node() -> (Arc<App>, Arc<Keeper>) {
-    let mut config = Config::memory("127.0.0.1:0");
-    config.limits.audit_time = Duration::from_millis(200);
+    node_of(Config::memory("127.0.0.1:0")).await
+}
+
+async fn node_of(config: Config) -> (Arc<App>, Arc<Keeper>) {
     let (app, _) = App::start_dev(config, Some(ROOT)).await.unwrap();
     let keeper = Keeper::new("keeper");
     app.audit.attach(keeper.clone());
@@ -301,7 +303,9 @@ async fn a_request_that_loses_a_race_and_runs_again_is_recorded_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_record_nothing_is_changed_and_nothing_is_told() {
-    let (app, keeper) = node().await;
+    let mut config = Config::memory("127.0.0.1:0");
+    config.limits.audit_time = Duration::from_secs(2);
+    let (app, keeper) = node_of(config).await;
     for fate in [Fate::Fails, Fate::Hangs] {
         *keeper.fates.lock() = [fate, Fate::Kept];
         assert_eq!(write(&app, "a").await, 500);

@@ -16,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -31,8 +32,14 @@ mod flood;
 mod reload;
 mod untaken;
 
+/// What a test waits for at most, on a machine with other work.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 #[derive(Default)]
 struct Fake {
+    /// A request to `held` came, and it may end.
+    begun: Notify,
+    release: Notify,
     finished: AtomicUsize,
     refused: Mutex<Vec<(String, String, u16)>>,
     cors: Mutex<Option<Arc<Cors>>>,
@@ -43,7 +50,10 @@ impl Gateway for Arc<Fake> {
         Box::pin(async move {
             match incoming.request.path.as_str() {
                 "panic" => panic!("canary"),
-                "slow" => tokio::time::sleep(Duration::from_millis(300)).await,
+                "held" => {
+                    self.begun.notify_one();
+                    self.release.notified().await;
+                }
                 _ => {}
             }
             self.finished.fetch_add(1, Ordering::SeqCst);
@@ -301,11 +311,12 @@ async fn when_all_places_are_taken_health_still_answers() {
     let stage = Arc::new(stage(plain(), limits).await);
     let slow = tokio::spawn({
         let stage = stage.clone();
-        async move { ask(&stage, &request("GET /v1/slow", "")).await }
+        async move { ask(&stage, &request("GET /v1/held", "")).await }
     });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    stage.fake.begun.notified().await;
     assert!(ask(&stage, &request("GET /v1/a", "")).await.starts_with("HTTP/1.1 503"));
     assert!(ask(&stage, &request("GET /v1/sys/health", "")).await.starts_with("HTTP/1.1 200"));
+    stage.fake.release.notify_one();
     assert!(slow.await.unwrap().starts_with("HTTP/1.1 200"));
 }
 
@@ -313,11 +324,17 @@ async fn when_all_places_are_taken_health_still_answers() {
 async fn a_client_that_hangs_up_does_not_cut_its_request_in_half() {
     let stage = stage(plain(), Limits::default()).await;
     let mut stream = TcpStream::connect(stage.address).await.unwrap();
-    stream.write_all(request("GET /v1/slow", "").as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    stream.write_all(request("GET /v1/held", "").as_bytes()).await.unwrap();
+    stage.fake.begun.notified().await;
     drop(stream);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(stage.fake.finished.load(Ordering::SeqCst), 1);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stage.fake.release.notify_one();
+    let ended = async {
+        while stage.fake.finished.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, ended).await.is_ok());
 }
 
 #[tokio::test]
@@ -325,9 +342,10 @@ async fn a_stop_lets_requests_end_and_takes_no_new_ones() {
     let stage = stage(plain(), Limits::default()).await;
     let address = stage.address;
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request("GET /v1/slow", "").as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    stream.write_all(request("GET /v1/held", "").as_bytes()).await.unwrap();
+    stage.fake.begun.notified().await;
     stage.stop.cancel();
+    stage.fake.release.notify_one();
     let mut reply = String::new();
     stream.read_to_string(&mut reply).await.unwrap();
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
@@ -340,11 +358,10 @@ async fn a_stop_does_not_wait_for_ever() {
     let limits = Limits { drain_time: Duration::from_millis(50), ..Limits::default() };
     let stage = stage(plain(), limits).await;
     let mut stream = TcpStream::connect(stage.address).await.unwrap();
-    stream.write_all(request("GET /v1/slow", "").as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    stream.write_all(request("GET /v1/held", "").as_bytes()).await.unwrap();
+    stage.fake.begun.notified().await;
     stage.stop.cancel();
-    let stopped = tokio::time::timeout(Duration::from_millis(200), stage.server).await;
-    assert!(stopped.is_ok());
+    assert!(tokio::time::timeout(PATIENCE, stage.server).await.is_ok());
 }
 
 #[tokio::test]
@@ -352,7 +369,7 @@ async fn a_request_past_its_deadline_gets_an_answer() {
     let mut listener = plain();
     listener.max_request_duration = Duration::from_millis(50);
     let stage = stage(listener, Limits { deadline_grace: Duration::from_millis(50), ..Limits::default() }).await;
-    let reply = ask(&stage, &request("POST /v1/slow", "")).await;
+    let reply = ask(&stage, &request("POST /v1/held", "")).await;
     assert!(reply.starts_with("HTTP/1.1 503") && reply.contains("outcome is unknown"), "{reply}");
 }
 
