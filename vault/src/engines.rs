@@ -17,6 +17,7 @@ pub(crate) mod transit;
 pub(crate) mod documents;
 pub(crate) mod listing;
 pub(crate) mod login;
+pub(crate) mod named;
 pub(crate) mod terms;
 pub(crate) mod tools;
 

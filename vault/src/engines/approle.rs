@@ -17,7 +17,8 @@ mod setting;
 mod tests;
 
 use crate::engine::{Access, Call, Effect, Engine, Life, Path};
-use crate::engines::{listing, terms};
+use crate::engines::approle::role::AppRoleRecord;
+use crate::engines::{listing, named, terms};
 use crate::error::Error;
 use crate::mount::Class;
 use crate::reply::{Reply, Status};
@@ -35,7 +36,7 @@ const PATHS: &[Path] = &[
     Path {
         pattern: "role/?",
         fields: &[listing::FIELDS],
-        operations: &[(Operation::List, role::list)],
+        operations: &[(Operation::List, named::list::<AppRoleRecord>)],
         help: "List the roles.",
         ..Path::DEFAULT
     },
@@ -43,11 +44,11 @@ const PATHS: &[Path] = &[
         pattern: "role/{role_name}",
         fields: &[role::OWN_FIELDS, terms::FIELDS],
         operations: &[
-            (Operation::Read, role::read),
+            (Operation::Read, named::read::<AppRoleRecord>),
             (Operation::Update, role::write),
             (Operation::Delete, role::delete),
         ],
-        exists: Some(role::exists),
+        exists: Some(named::exists::<AppRoleRecord>),
         help: "Read, write and delete a role.",
         ..Path::DEFAULT
     },

@@ -17,7 +17,8 @@ mod trust;
 mod tests;
 
 use crate::engine::{Access, Engine, Life, Path};
-use crate::engines::{listing, terms};
+use crate::engines::cert::entry::CertEntryRecord;
+use crate::engines::{listing, named, terms};
 use crate::mount::Class;
 use crate::request::Operation;
 
@@ -40,7 +41,7 @@ const PATHS: &[Path] = &[
     Path {
         pattern: "certs/?",
         fields: &[listing::FIELDS],
-        operations: &[(Operation::List, entry::list)],
+        operations: &[(Operation::List, named::list::<CertEntryRecord>)],
         help: "List the entries.",
         ..Path::DEFAULT
     },
@@ -48,11 +49,11 @@ const PATHS: &[Path] = &[
         pattern: "certs/{name}",
         fields: &[entry::FIELDS, terms::FIELDS],
         operations: &[
-            (Operation::Read, entry::read),
+            (Operation::Read, named::read::<CertEntryRecord>),
             (Operation::Update, entry::write),
-            (Operation::Delete, entry::delete),
+            (Operation::Delete, named::delete::<CertEntryRecord>),
         ],
-        exists: Some(entry::exists),
+        exists: Some(named::exists::<CertEntryRecord>),
         help: "Read, write and delete an entry: whom it trusts, and what they get.",
         ..Path::DEFAULT
     },

@@ -18,7 +18,8 @@ mod source;
 mod tests;
 
 use crate::engine::{Access, Effect, Engine, Life, Path};
-use crate::engines::{listing, terms};
+use crate::engines::jwt::role::JwtRoleRecord;
+use crate::engines::{listing, named, terms};
 use crate::mount::Class;
 use crate::request::Operation;
 
@@ -41,7 +42,7 @@ const PATHS: &[Path] = &[
     Path {
         pattern: "role/?",
         fields: &[listing::FIELDS],
-        operations: &[(Operation::List, role::list)],
+        operations: &[(Operation::List, named::list::<JwtRoleRecord>)],
         help: "List the roles.",
         ..Path::DEFAULT
     },
@@ -49,11 +50,11 @@ const PATHS: &[Path] = &[
         pattern: "role/{name}",
         fields: &[role::FIELDS, terms::FIELDS],
         operations: &[
-            (Operation::Read, role::read),
+            (Operation::Read, named::read::<JwtRoleRecord>),
             (Operation::Update, role::write),
-            (Operation::Delete, role::delete),
+            (Operation::Delete, named::delete::<JwtRoleRecord>),
         ],
-        exists: Some(role::exists),
+        exists: Some(named::exists::<JwtRoleRecord>),
         help: "Read, write and delete a role.",
         ..Path::DEFAULT
     },

@@ -13,7 +13,8 @@ mod role;
 mod tests;
 
 use crate::engine::{Access, Engine, Life, Path};
-use crate::engines::{listing, terms};
+use crate::engines::kubernetes::role::KubernetesRoleRecord;
+use crate::engines::{listing, named, terms};
 use crate::mount::Class;
 use crate::request::Operation;
 
@@ -36,7 +37,7 @@ const PATHS: &[Path] = &[
     Path {
         pattern: "role/?",
         fields: &[listing::FIELDS],
-        operations: &[(Operation::List, role::list)],
+        operations: &[(Operation::List, named::list::<KubernetesRoleRecord>)],
         help: "List the roles.",
         ..Path::DEFAULT
     },
@@ -44,11 +45,11 @@ const PATHS: &[Path] = &[
         pattern: "role/{name}",
         fields: &[role::FIELDS, terms::FIELDS],
         operations: &[
-            (Operation::Read, role::read),
+            (Operation::Read, named::read::<KubernetesRoleRecord>),
             (Operation::Update, role::write),
-            (Operation::Delete, role::delete),
+            (Operation::Delete, named::delete::<KubernetesRoleRecord>),
         ],
-        exists: Some(role::exists),
+        exists: Some(named::exists::<KubernetesRoleRecord>),
         help: "Read, write and delete a role.",
         ..Path::DEFAULT
     },

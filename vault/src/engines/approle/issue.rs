@@ -36,14 +36,14 @@ pub(super) const CUSTOM_FIELDS: &[Field] = &[role::NAME, SECRET_ID, METADATA, CI
 
 /// `role/{role_name}/secret-id`
 pub(super) fn random(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let role = role::named(call)?;
+    let role = role::existing(call)?;
     let secret_id = Zeroizing::new(call.context.uuid());
     issue(call, &role, &secret_id)
 }
 
 /// `role/{role_name}/custom-secret-id`
 pub(super) fn custom(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let role = role::named(call)?;
+    let role = role::existing(call)?;
     let secret_id = Zeroizing::new(call.fields.text_or_empty(SECRET_ID.name).to_owned());
     if secret_id.is_empty() {
         return Err(Error::invalid("missing secret_id"));

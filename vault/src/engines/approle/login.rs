@@ -10,10 +10,11 @@ use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 use crate::engine::{Call, Work};
-use crate::engines::approle::role::{self, AppRoleRecord};
+use crate::engines::approle::role::AppRoleRecord;
 use crate::engines::approle::role_id;
 use crate::engines::approle::secret::{self, SecretIdPath, SecretIdRecord};
 use crate::engines::login::{self, Login, log_in, permits};
+use crate::engines::named;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::identity::login::KnownAs;
@@ -40,7 +41,7 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let found = role_id::find(call, &role_id)?;
     if found.is_none() {
         // The look-up that a role id which exists would have cost.
-        role::find(call.store, &call.mount.clone(), NO_ROLE)?;
+        named::find::<AppRoleRecord>(call.store, &call.mount.clone(), NO_ROLE)?;
     }
     if found.is_some() {
         lockout::check(call, Who::User(&role_id))?;
@@ -103,7 +104,7 @@ fn is_guess(found: Option<&(String, AppRoleRecord)>, record: Option<&SecretIdRec
 /// # Errors
 /// [`crate::error::ErrorKind::Invalid`] if the role that made the token is gone, also if another has its name by now.
 pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Bounds) -> Result<Option<Bounds>, Error> {
-    let role = role::find(work.store, &work.mount, &token.method_role)?;
+    let role = named::find::<AppRoleRecord>(work.store, &work.mount, &token.method_role)?;
     let role = role.filter(|role| role.id == token.method_role_mark).ok_or_else(login::gone)?;
     Ok(Some(Bounds { role_max_secs: role.terms.max_ttl_secs, period_secs: role.terms.period_secs, ..bounds }))
 }

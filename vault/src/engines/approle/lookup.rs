@@ -24,7 +24,7 @@ const NO_END: &str = "0001-01-01T00:00:00Z";
 
 /// `role/{role_name}/secret-id`: the accessors.
 pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let role = role::named(call)?;
+    let role = role::existing(call)?;
     let area = call.mount.area.clone();
     let names = call.store.list(&area, &secret::accessors_path(&role.id))?;
     listing::page(listing::keys(&names), &call.fields)
@@ -70,7 +70,7 @@ fn by_id(call: &mut Call<'_, '_>) -> Result<Option<FoundSecretId>, Error> {
     if secret_id.is_empty() {
         return Err(Error::invalid("missing secret_id"));
     }
-    let role = role::named(call)?;
+    let role = role::existing(call)?;
     let place = SecretIdPath::new(&call.mount, &role.id, &secret_id);
     Ok(secret::find(call, &place)?.map(|record| (place, record)))
 }
@@ -81,7 +81,7 @@ fn by_accessor(call: &mut Call<'_, '_>) -> Result<Result<FoundSecretId, String>,
     if accessor.is_empty() {
         return Err(Error::invalid("missing secret_id_accessor"));
     }
-    let role = role::named(call)?;
+    let role = role::existing(call)?;
     if let Some(place) = secret::by_accessor(call, &role.id, &accessor)?
         && let Some(record) = secret::find(call, &place)?
     {

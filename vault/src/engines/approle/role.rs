@@ -10,16 +10,12 @@ use serde_json::{Map, Value, json};
 use crate::context::Context;
 use crate::engine::Call;
 use crate::engines::approle::role_id;
+use crate::engines::named::Named;
 use crate::engines::terms::{self, Names, TermsRecord, or_null};
-use crate::engines::{approle::secret, listing};
+use crate::engines::{approle::secret, named};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Fields, Kind, field};
-use crate::mount::Mount;
 use crate::reply::Reply;
-use crate::store::Store;
-
-/// Directory of the roles in the mount's area.
-const FOLDER: &str = "role";
 
 pub(super) const NAME: Field = field("role_name", Kind::LowerText, "Name of the role; upper and lower case are one.");
 pub(super) const BIND_SECRET_ID: Field =
@@ -99,6 +95,11 @@ impl AppRoleRecord {
             )),
         }
     }
+}
+
+impl Named for AppRoleRecord {
+    const FOLDER: &'static str = "role";
+    const NAME: Field = NAME;
 
     fn show(&self) -> Map<String, Value> {
         let mut data = self.terms.show();
@@ -115,53 +116,26 @@ impl AppRoleRecord {
     }
 }
 
-/// A role of a mount; `None` if there is none.
-pub(super) fn find(store: &mut Store<'_>, mount: &Mount, name: &str) -> Result<Option<AppRoleRecord>, Error> {
-    store.get(&mount.area, &[FOLDER, name])
-}
-
-/// The name in the request's path, in lower case.
-pub(super) fn name_of(call: &Call<'_, '_>) -> String {
-    call.fields.text_or_empty(NAME.name).to_owned()
-}
-
 /// The role that the request's path names.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`], in words.
-pub(super) fn named(call: &mut Call<'_, '_>) -> Result<AppRoleRecord, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    find(call.store, &mount, &name)?
+pub(super) fn existing(call: &mut Call<'_, '_>) -> Result<AppRoleRecord, Error> {
+    let (mount, name) = (call.mount.clone(), named::name_of::<AppRoleRecord>(call));
+    named::find::<AppRoleRecord>(call.store, &mount, &name)?
         .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("role {name:?} does not exist")))
 }
 
 /// Checks and stores a role.
 pub(super) fn save(call: &mut Call<'_, '_>, role: &AppRoleRecord) -> Result<(), Error> {
     role.check()?;
-    let (area, name) = (call.mount.area.clone(), name_of(call));
-    call.store.put(&area, &[FOLDER, &name], role)
-}
-
-pub(super) fn exists(call: &mut Call<'_, '_>) -> Result<bool, Error> {
-    let (area, name) = (call.mount.area.clone(), name_of(call));
-    call.store.contains(&area, &[FOLDER, &name])
-}
-
-pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let area = call.mount.area.clone();
-    let names = call.store.list(&area, &[FOLDER])?;
-    listing::page(listing::keys(&names), &call.fields)
-}
-
-pub(super) fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    let role = find(call.store, &mount, &name)?.ok_or_else(Error::not_found)?;
-    Ok(Reply { data: Some(role.show()), ..Reply::default() })
+    let (mount, name) = (call.mount.clone(), named::name_of::<AppRoleRecord>(call));
+    named::save(call.store, &mount, &name, role)
 }
 
 pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    let found = find(call.store, &mount, &name)?;
+    let (mount, name) = (call.mount.clone(), named::name_of::<AppRoleRecord>(call));
+    let found = named::find::<AppRoleRecord>(call.store, &mount, &name)?;
     let is_new = found.is_none();
     let mut role = found.unwrap_or_else(|| AppRoleRecord::new(call.context));
     let mut reply = Reply::empty();
@@ -182,10 +156,10 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 
 /// Deletes the role, which makes its secret ids useless at once; the records of those go in the background.
 pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    let Some(role) = find(call.store, &mount, &name)? else { return Ok(Reply::empty()) };
+    let (mount, name) = (call.mount.clone(), named::name_of::<AppRoleRecord>(call));
+    let Some(role) = named::find::<AppRoleRecord>(call.store, &mount, &name)? else { return Ok(Reply::empty()) };
     role_id::release(call, &role.role_id);
-    call.store.delete(&mount.area, &[FOLDER, &name]);
+    call.store.delete(&mount.area, &[AppRoleRecord::FOLDER, &name]);
     call.work().drop_folder(&secret::folder_of(&role.id))?;
     Ok(Reply::empty())
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::engine::Call;
 use crate::engines::approle::role::{self, AppRoleRecord};
+use crate::engines::named;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::reply::Reply;
@@ -34,7 +35,7 @@ fn hash(call: &Call<'_, '_>, role_id: &str) -> String {
 pub(super) fn find(call: &mut Call<'_, '_>, role_id: &str) -> Result<Option<(String, AppRoleRecord)>, Error> {
     let (mount, hash) = (call.mount.clone(), hash(call, role_id));
     let Some(record) = call.store.get::<RoleIdRecord>(&mount.area, &[FOLDER, &hash])? else { return Ok(None) };
-    let role = role::find(call.store, &mount, &record.role)?;
+    let role = named::find::<AppRoleRecord>(call.store, &mount, &record.role)?;
     Ok(role.map(|role| (record.role, role)))
 }
 
@@ -47,7 +48,7 @@ pub(super) fn assign(call: &mut Call<'_, '_>, role: &mut AppRoleRecord, role_id:
     if role.role_id == role_id {
         return Ok(());
     }
-    let (area, hash, name) = (call.mount.area.clone(), hash(call, &role_id), role::name_of(call));
+    let (area, hash, name) = (call.mount.area.clone(), hash(call, &role_id), named::name_of::<AppRoleRecord>(call));
     if call.store.contains(&area, &[FOLDER, &hash])? {
         return Err(Error::invalid("role_id already in use"));
     }
@@ -75,8 +76,8 @@ pub(super) fn release(call: &mut Call<'_, '_>, role_id: &str) {
 
 /// `role/{role_name}/role-id`
 pub(super) fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), role::name_of(call));
-    let role = role::find(call.store, &mount, &name)?.ok_or_else(Error::not_found)?;
+    let (mount, name) = (call.mount.clone(), named::name_of::<AppRoleRecord>(call));
+    let role = named::find::<AppRoleRecord>(call.store, &mount, &name)?.ok_or_else(Error::not_found)?;
     Ok(Reply::data(json!({ "role_id": role.role_id })))
 }
 
@@ -86,7 +87,7 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if role_id.is_empty() {
         return Err(Error::invalid("missing role_id"));
     }
-    let mut role = role::named(call)?;
+    let mut role = role::existing(call)?;
     assign(call, &mut role, role_id)?;
     role::save(call, &role)?;
     Ok(Reply::empty())

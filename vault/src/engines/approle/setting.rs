@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::engine::{Call, Handler, Path};
 use crate::engines::approle::role::{self, AppRoleRecord};
+use crate::engines::named;
 use crate::engines::terms::{self, or_null};
 use crate::error::Error;
 use crate::field::Field;
@@ -143,14 +144,14 @@ fn setting_of(call: &Call<'_, '_>) -> Result<&'static Setting, Error> {
 
 fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let setting = setting_of(call)?;
-    let (mount, name) = (call.mount.clone(), role::name_of(call));
-    let role = role::find(call.store, &mount, &name)?.ok_or_else(Error::not_found)?;
+    let (mount, name) = (call.mount.clone(), named::name_of::<AppRoleRecord>(call));
+    let role = named::find::<AppRoleRecord>(call.store, &mount, &name)?.ok_or_else(Error::not_found)?;
     Ok(Reply::data((setting.show)(&role)))
 }
 
 fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let own = setting_of(call)?.fields[1];
-    let mut role = role::named(call)?;
+    let mut role = role::existing(call)?;
     if !own.iter().any(|field| call.fields.has(field.name)) {
         return Err(Error::invalid(format!("missing {}", own[0].name)));
     }
@@ -162,8 +163,8 @@ fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 
 fn reset(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let setting = setting_of(call)?;
-    let (mount, name) = (call.mount.clone(), role::name_of(call));
-    if let Some(mut role) = role::find(call.store, &mount, &name)? {
+    let (mount, name) = (call.mount.clone(), named::name_of::<AppRoleRecord>(call));
+    if let Some(mut role) = named::find::<AppRoleRecord>(call.store, &mount, &name)? {
         (setting.reset)(&mut role);
         role::save(call, &role)?;
     }

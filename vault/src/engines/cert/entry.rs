@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::engine::Call;
 use crate::engines::cert::trust;
 use crate::engines::listing;
+use crate::engines::named::{self, Named};
 use crate::engines::terms::{self, TermsRecord, or_null};
 use crate::error::Error;
 use crate::field::{Field, Fields, Kind, field};
@@ -15,8 +16,6 @@ use crate::mount::Mount;
 use crate::reply::Reply;
 use crate::store::Store;
 
-/// Directory of the entries in the mount's area.
-const FOLDER: &str = "entry";
 /// Most entries that a login looks at which names none.
 const MAX_TRIED: usize = 256;
 /// Most certificates that one entry trusts.
@@ -158,6 +157,11 @@ impl CertEntryRecord {
         refuse_ocsp(fields)?;
         self.terms.take(fields, warnings)
     }
+}
+
+impl Named for CertEntryRecord {
+    const FOLDER: &'static str = "entry";
+    const NAME: Field = NAME;
 
     fn show(&self) -> Map<String, Value> {
         let mut data = self.terms.show();
@@ -192,60 +196,29 @@ fn refuse_ocsp(fields: &Fields) -> Result<(), Error> {
     }
 }
 
-/// An entry of a mount; `None` if there is none.
-pub(super) fn find(store: &mut Store<'_>, mount: &Mount, name: &str) -> Result<Option<CertEntryRecord>, Error> {
-    store.get(&mount.area, &[FOLDER, name])
-}
-
 /// The entries that a login may mean, by name: the one that it names, or all.
 pub(super) fn meant(store: &mut Store<'_>, mount: &Mount, name: &str) -> Result<Vec<(String, CertEntryRecord)>, Error> {
     if !name.is_empty() {
-        return Ok(find(store, mount, name)?.into_iter().map(|entry| (name.to_owned(), entry)).collect());
+        return Ok(named::find(store, mount, name)?.into_iter().map(|entry| (name.to_owned(), entry)).collect());
     }
-    let names = listing::keys(&store.list(&mount.area, &[FOLDER])?);
+    let names = listing::keys(&store.list(&mount.area, &[CertEntryRecord::FOLDER])?);
     if names.len() > MAX_TRIED {
         return Err(Error::invalid(format!("the mount has more than {MAX_TRIED} entries; name one")));
     }
     let mut entries = Vec::with_capacity(names.len());
     for name in names {
-        let entry = find(store, mount, &name)?;
+        let entry = named::find::<CertEntryRecord>(store, mount, &name)?;
         entries.extend(entry.map(|entry| (name, entry)));
     }
     Ok(entries)
 }
 
-fn name_of(call: &Call<'_, '_>) -> String {
-    call.fields.text_or_empty(NAME.name).to_owned()
-}
-
-pub(super) fn exists(call: &mut Call<'_, '_>) -> Result<bool, Error> {
-    let name = name_of(call);
-    call.store.contains(&call.mount.area, &[FOLDER, &name])
-}
-
-pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let names = call.store.list(&call.mount.area, &[FOLDER])?;
-    listing::page(listing::keys(&names), &call.fields)
-}
-
-pub(super) fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    let entry = find(call.store, &mount, &name)?.ok_or_else(Error::not_found)?;
-    Ok(Reply { data: Some(entry.show()), ..Reply::default() })
-}
-
 pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    let found = find(call.store, &mount, &name)?;
+    let (mount, name) = (call.mount.clone(), named::name_of::<CertEntryRecord>(call));
+    let found = named::find::<CertEntryRecord>(call.store, &mount, &name)?;
     let mut entry = found.unwrap_or_else(|| CertEntryRecord::new(call.context));
     let mut reply = Reply::empty();
     entry.take(&name, &call.fields, &mut reply.warnings)?;
-    call.store.put(&mount.area, &[FOLDER, &name], &entry)?;
+    named::save(call.store, &mount, &name, &entry)?;
     Ok(reply)
-}
-
-pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let name = name_of(call);
-    call.store.delete(&call.mount.area, &[FOLDER, &name]);
-    Ok(Reply::empty())
 }

@@ -9,6 +9,7 @@ use crate::engines::cert::entry::{self, CertEntryRecord};
 use crate::engines::cert::leaf::Leaf;
 use crate::engines::cert::{config, revocation, trust};
 use crate::engines::login::{self, Login, log_in, permits};
+use crate::engines::named;
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Kind, field};
 use crate::identity::login::KnownAs;
@@ -98,7 +99,7 @@ fn admit(
 /// certificate, or it is not let in any more.
 pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Bounds) -> Result<Option<Bounds>, Error> {
     let mount = work.mount.clone();
-    let entry = entry::find(work.store, &mount, &token.method_role)?;
+    let entry = named::find::<CertEntryRecord>(work.store, &mount, &token.method_role)?;
     let made_by = token.method_role_mark.split_once('.').unwrap_or_default().0;
     let entry = entry.filter(|entry| entry.id == made_by).ok_or_else(login::gone)?;
     if !config::of(work.store, &mount)?.renews_without {

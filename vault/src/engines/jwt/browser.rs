@@ -19,6 +19,7 @@ use crate::engines::jwt::login::admit;
 use crate::engines::jwt::role::{self, JwtRoleRecord};
 use crate::engines::jwt::source::{self, ProviderDocument};
 use crate::engines::login::permits;
+use crate::engines::named;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::jose::algorithm::JwsAlgorithm;
@@ -202,7 +203,8 @@ pub(super) fn callback(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if !bool::from(hashed(call.fields.text_or_empty(CLIENT_NONCE.name)).ct_eq(&state.client)) {
         return Err(Error::invalid("invalid client_nonce"));
     }
-    let role = role::find(call.store, &mount, &state.role)?.filter(|role| allows(role, &state.redirect));
+    let role =
+        named::find::<JwtRoleRecord>(call.store, &mount, &state.role)?.filter(|role| allows(role, &state.redirect));
     let role = role.ok_or_else(|| Error::invalid("Vault login failed. Role could not be found"))?;
     if !permits(&role.terms.bound_cidrs, call.request.remote_address) {
         return Err(Error::bad_token());

@@ -4,6 +4,7 @@ use crate::engine::{Call, Work};
 use crate::engines::jwt::role::{self, JwtRoleRecord, ROLE};
 use crate::engines::jwt::{bounds, config, source};
 use crate::engines::login::{self, Login, log_in, permits};
+use crate::engines::named;
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::identity::login::KnownAs;
@@ -78,7 +79,7 @@ pub(super) fn admit(
 /// # Errors
 /// [`crate::error::ErrorKind::Invalid`] if the role that made the token is gone, also if another has its name by now.
 pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Bounds) -> Result<Option<Bounds>, Error> {
-    let role = role::find(work.store, &work.mount, &token.method_role)?;
+    let role = named::find::<JwtRoleRecord>(work.store, &work.mount, &token.method_role)?;
     let role = role.filter(|role| role.id == token.method_role_mark).ok_or_else(login::gone)?;
     Ok(Some(Bounds { role_max_secs: role.terms.max_ttl_secs, period_secs: role.terms.period_secs, ..bounds }))
 }

@@ -7,17 +7,13 @@ use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 use crate::engine::Call;
-use crate::engines::listing;
+use crate::engines::named::{self, Named};
 use crate::engines::terms::{self, TermsRecord, or_null};
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Fields, Kind, duration, field, int};
 use crate::jose::claims::Leeways;
-use crate::mount::Mount;
 use crate::reply::Reply;
-use crate::store::Store;
 
-/// Directory of the roles in the mount's area.
-const FOLDER: &str = "role";
 /// Most bound claims, and most mappings, of a role.
 const MAX_CLAIMS: usize = 64;
 /// Longest JSON of a role's bound claims, in bytes.
@@ -271,6 +267,11 @@ impl JwtRoleRecord {
             false => Err(Error::invalid("must have at least one bound constraint when creating/updating a role")),
         }
     }
+}
+
+impl Named for JwtRoleRecord {
+    const FOLDER: &'static str = "role";
+    const NAME: Field = NAME;
 
     fn show(&self) -> Map<String, Value> {
         let mut data = self.terms.show();
@@ -350,48 +351,17 @@ fn refuse_unsupported(fields: &Fields) -> Result<(), Error> {
     Err(Error::invalid(refusal))
 }
 
-/// A role of a mount; `None` if there is none.
-pub(super) fn find(store: &mut Store<'_>, mount: &Mount, name: &str) -> Result<Option<JwtRoleRecord>, Error> {
-    store.get(&mount.area, &[FOLDER, name])
-}
-
-fn name_of(call: &Call<'_, '_>) -> String {
-    call.fields.text_or_empty(NAME.name).to_owned()
-}
-
-pub(super) fn exists(call: &mut Call<'_, '_>) -> Result<bool, Error> {
-    let name = name_of(call);
-    call.store.contains(&call.mount.area, &[FOLDER, &name])
-}
-
-pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let names = call.store.list(&call.mount.area, &[FOLDER])?;
-    listing::page(listing::keys(&names), &call.fields)
-}
-
-pub(super) fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    let role = find(call.store, &mount, &name)?.ok_or_else(Error::not_found)?;
-    Ok(Reply { data: Some(role.show()), ..Reply::default() })
-}
-
 pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    let found = find(call.store, &mount, &name)?;
+    let (mount, name) = (call.mount.clone(), named::name_of::<JwtRoleRecord>(call));
+    let found = named::find::<JwtRoleRecord>(call.store, &mount, &name)?;
     let is_new = found.is_none();
     let mut role = found.unwrap_or_else(|| JwtRoleRecord::new(call.context));
     let mut reply = Reply::empty();
     refuse_unsupported(&call.fields)?;
     role.take(&call.fields, is_new, &mut reply.warnings)?;
     role.check()?;
-    call.store.put(&mount.area, &[FOLDER, &name], &role)?;
+    named::save(call.store, &mount, &name, &role)?;
     Ok(reply)
-}
-
-pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let name = name_of(call);
-    call.store.delete(&call.mount.area, &[FOLDER, &name]);
-    Ok(Reply::empty())
 }
 
 /// The role of a login, by the name that was sent or the default.
@@ -408,6 +378,6 @@ pub(super) fn of_login(
         return Err(Error::new(ErrorKind::Invalid, "missing role"));
     }
     let mount = call.mount.clone();
-    let role = find(call.store, &mount, &name)?;
+    let role = named::find::<JwtRoleRecord>(call.store, &mount, &name)?;
     Ok((name, role))
 }

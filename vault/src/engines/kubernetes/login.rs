@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::engine::{Call, Work};
 use crate::engines::kubernetes::config::{self, KubernetesConfigRecord};
 use crate::engines::kubernetes::review::{self, ServiceAccount};
-use crate::engines::kubernetes::role::{self, KubernetesRoleRecord};
+use crate::engines::kubernetes::role::KubernetesRoleRecord;
 use crate::engines::login::{self, Login, log_in, permits};
+use crate::engines::named;
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Kind, field};
 use crate::glob;
@@ -36,7 +37,7 @@ pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         return Err(Error::invalid("missing role"));
     }
     let mount = call.mount.clone();
-    let role = role::find(call.store, &mount, &name)?;
+    let role = named::find::<KubernetesRoleRecord>(call.store, &mount, &name)?;
     let role = role.ok_or_else(|| Error::invalid(format!("invalid role name {name:?}")))?;
     let config =
         config::find(call.store, &mount)?.ok_or_else(|| Error::invalid("could not load backend configuration"))?;
@@ -123,7 +124,7 @@ fn admit(
 /// # Errors
 /// [`ErrorKind::Invalid`] if the role that made the token is gone, also if another has its name by now.
 pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Bounds) -> Result<Option<Bounds>, Error> {
-    let role = role::find(work.store, &work.mount, &token.method_role)?;
+    let role = named::find::<KubernetesRoleRecord>(work.store, &work.mount, &token.method_role)?;
     let role = role.filter(|role| role.id == token.method_role_mark).ok_or_else(login::gone)?;
     Ok(Some(Bounds { role_max_secs: role.terms.max_ttl_secs, period_secs: role.terms.period_secs, ..bounds }))
 }

@@ -5,16 +5,11 @@ use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 use crate::engine::Call;
-use crate::engines::listing;
+use crate::engines::named::{self, Named};
 use crate::engines::terms::{self, TermsRecord};
 use crate::error::Error;
 use crate::field::{Field, Fields, Kind, field};
-use crate::mount::Mount;
 use crate::reply::Reply;
-use crate::store::Store;
-
-/// Directory of the roles in the mount's area.
-const FOLDER: &str = "role";
 
 const NAME: Field = field("name", Kind::LowerText, "Name of the role; upper and lower case are one.");
 const ACCOUNTS: Field =
@@ -96,6 +91,11 @@ impl KubernetesRoleRecord {
         }
         self.terms.take(fields, warnings)
     }
+}
+
+impl Named for KubernetesRoleRecord {
+    const FOLDER: &'static str = "role";
+    const NAME: Field = NAME;
 
     fn show(&self) -> Map<String, Value> {
         let mut data = self.terms.show();
@@ -114,43 +114,12 @@ impl KubernetesRoleRecord {
     }
 }
 
-/// A role of a mount; `None` if there is none.
-pub(super) fn find(store: &mut Store<'_>, mount: &Mount, name: &str) -> Result<Option<KubernetesRoleRecord>, Error> {
-    store.get(&mount.area, &[FOLDER, name])
-}
-
-fn name_of(call: &Call<'_, '_>) -> String {
-    call.fields.text_or_empty(NAME.name).to_owned()
-}
-
-pub(super) fn exists(call: &mut Call<'_, '_>) -> Result<bool, Error> {
-    let name = name_of(call);
-    call.store.contains(&call.mount.area, &[FOLDER, &name])
-}
-
-pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let names = call.store.list(&call.mount.area, &[FOLDER])?;
-    listing::page(listing::keys(&names), &call.fields)
-}
-
-pub(super) fn read(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    let role = find(call.store, &mount, &name)?.ok_or_else(Error::not_found)?;
-    Ok(Reply { data: Some(role.show()), ..Reply::default() })
-}
-
 pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let (mount, name) = (call.mount.clone(), name_of(call));
-    let found = find(call.store, &mount, &name)?;
+    let (mount, name) = (call.mount.clone(), named::name_of::<KubernetesRoleRecord>(call));
+    let found = named::find::<KubernetesRoleRecord>(call.store, &mount, &name)?;
     let mut role = found.unwrap_or_else(|| KubernetesRoleRecord::new(call.context));
     let mut reply = Reply::empty();
     role.take(&call.fields, &mut reply.warnings)?;
-    call.store.put(&mount.area, &[FOLDER, &name], &role)?;
+    named::save(call.store, &mount, &name, &role)?;
     Ok(reply)
-}
-
-pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let name = name_of(call);
-    call.store.delete(&call.mount.area, &[FOLDER, &name]);
-    Ok(Reply::empty())
 }
