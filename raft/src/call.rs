@@ -29,7 +29,7 @@ impl Raft {
         }
         loop {
             inner.progress.refuse_if_ended()?;
-            match timeout_at(deadline, inner.reads.index()).await {
+            match timeout_at(deadline, inner.read_point()).await {
                 Ok(Ok(index)) => {
                     inner.progress.wait(index, deadline).await?;
                     inner.counters.read_points.add(1);
@@ -48,7 +48,7 @@ impl Raft {
     pub async fn confirm_leader(&self) -> Result<(), ReadError> {
         let inner = self.inner();
         inner.progress.refuse_if_ended()?;
-        match inner.reads.index().await {
+        match inner.read_point().await {
             Ok(_) => Ok(()),
             Err(RoundFailed(reason)) => {
                 tracing::trace!(reason, "nobody confirmed a leader");
@@ -146,11 +146,7 @@ pub(crate) fn rounds(
                 true => inner.confirm.index().await?,
                 false => inner.ask_leader(leader).await?,
             };
-            inner.progress.note_read_point(index);
-            let mut confirmed = inner.confirmed.lock();
-            if confirmed.is_none_or(|known| known.asked_at <= asked_at) {
-                *confirmed = Some(Confirmed { leader, asked_at });
-            }
+            inner.note_confirmed(index, Confirmed { leader, asked_at });
             Ok(index)
         })
     }
@@ -161,6 +157,27 @@ fn live(inner: &Weak<Inner>) -> Result<std::sync::Arc<Inner>, RoundFailed> {
 }
 
 impl Inner {
+    /// A read point by the shortest way that there is: this node's own word, its word as leader that a quorum confirms, or the
+    /// leader's.
+    async fn read_point(&self) -> Result<u64, RoundFailed> {
+        let asked_at = Instant::now();
+        let index = match self.own_read_point() {
+            Some(index) => index,
+            None if self.view.borrow().leader == Some(self.id) => self.confirm.index().await?,
+            None => return self.reads.index().await,
+        };
+        self.note_confirmed(index, Confirmed { leader: self.id, asked_at });
+        Ok(index)
+    }
+
+    fn note_confirmed(&self, index: u64, newest: Confirmed) {
+        self.progress.note_read_point(index);
+        let mut confirmed = self.confirmed.lock();
+        if confirmed.is_none_or(|known| known.asked_at <= newest.asked_at) {
+            *confirmed = Some(newest);
+        }
+    }
+
     async fn confirm_leadership(&self) -> Result<u64, RoundFailed> {
         self.counters.read_rounds.add(1);
         // The read index is fixed when this arrives, and answered by heartbeats sent after.

@@ -24,6 +24,7 @@ mod start;
 mod status;
 mod succession;
 
+mod alone;
 mod gate;
 mod propose;
 mod queue;

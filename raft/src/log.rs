@@ -16,7 +16,8 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use tokio::sync::watch;
 
 use crate::metrics::Counters;
-use crate::types::{Entry, LogId, Types, Vote};
+use crate::progress::Progress;
+use crate::types::{Entry, LogId, Payload, Types, Vote};
 use crate::wire;
 
 /// Entries this close to the end of the log are in memory, so reading them may happen on the caller's thread.
@@ -52,6 +53,7 @@ impl Durability {
 pub(crate) struct LogStore {
     log: Arc<dyn Log>,
     durability: Arc<Durability>,
+    progress: Arc<Progress>,
     counters: Arc<Counters>,
     read_bytes: usize,
     /// Where the log began when it was empty and nothing had been purged; a cluster's own log begins at 0.
@@ -62,10 +64,11 @@ impl LogStore {
     pub(crate) fn new(
         log: Arc<dyn Log>,
         durability: Arc<Durability>,
+        progress: Arc<Progress>,
         counters: Arc<Counters>,
         read_bytes: usize,
     ) -> Self {
-        Self { log, durability, counters, read_bytes, first: Arc::default() }
+        Self { log, durability, progress, counters, read_bytes, first: Arc::default() }
     }
 
     /// Runs what may wait for a disk away from the executor.
@@ -186,7 +189,13 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
     {
-        let entries: Vec<_> = entries.into_iter().map(wire::to_disk).collect();
+        let to_disk = |entry: Entry| {
+            if matches!(entry.payload, Payload::Membership(_)) {
+                self.progress.note_membership(entry.log_id.index);
+            }
+            wire::to_disk(entry)
+        };
+        let entries: Vec<_> = entries.into_iter().map(to_disk).collect();
         self.counters.count_append(&entries);
         if let Some(first) = entries.first()
             && self.log.state().last.is_none()

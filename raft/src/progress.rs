@@ -24,6 +24,8 @@ pub(crate) struct Progress {
     applying_since: Mutex<Option<Instant>>,
     /// The newest read point that a leader confirmed to this node.
     read_point: AtomicU64,
+    /// Index of the newest membership that this process appended to its log; 0 if it appended none.
+    appended_membership: AtomicU64,
     /// Set once consensus has ended for whatever reason; waiting for more is then in vain.
     ended: watch::Sender<bool>,
 }
@@ -36,6 +38,7 @@ impl Progress {
             halted: AtomicU64::new(RUNNING),
             applying_since: Mutex::default(),
             read_point: AtomicU64::new(0),
+            appended_membership: AtomicU64::new(0),
             ended: watch::Sender::new(false),
         }
     }
@@ -54,6 +57,15 @@ impl Progress {
     /// The newest index that a leader confirmed to this node; 0 before the first.
     pub(crate) fn read_point(&self) -> u64 {
         self.read_point.load(Ordering::Relaxed)
+    }
+
+    /// Notes a membership that is about to be appended, and counts from then on.
+    pub(crate) fn note_membership(&self, index: u64) {
+        self.appended_membership.fetch_max(index, Ordering::Release);
+    }
+
+    pub(crate) fn appended_membership(&self) -> u64 {
+        self.appended_membership.load(Ordering::Acquire)
     }
 
     /// Says that a write to the table begins, or has ended.
@@ -86,6 +98,11 @@ impl Progress {
     /// Index of the last applied entry; 0 before the first.
     pub(crate) fn index(&self) -> u64 {
         *self.index.borrow()
+    }
+
+    /// The last applied entry.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        *self.last.borrow()
     }
 
     pub(crate) fn subscribe_last(&self) -> watch::Receiver<Option<LogId>> {

@@ -98,13 +98,14 @@ impl Foundation {
         let counters = Arc::new(Counters::default());
         let durability = Arc::new(Durability::new(log.clone()));
         let last = table.applied().last.as_ref().map(wire::from_disk_id);
-        let message_bytes = config.limits.message_bytes;
+        let progress = Arc::new(Progress::new(last));
+        let (message_bytes, read_bytes) = (config.limits.message_bytes, config.limits.read_bytes);
         Self {
-            store: LogStore::new(log.clone(), durability.clone(), counters.clone(), config.limits.read_bytes),
+            store: LogStore::new(log.clone(), durability.clone(), progress.clone(), counters.clone(), read_bytes),
             log: log.clone(),
             table: table.clone(),
             durability,
-            progress: Arc::new(Progress::new(last)),
+            progress,
             factory: Factory {
                 from: id,
                 process: config.process,

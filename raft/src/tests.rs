@@ -21,7 +21,7 @@ use crate::progress::Progress;
 use crate::types::Types;
 
 /// A node that has no opinion.
-struct Indifferent;
+pub(crate) struct Indifferent;
 
 impl Hooks for Indifferent {
     fn verify_for_append(&self, _: &[u8], _: u64) -> Result<(), String> {
@@ -156,9 +156,10 @@ fn adapters(log: Arc<dyn Log>, table: Arc<dyn Table>) -> (LogStore, Machine) {
     let table = Arc::new(WithoutGaps(table));
     let counters = Arc::new(Counters::default());
     let durability = Arc::new(Durability::new(log.clone()));
-    let store = LogStore::new(log, durability, counters.clone(), 1 << 20);
+    let progress = Arc::new(Progress::new(None));
+    let store = LogStore::new(log, durability, progress.clone(), counters.clone(), 1 << 20);
     // The suite applies entries that it did not append, so there is no log to wait for.
-    let machine = Machine::new(table, None, Arc::new(Indifferent), Arc::new(Progress::new(None)), counters);
+    let machine = Machine::new(table, None, Arc::new(Indifferent), progress, counters);
     (store, machine.expect("an empty table is fine"))
 }
 

@@ -22,6 +22,28 @@ async fn a_single_node_writes_and_reads_without_a_network() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_others_asks_nobody_for_a_read_point_and_one_that_got_a_member_does() {
+    let (leader, second) = (first(clustered()).await, Node::start(clustered()).await);
+    let rounds = || leader.raft.metrics().read_rounds;
+    let index = leader.put_surely("a", "1").await;
+    let before = rounds();
+    for _ in 0..10 {
+        assert!(leader.raft.read_point(deadline()).await.expect("it leads itself") >= index);
+    }
+    assert_eq!((rounds(), leader.raft.confirmed().map(|known| known.leader)), (before, Some(leader.id())));
+    add(&leader, &second).await;
+    let before = rounds();
+    leader.raft.read_point(deadline()).await.expect("it is the only voter");
+    assert!(rounds() > before, "a learner may tell of what is not applied here");
+    retry(async || leader.raft.promote(second.id()).await).await;
+    leader.raft.read_point(deadline()).await.expect("both answer");
+    second.raft.shutdown().await;
+    let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(2);
+    assert!(leader.raft.read_point(soon).await.is_err(), "nobody vouches for it");
+    leader.raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_node_leads_again_after_a_restart() {
     let node = first(Config::single("http://127.0.0.1:8200")).await;
     node.put_surely("a", "1").await;
