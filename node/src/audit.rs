@@ -117,8 +117,8 @@ pub struct Audit {
     /// Whether there are any; asked by every request.
     is_on: AtomicBool,
     devices: RwLock<Arc<[Attached]>>,
-    /// The cluster's rules as this node saw them last.
-    rules: ArcSwap<AuditRules>,
+    /// The cluster's rules as this node saw them last. Changes with the plan locked.
+    followed: ArcSwap<Followed>,
     plan: Mutex<DevicePlan>,
     /// This node's name in the lines with which chains begin.
     node: String,
@@ -135,8 +135,14 @@ pub struct Audit {
 struct DevicePlan {
     configured: Vec<AuditDevice>,
     terms: DeviceTerms,
-    /// Lineage and index of the view that the cluster's rules are from.
-    seen_at: (u64, u64),
+}
+
+/// Rules, and the view that has them.
+#[derive(Default)]
+struct Followed {
+    rules: Arc<AuditRules>,
+    /// Lineage and index of the view.
+    at: (u64, u64),
 }
 
 /// A device and the way to the task that feeds it.
@@ -170,7 +176,7 @@ impl Audit {
         Self {
             is_on: AtomicBool::new(false),
             devices: RwLock::default(),
-            rules: ArcSwap::default(),
+            followed: ArcSwap::default(),
             plan: Mutex::default(),
             node,
             waiting: limits.audit_entries,
@@ -232,18 +238,18 @@ impl Audit {
     /// # Errors
     /// If the view cannot be read.
     pub(crate) fn follow(&self, core: &Core, view: &dyn View) -> Result<(), Error> {
-        let rules = core.audit_rules(view)?;
-        if Arc::ptr_eq(&rules, &self.rules.load()) {
-            return Ok(());
-        }
-        let mut plan = self.plan.lock();
         let at = (view.lineage(), view.index());
-        if at.0 == plan.seen_at.0 && at.1 < plan.seen_at.1 {
+        if self.followed.load().at == at {
             return Ok(());
         }
-        plan.seen_at = at;
-        let is_same = *rules == **self.rules.load();
-        self.rules.store(rules);
+        let rules = core.audit_rules(view)?;
+        let plan = self.plan.lock();
+        let last = self.followed.load_full();
+        if at.0 == last.at.0 && at.1 < last.at.1 {
+            return Ok(());
+        }
+        let is_same = rules == last.rules;
+        self.followed.store(Arc::new(Followed { rules, at }));
         if !is_same {
             self.follow_plan(&plan);
         }
@@ -252,7 +258,7 @@ impl Audit {
 
     /// Starts and ends devices, so that they are those of the plan. One that stays goes on undisturbed.
     fn follow_plan(&self, plan: &DevicePlan) {
-        let rules = self.rules.load();
+        let rules = Arc::clone(&self.followed.load().rules);
         let known = self.devices();
         let mut devices: Vec<_> = known.0.iter().filter(|known| known.described.is_none()).cloned().collect();
         let wanted = plan.configured.iter().map(|device| (device, true));
@@ -330,7 +336,7 @@ impl Audit {
                 .collect();
             (!values.is_empty()).then(|| NotedHeader { name: rule.name.clone(), values, is_hashed: rule.is_hashed })
         };
-        self.rules.load().headers.iter().filter_map(noted).collect()
+        self.followed.load().rules.headers.iter().filter_map(noted).collect()
     }
 
     /// Has an entry written down. One device that did so is enough; the others do it in their own time.
