@@ -11,6 +11,7 @@ use crate::registry::Registry;
 
 pub(crate) mod kv1;
 pub(crate) mod kv2;
+pub(crate) mod ssh;
 pub(crate) mod totp;
 pub(crate) mod transit;
 
@@ -47,6 +48,7 @@ static ENGINES: &[&Engine] = &[
     &kv2::ENGINE,
     &transit::ENGINE,
     &totp::ENGINE,
+    &ssh::ENGINE,
     &token::ENGINE,
     &approle::ENGINE,
     &userpass::ENGINE,

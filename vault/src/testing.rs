@@ -321,7 +321,9 @@ impl Harness {
         let answer = match done.result {
             Ok(reply) => {
                 let raw = reply.render(&request.id);
-                let body = serde_json::from_slice(&raw.body).unwrap_or(Value::Null);
+                let text = || String::from_utf8(raw.body.clone()).ok().filter(|text| !text.is_empty());
+                let body =
+                    serde_json::from_slice(&raw.body).unwrap_or_else(|_| text().map_or(Value::Null, Value::from));
                 Answer { status: raw.status_code, body, action: reply.action.or(asked), wrote }
             }
             Err(error) => Answer { status: status_of(&error), body: body_of(&error), action: None, wrote },

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde_json::{Map, Value};
+
 use crate::error::Error;
 use crate::field::{Field, Fields, Kind, field};
 use crate::reply::Reply;
@@ -103,6 +105,22 @@ pub(crate) fn page(mut keys: Vec<String>, fields: &Fields) -> Result<Reply, Erro
     keys.drain(..begin);
     keys.truncate(limit(fields)?);
     Reply::keys(keys)
+}
+
+/// A page of keys with what each of them is. What vanished is left out.
+pub(crate) fn with_details<D>(mut page: Reply, mut detail: D) -> Result<Reply, Error>
+where
+    D: FnMut(&str) -> Result<Option<Value>, Error>,
+{
+    let Some(data) = &mut page.data else { return Ok(page) };
+    let mut details = Map::new();
+    for key in data["keys"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if let Some(value) = detail(key)? {
+            details.insert(key.to_owned(), value);
+        }
+    }
+    data.insert("key_info".into(), details.into());
+    Ok(page)
 }
 
 /// The last name of the page before; empty if this is the first.

@@ -20,6 +20,9 @@ use crate::token::lifetime::{Bounds, secs_until};
 /// How long a lease that was begun waits to be given, in seconds. Longer than any request and errand lasts.
 pub(crate) const BEGUN_SECS: u64 = 600;
 
+/// Random bytes of a lease's name. As hexadecimal digits it has the 24 characters of which clients know the end of a lease's id.
+const NAME_BYTES: usize = 12;
+
 /// For how long something is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTerms {
@@ -41,7 +44,7 @@ impl Call<'_, '_> {
         if data.len() > MAX_LEASE_DATA_BYTES || target.len() > MAX_TARGET_BYTES {
             return Err(Error::internal("an engine keeps more with a lease than it may"));
         }
-        let name = hex::encode(&self.context.lasting_bytes(&format!("lease {purpose}"))?[..16]);
+        let name = hex::encode(&self.context.lasting_bytes(&format!("lease {purpose}"))?[..NAME_BYTES]);
         if self.context.errands.is_kept(&name) {
             return self.begun(&name);
         }

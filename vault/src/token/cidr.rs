@@ -35,6 +35,13 @@ impl Cidr {
         Some(Self { network: number(address) & mask, mask })
     }
 
+    /// As [`Cidr::parse`], without addresses that have bits beyond their range.
+    pub(crate) fn parse_network(text: &str) -> Option<Self> {
+        let range = Self::parse(text)?;
+        let address: IpAddr = text.split('/').next()?.parse().ok()?;
+        (number(address) == range.network).then_some(range)
+    }
+
     /// Whether an address lies in the range.
     pub fn contains(&self, address: IpAddr) -> bool {
         number(address) & self.mask == self.network
@@ -98,6 +105,16 @@ mod tests {
         assert!(contains("0.0.0.0/0", "192.0.2.1"));
         assert!(!contains("0.0.0.0/0", "2001:db8::1"));
         assert!(contains("::/0", "2001:db8::1"));
+    }
+
+    #[test]
+    fn a_network_has_no_bits_beyond_its_range() {
+        for text in ["10.0.0.0/8", "10.1.2.3", "10.1.2.3/32", "fd00::/8", "0.0.0.0/0"] {
+            assert_eq!(Cidr::parse_network(text), Cidr::parse(text), "{text}");
+        }
+        for text in ["10.1.0.0/8", "fd00::1/8", "10.0.0.0/33", ""] {
+            assert_eq!(Cidr::parse_network(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -7,9 +7,7 @@
 use serde_json::json;
 
 use crate::engine::Call;
-use crate::engines::identity::metadata::{
-    CUSTOM_METADATA, check_accessor, pairs, shown_alias, shown_in_list, with_details,
-};
+use crate::engines::identity::metadata::{CUSTOM_METADATA, check_accessor, pairs, shown_alias, shown_in_list};
 use crate::engines::listing;
 use crate::error::{Error, ErrorKind};
 use crate::field::{Field, Kind, field};
@@ -197,5 +195,7 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let names = call.store.list(&call.mount.area, &[ALIASES])?;
     let mounts = MountTable::load(call.store)?;
     let page = listing::page_of(&names, &call.fields)?;
-    with_details(page, |id| Ok(by_id(call, id)?.map(|(owner, alias)| shown_in_list(&mounts, &alias, &owner.id))))
+    listing::with_details(page, |id| {
+        Ok(by_id(call, id)?.map(|(owner, alias)| shown_in_list(&mounts, &alias, &owner.id)))
+    })
 }

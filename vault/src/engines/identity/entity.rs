@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::engine::Call;
 use crate::engines::identity::MAX_IDS;
 use crate::engines::identity::metadata::{
-    METADATA, POLICIES, mount_of, pairs, policies, shown_alias, shown_pairs, shown_time, with_details,
+    METADATA, POLICIES, mount_of, pairs, policies, shown_alias, shown_pairs, shown_time,
 };
 use crate::engines::listing;
 use crate::engines::terms::or_null;
@@ -155,7 +155,7 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let area = call.mount.area.clone();
     let names = call.store.list(&area, &[ENTITIES])?;
     let mounts = MountTable::load(call.store)?;
-    with_details(listing::page_of(&names, &call.fields)?, |id| {
+    listing::with_details(listing::page_of(&names, &call.fields)?, |id| {
         let Some(record) = entity::get(call.store, &area, id)? else { return Ok(None) };
         let mut detail = json!({ "name": record.name });
         if !record.aliases.is_empty() {

@@ -5,9 +5,7 @@ use serde_json::json;
 use crate::engine::Call;
 use crate::engines::identity::MAX_IDS;
 use crate::engines::identity::entity::names;
-use crate::engines::identity::metadata::{
-    METADATA, POLICIES, pairs, policies, shown_alias, shown_pairs, shown_time, with_details,
-};
+use crate::engines::identity::metadata::{METADATA, POLICIES, pairs, policies, shown_alias, shown_pairs, shown_time};
 use crate::engines::listing;
 use crate::engines::terms::{or_null, sorted};
 use crate::error::{Error, ErrorKind, multi};
@@ -241,7 +239,7 @@ pub(super) fn empty(call: &mut Call<'_, '_>, id: &str) -> Result<(), Error> {
 pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let area = call.mount.area.clone();
     let names = call.store.list(&area, &[GROUPS])?;
-    with_details(listing::page_of(&names, &call.fields)?, |id| {
+    listing::with_details(listing::page_of(&names, &call.fields)?, |id| {
         let Some(record) = group::get(call.store, &area, id)? else { return Ok(None) };
         let members = call.store.count(&area, &[MEMBERS, id])?;
         Ok(Some(json!({

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::engine::Call;
 use crate::engines::identity::alias::{ACCESSOR, ID, NAME, OWNER, check_identified};
 use crate::engines::identity::group::empty;
-use crate::engines::identity::metadata::{check_accessor, shown_alias, shown_in_list, with_details};
+use crate::engines::identity::metadata::{check_accessor, shown_alias, shown_in_list};
 use crate::engines::listing;
 use crate::error::Error;
 use crate::field::Field;
@@ -132,5 +132,7 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let names = call.store.list(&call.mount.area, &[GROUP_ALIASES])?;
     let mounts = MountTable::load(call.store)?;
     let page = listing::page_of(&names, &call.fields)?;
-    with_details(page, |id| Ok(by_id(call, id)?.map(|(group, alias)| shown_in_list(&mounts, &alias, &group.id))))
+    listing::with_details(page, |id| {
+        Ok(by_id(call, id)?.map(|(group, alias)| shown_in_list(&mounts, &alias, &group.id)))
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::engine::Call;
 use crate::engines::terms::{assignable, or_null};
@@ -13,7 +13,6 @@ use crate::mount::Class;
 use crate::mount::class_of;
 use crate::mount::table::MountTable;
 use crate::printable;
-use crate::reply::Reply;
 use crate::time::Time;
 
 /// Most pairs.
@@ -102,20 +101,4 @@ pub(super) fn check_accessor(call: &mut Call<'_, '_>, accessor: &str) -> Result<
         true => Ok(()),
         false => Err(Error::invalid(format!("invalid mount accessor {accessor:?}"))),
     }
-}
-
-/// A page of keys with what each of them is. What vanished is left out.
-pub(super) fn with_details<D>(mut page: Reply, mut detail: D) -> Result<Reply, Error>
-where
-    D: FnMut(&str) -> Result<Option<Value>, Error>,
-{
-    let Some(data) = &mut page.data else { return Ok(page) };
-    let mut details = Map::new();
-    for key in data["keys"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        if let Some(value) = detail(key)? {
-            details.insert(key.to_owned(), value);
-        }
-    }
-    data.insert("key_info".into(), details.into());
-    Ok(page)
 }

@@ -6,7 +6,6 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use crate::engine::Call;
-use crate::engines::identity::metadata::with_details;
 use crate::engines::identity::oidc::role::CLIENT_ID_SYMBOLS;
 use crate::engines::identity::oidc::{assignment, key};
 use crate::engines::listing;
@@ -153,7 +152,7 @@ fn shown(client: &OidcClientRecord) -> Value {
 pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let area = call.mount.area.clone();
     let names = call.store.list(&area, &[FOLDER])?;
-    with_details(listing::page_of(&names, &call.fields)?, |name| {
+    listing::with_details(listing::page_of(&names, &call.fields)?, |name| {
         let client = find(call.store, &area, name)?;
         Ok(client.map(|client| {
             let mut shown = shown(&client);

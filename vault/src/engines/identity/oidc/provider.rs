@@ -4,7 +4,6 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use crate::engine::Call;
-use crate::engines::identity::metadata::with_details;
 use crate::engines::identity::oidc::jwk::ALGORITHMS;
 use crate::engines::identity::oidc::{client, issuer, key, scope};
 use crate::engines::listing;
@@ -100,7 +99,7 @@ fn shown(call: &mut Call<'_, '_>, name: &str, provider: &OidcProviderRecord) -> 
 pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let area = call.mount.area.clone();
     let page = listing::page(names(call)?, &call.fields)?;
-    with_details(page, |name| match find(call.store, &area, name)? {
+    listing::with_details(page, |name| match find(call.store, &area, name)? {
         Some(provider) => shown(call, name, &provider).map(Some),
         None => Ok(None),
     })
