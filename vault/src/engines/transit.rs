@@ -3,7 +3,7 @@
 //! An operation reads a key and one chunk of its versions, and writes nothing. What surprises: what needs the private key of an
 //! RSA key, and making one, is computed beside the requests ([`crate::errand`]); everything else takes microseconds and is done
 //! at once. Signatures of ECDSA and ML-DSA take their randomness from AWS-LC, so they are the one thing that two runs of a request may say
-//! differently; nothing that is stored depends on it.
+//! differently, with the ciphertexts of ML-KEM; nothing that is stored depends on it.
 
 mod algorithm;
 mod backup;
@@ -13,6 +13,7 @@ mod cipher;
 mod export;
 mod hash;
 mod import;
+mod kem;
 mod key;
 mod mac;
 mod manage;
@@ -44,7 +45,7 @@ const TYPE: Field = field(
     "type",
     Kind::Text,
     "aes128-gcm96, aes256-gcm96, chacha20-poly1305, xchacha20-poly1305, ed25519, ecdsa-p256, ecdsa-p384, ecdsa-p521, \
-     rsa-2048, rsa-3072, rsa-4096, hmac, or ml-dsa.",
+     rsa-2048, rsa-3072, rsa-4096, hmac, ml-dsa, or ml-kem.",
 )
 .or("aes256-gcm96");
 const CONVERGENT: Field =
@@ -63,11 +64,19 @@ const NEW_KEY: &[Field] = &[
     field("auto_rotate_period", Kind::Duration, "How often it rotates by itself: 0 for never, or at least an hour.")
         .or("0"),
     field("key_size", Kind::Int, "Bytes of an HMAC key, 32 to 512."),
-    field("parameter_set", Kind::Text, "Of ML-DSA: 44, 65 or 87.").or("65"),
+    field(
+        "parameter_set",
+        Kind::Text,
+        "Of ML-DSA: 44, 65 or 87; 65 if not said. Of ML-KEM: 512, 768 or 1024; 768 if not said.",
+    ),
 ];
 const IMPORT: &[Field] = &[
     field("ciphertext", Kind::Text, "Base64: an AES-256 key under wrapping_key, and the key under that AES key."),
-    field("public_key", Kind::Text, "PEM, of ML-DSA base64, in place of a ciphertext: the public half alone."),
+    field(
+        "public_key",
+        Kind::Text,
+        "PEM, of ML-DSA and ML-KEM base64, in place of a ciphertext: the public half alone.",
+    ),
     field("hash_function", Kind::Text, "SHA1, SHA256, SHA384 or SHA512; of the RSA-OAEP.").or("SHA256"),
     field("allow_rotation", Kind::Bool, "Whether the imported key may rotate here.").or("false"),
     field("version", Kind::Int, "The version whose private half this is."),

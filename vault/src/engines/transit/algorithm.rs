@@ -1,5 +1,6 @@
 //! The types of keys, and what each can do.
 
+use aws_lc_rs::kem::{Algorithm as KemAlgorithm, AlgorithmId, ML_KEM_512, ML_KEM_768, ML_KEM_1024};
 use aws_lc_rs::signature::{
     ML_DSA_44, ML_DSA_44_SIGNING, ML_DSA_65, ML_DSA_65_SIGNING, ML_DSA_87, ML_DSA_87_SIGNING, PqdsaSigningAlgorithm,
     PqdsaVerificationAlgorithm,
@@ -39,10 +40,16 @@ pub(super) enum KeyType {
     MlDsa65 = 13,
     /// ML-DSA-87.
     MlDsa87 = 14,
+    /// ML-KEM-512 (FIPS 203).
+    MlKem512 = 15,
+    /// ML-KEM-768.
+    MlKem768 = 16,
+    /// ML-KEM-1024.
+    MlKem1024 = 17,
 }
 
 /// Each type, the name that clients know it by, and its set of parameters where one name stands for several.
-const NAMES: [(KeyType, &str, &str); 15] = [
+const NAMES: [(KeyType, &str, &str); 18] = [
     (KeyType::Aes256Gcm, "aes256-gcm96", ""),
     (KeyType::Aes128Gcm, "aes128-gcm96", ""),
     (KeyType::Chacha20Poly1305, "chacha20-poly1305", ""),
@@ -58,12 +65,20 @@ const NAMES: [(KeyType, &str, &str); 15] = [
     (KeyType::MlDsa44, "ml-dsa", "44"),
     (KeyType::MlDsa65, "ml-dsa", "65"),
     (KeyType::MlDsa87, "ml-dsa", "87"),
+    (KeyType::MlKem512, "ml-kem", "512"),
+    (KeyType::MlKem768, "ml-kem", "768"),
+    (KeyType::MlKem1024, "ml-kem", "1024"),
 ];
 
 impl KeyType {
-    /// The type of a name; of ML-DSA the set of parameters tells which, 65 if none is named.
+    /// The type of a name; of ML-DSA and ML-KEM the set of parameters tells which, 65 and 768 if none is
+    /// named.
     pub(super) fn named(name: &str, parameter_set: &str) -> Option<Self> {
-        let set = if name == "ml-dsa" && parameter_set.is_empty() { "65" } else { parameter_set };
+        let set = match (name, parameter_set) {
+            ("ml-dsa", "") => "65",
+            ("ml-kem", "") => "768",
+            _ => parameter_set,
+        };
         let has_name = |(_, known, known_set): &&(Self, &str, &str)| *known == name && *known_set == set;
         NAMES.iter().find(has_name).map(|(key_type, ..)| *key_type)
     }
@@ -128,14 +143,29 @@ impl KeyType {
         }
     }
 
+    /// How a secret is sent with it, if it is ML-KEM.
+    pub(super) fn ml_kem(self) -> Option<&'static KemAlgorithm<AlgorithmId>> {
+        match self {
+            Self::MlKem512 => Some(&ML_KEM_512),
+            Self::MlKem768 => Some(&ML_KEM_768),
+            Self::MlKem1024 => Some(&ML_KEM_1024),
+            _ => None,
+        }
+    }
+
+    /// Whether new pairs are made beside the requests, so that background work can make none.
+    pub(super) fn is_made_beside(self) -> bool {
+        self.is_rsa() || self.ml_kem().is_some()
+    }
+
     /// Whether it encrypts and decrypts.
     pub(super) fn can_encrypt(self) -> bool {
-        self.is_symmetric() || self.is_rsa()
+        self.is_symmetric() || self.is_rsa() || self.ml_kem().is_some()
     }
 
     /// Whether it signs.
     pub(super) fn can_sign(self) -> bool {
-        self.has_public_key()
+        self.has_public_key() && self.ml_kem().is_none()
     }
 
     /// Whether a key of each context can be derived from it.
@@ -166,6 +196,9 @@ impl KeyType {
             Self::MlDsa44 => "ML-DSA-44",
             Self::MlDsa65 => "ML-DSA-65",
             Self::MlDsa87 => "ML-DSA-87",
+            Self::MlKem512 => "ML-KEM-512",
+            Self::MlKem768 => "ML-KEM-768",
+            Self::MlKem1024 => "ML-KEM-1024",
             _ => self.as_str(),
         }
     }

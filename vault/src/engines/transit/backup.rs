@@ -10,6 +10,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::algorithm::KeyType;
+use super::kem;
 use super::key::{self, MAX_VERSIONS, NamedKey};
 use super::manage;
 use super::material;
@@ -142,6 +143,9 @@ fn public_of(key: &NamedKeyRecord, key_type: KeyType, secret: &[u8]) -> Option<V
     if key_type.ml_dsa().is_some() {
         return Some(material::ml_dsa_pair(key_type, secret).ok()?.public_key().as_ref().to_vec());
     }
+    if key_type.ml_kem().is_some() {
+        return kem::public_of(key_type, secret);
+    }
     if secret.len() != key_type.key_bytes() {
         return None;
     }
@@ -158,6 +162,7 @@ fn is_public(key: &NamedKeyRecord, key_type: KeyType, public: &[u8]) -> bool {
         _ if key_type.is_rsa() || key_type.is_ecdsa() => {
             NativeKey::from_public(public).and_then(|public| public.key_type()) == Some(key_type)
         }
+        _ if key_type.ml_kem().is_some() => kem::is_public(key_type, public),
         _ => key_type.ml_dsa().is_some_and(|algorithm| public.len() == algorithm.public_key_len()),
     }
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::algorithm::KeyType;
 use super::batch::{self, Ended, Failure, Form, Item, Items, settled};
 use super::hash::HashAlgorithm;
+use super::kem;
 use super::key::{self, NamedKey};
 use super::manage;
 use super::native::Padding;
@@ -88,6 +89,9 @@ impl<'k> Ciphers<'k> {
             let version = self.key.available(call, number)?;
             rsa::encrypt(&version.public, &OAEP_SHA256_MGF1SHA256, plaintext)
                 .ok_or_else(|| "the plaintext is too long for the RSA key".to_owned())?
+        } else if self.key.key_type().ml_kem().is_some() {
+            let version = self.key.available(call, number)?;
+            kem::seal(self.key.key_type(), &version.public, call.context.random, plaintext, &associated)??
         } else {
             self.get(call, number, context)?;
             let Some((.., cipher)) = &self.last else { return Err(Error::internal("a cipher was lost").into()) };
@@ -108,12 +112,16 @@ impl<'k> Ciphers<'k> {
         let (number, rest) = versioned::taken_apart(self.key, text, "ciphertext")?;
         let (context, associated) = (item.bytes("context")?, item.bytes("associated_data")?);
         let sealed = versioned::decoded(rest, "ciphertext")?;
-        if !self.key.key_type().is_rsa() {
+        let key_type = self.key.key_type();
+        if key_type.is_symmetric() {
             return Ok(Ok(self.get(call, number, context)?.open(&sealed, &associated)?));
         }
         let version = self.key.available(call, number)?;
         if version.secret.is_empty() {
             return Err("the key has no private half here; it was imported without one".to_owned().into());
+        }
+        if key_type.ml_kem().is_some() {
+            return Ok(Ok(kem::open(key_type, &version.secret, &sealed, &associated)??));
         }
         Ok(Err(work.add(&version.secret, sealed, HashAlgorithm::None, Padding::Pkcs1)?))
     }

@@ -11,6 +11,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::algorithm::KeyType;
+use super::kem;
 use super::key::{self, NamedKey};
 use super::manage::NewKey;
 use super::material;
@@ -182,7 +183,7 @@ fn unwrap(input: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     })
 }
 
-/// A version of a private key: raw bytes of symmetric and HMAC keys, PKCS #8 of others.
+/// A version of a private key: raw bytes of symmetric, HMAC and ML-KEM keys, PKCS #8 of others.
 fn private(key_type: KeyType, derived: bool, plain: &[u8]) -> Result<KeyVersionRecord, Error> {
     let wrong = || Error::invalid(format!("the imported key is not one of type {}", key_type.as_str()));
     let mut version = KeyVersionRecord::default();
@@ -207,18 +208,27 @@ fn private(key_type: KeyType, derived: bool, plain: &[u8]) -> Result<KeyVersionR
         _ if key_type.ml_dsa().is_some() => {
             return Err(Error::invalid("keys of type ml-dsa cannot be imported"));
         }
+        _ if key_type.ml_kem().is_some() => {
+            version.public = kem::public_of(key_type, plain).ok_or_else(wrong)?;
+            version.secret = plain.to_vec();
+        }
         _ if key_type != KeyType::Hmac && plain.len() != key_type.key_bytes() => return Err(wrong()),
         _ => version.secret = plain.to_vec(),
     }
     Ok(version)
 }
 
-/// A version with the public half alone, sent as PEM; of ML-DSA raw, in base64.
+/// A version with the public half alone, sent as PEM; of ML-DSA and ML-KEM raw, in base64.
 fn public_alone(key_type: KeyType, derived: bool, text: &str) -> Result<KeyVersionRecord, Error> {
     let kind = key_type.as_str();
     if let Some(algorithm) = key_type.ml_dsa() {
         let public = STANDARD.decode(text.trim()).ok().filter(|public| public.len() == algorithm.public_key_len());
         let public = public.ok_or_else(|| Error::invalid("public_key is not the base64 of a raw ML-DSA public key"))?;
+        return Ok(KeyVersionRecord { public, ..KeyVersionRecord::default() });
+    }
+    if key_type.ml_kem().is_some() {
+        let public = STANDARD.decode(text.trim()).ok().filter(|public| kem::is_public(key_type, public));
+        let public = public.ok_or_else(|| Error::invalid("public_key is not the base64 of a raw ML-KEM public key"))?;
         return Ok(KeyVersionRecord { public, ..KeyVersionRecord::default() });
     }
     if !(key_type.is_rsa() || key_type.is_ecdsa() || key_type == KeyType::Ed25519) || derived {

