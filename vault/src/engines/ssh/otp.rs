@@ -14,6 +14,7 @@ use crate::engines::ssh::role::{ROLE, SshRoleRecord, by_commas};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
 use crate::lease::grant::LeaseTerms;
+use crate::lease::liveness;
 use crate::lease::record::Lease;
 use crate::mount::Mount;
 use crate::reply::Reply;
@@ -53,9 +54,9 @@ struct SshOtpRecord {
     username: String,
     #[prost(string, tag = "3")]
     role: String,
-    /// When it is over, nanoseconds since the Unix epoch.
-    #[prost(int64, tag = "4")]
-    expires_nanos: i64,
+    /// Name of the lease with which it ends.
+    #[prost(string, tag = "4")]
+    lease: String,
 }
 
 /// Roles that are for every address.
@@ -101,11 +102,9 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         "username": username,
         "port": role.port,
     });
-    let reply = call.give(lease, LeaseTerms { ttl_secs: 0, max_secs: 0, is_renewable: false }, Reply::data(data))?;
-    let expires_nanos = call.context.now.plus_secs(reply.lease_secs).nanos();
-    let record = SshOtpRecord { ip: ip.to_string(), username, role: name, expires_nanos };
+    let record = SshOtpRecord { ip: ip.to_string(), username, role: name, lease: lease.name.clone() };
     call.store.put(&mount.area, &[FOLDER, &hash], &record)?;
-    Ok(reply)
+    call.give(lease, LeaseTerms { ttl_secs: 0, max_secs: 0, is_renewable: false }, Reply::data(data))
 }
 
 fn user(role: &SshRoleRecord, sent: &str) -> Result<String, Error> {
@@ -143,7 +142,12 @@ pub(super) fn verify(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     let hash = hash(&mount, otp);
     let record: SshOtpRecord = call.store.get(&mount.area, &[FOLDER, &hash])?.ok_or_else(missing)?;
     let role: Option<SshRoleRecord> = named::find(call.store, &mount, &record.role)?;
-    if record.expires_nanos <= call.context.now.nanos() || role.is_none_or(|role| !role.is_otp) {
+    // The lease is looked at and not the record alone: that goes in the background, a while after the lease is over.
+    let is_live = match Lease::stored(call.store, &record.lease)? {
+        Some(lease) => liveness::is_live(call.store, call.context, &lease)?,
+        None => false,
+    };
+    if !is_live || role.is_none_or(|role| !role.is_otp) {
         return Err(missing());
     }
     call.store.delete(&mount.area, &[FOLDER, &hash]);

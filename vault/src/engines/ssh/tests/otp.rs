@@ -51,6 +51,7 @@ fn a_password_ends_with_its_lease_and_with_its_role() {
     let mut harness = with_login();
     let (key, lease) = otp(&mut harness);
     assert_eq!(harness.request("POST", "sys/leases/revoke", json!({ "lease_id": lease, "sync": true })).0, 204);
+    assert_eq!(verify(&mut harness, &key).0, 400, "it ends at once, not when the leader comes by");
     harness.run_endings();
     assert_eq!(verify(&mut harness, &key).0, 400);
     let (key, _) = otp(&mut harness);
