@@ -149,6 +149,8 @@ fn targets(level: Level) -> Targets {
         .with_default(LevelFilter::WARN.min(level))
         .with_target("conclave", level)
         .with_target("openraft", consensus)
+        // Its errors show bytes of what a directory sent.
+        .with_target("ldap3_proto", LevelFilter::OFF)
 }
 
 /// A panic's message may hold what a request held, so only its place is logged.

@@ -4,6 +4,8 @@
 //! are per target and not for all together, so a target that hangs keeps its own few places for as long as a message may take,
 //! and nobody else waits for it.
 
+mod address;
+pub(crate) mod directory;
 pub(crate) mod web;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +26,11 @@ pub trait Way: Send + Sync + 'static {
     /// What the target answers, or why it does not; the reason is for people and holds no value of the message. Dropping the
     /// future gives the message up, which may have arrived all the same.
     fn reach<'a>(&'a self, target: &'a str, message: &'a [u8]) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, String>>;
+
+    /// The time that a message may take, if the way knows better than what is usual.
+    fn time(&self, _message: &[u8]) -> Option<Duration> {
+        None
+    }
 
     /// An answer from before that will do. It is asked for first, without a place at the target.
     fn kept(&self, _message: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -91,7 +98,7 @@ impl Ways {
         let stay = self.enter(&format!("{} {}", outside.way, outside.target))?;
         let place = timeout_at(deadline, stay.target.places.acquire()).await;
         let _place = place.map_err(|_| "there was no time for it, as it has others to answer")?;
-        let end = deadline.min(Instant::now() + self.time);
+        let end = deadline.min(Instant::now() + way.time(&outside.message).unwrap_or(self.time));
         let answer = timeout_at(end, way.reach(&outside.target, &outside.message)).await;
         answer.unwrap_or_else(|_| Err("it did not answer in time".into()))
     }

@@ -11,7 +11,7 @@ use conclave_batch::Outcome;
 use conclave_raft::Role;
 use conclave_storage::table::Table;
 use conclave_vault::{
-    Action, Answer, Core, Done, Errand, Errands, Error, ErrorKind, Plan, Proposal, Reply, WEB, authenticate,
+    Action, Answer, Core, DIRECTORY, Done, Errand, Errands, Error, ErrorKind, Plan, Proposal, Reply, WEB, authenticate,
 };
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
@@ -28,6 +28,7 @@ use crate::http::error;
 use crate::index::Position;
 use crate::metrics::Timed;
 use crate::outside::Ways;
+use crate::outside::directory::Directories;
 use crate::outside::web::Web;
 use crate::replica::Replica;
 use crate::seal::Seal;
@@ -76,6 +77,7 @@ impl Runner {
         let config = &seal.replica.config;
         let ways = Arc::new(Ways::new(&config.limits));
         ways.open(WEB, Arc::new(Web::new(config.outbound.clone(), &config.limits)));
+        ways.open(DIRECTORY, Arc::new(Directories::new(config.outbound.clone(), &config.limits)));
         Self { seal, actions, audit, turns: Turns::default(), heavy, ways, large_runs: Semaphore::new(large_runs()) }
     }
 

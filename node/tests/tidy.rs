@@ -189,6 +189,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("raft-log", &["storage"]),
     ("aes-siv", &["vault"]),
     ("hyper", &["node", "client", "bench"]),
+    ("ldap3_proto", &["node"]),
     ("prometheus", &["node"]),
     ("reqwest", &["client"]),
 ];

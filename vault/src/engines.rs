@@ -28,6 +28,7 @@ pub(crate) mod cubbyhole;
 pub(crate) mod identity;
 pub(crate) mod jwt;
 pub(crate) mod kubernetes;
+pub(crate) mod ldap;
 pub(crate) mod sys;
 pub(crate) mod token;
 pub(crate) mod userpass;
@@ -54,6 +55,7 @@ static ENGINES: &[&Engine] = &[
     &userpass::ENGINE,
     &jwt::ENGINE,
     &kubernetes::ENGINE,
+    &ldap::ENGINE,
     &cert::ENGINE,
     #[cfg(test)]
     &counter::ENGINE,

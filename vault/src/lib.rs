@@ -30,6 +30,7 @@ mod store;
 
 mod bootstrap;
 mod describe;
+mod directory;
 mod engine;
 mod engines;
 mod epoch;
@@ -94,6 +95,9 @@ pub use task::tree::delete_below;
 
 // What engines ask of web servers outside.
 pub use web::{WEB, WebReply, WebRequest};
+
+// What they ask of directories.
+pub use directory::{DIRECTORY, DirectoryAnswer, DirectoryQuestion, DirectoryServers, DirectoryVerdict, with_user_dn};
 
 // The store, and what the node itself reads and writes there.
 pub use bootstrap::{NewCluster, first_batch};

@@ -185,8 +185,13 @@ pub(crate) fn count(call: &mut Call<'_, '_>, who: Who<'_>) -> Result<(), Error> 
 
 /// Forgets a user's wrong attempts: after a right password, or because an operator says so.
 pub(crate) fn forget(store: &mut Store<'_>, mount: &Mount, user: &str) -> Result<(), Error> {
-    let place = CountPath::new(mount, Who::User(user));
-    if let Some(record) = place.record(store, mount)? {
+    forgive(store, mount, Who::User(user))
+}
+
+/// Forgets the wrong attempts of somebody after a right password; of a method that cannot tell before who is a stranger.
+pub(crate) fn forgive(store: &mut Store<'_>, mount: &Mount, who: Who<'_>) -> Result<(), Error> {
+    let place = CountPath::new(mount, who);
+    if let Some(record) = place.record(store, mount)?.filter(|record| record.user == place.owner) {
         store.delete(&mount.area, &place.path());
         let ends = Time::from_nanos(record.ends_nanos);
         calendar::unschedule(store, ends, &EXPIRY, &place.calendar_name(mount));

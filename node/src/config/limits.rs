@@ -34,6 +34,15 @@ pub(crate) const MAX_AUDIT_PREFIX_BYTES: usize = 64;
 /// Part of the end of an audit file that is looked at when it is opened, in bytes: its last line must be whole in it.
 pub(crate) const MAX_AUDIT_TAIL_BYTES: u64 = 128 << 20;
 
+/// Deepest nesting of what a directory sends.
+pub(crate) const MAX_LDAP_DEPTH: usize = 32;
+/// Deepest nesting of a filter for a directory.
+pub(crate) const MAX_LDAP_FILTER_DEPTH: usize = 32;
+/// Longest answer of a directory to the wish for encryption, in bytes.
+pub(crate) const MAX_START_TLS_BYTES: usize = 4 << 10;
+/// Most groups that are looked up one by one for a user of Active Directory.
+pub(crate) const MAX_DIRECTORY_GROUPS: usize = 1_024;
+
 /// Bounds on what strangers, clients and files may make the server hold. Past each there is a clear answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -124,11 +133,11 @@ pub struct Limits {
     pub outside_waiting: usize,
     /// Targets outside that have messages at once; past it a new one is refused.
     pub outside_targets: usize,
-    /// Time that a target outside has to answer one.
+    /// Time that a target outside has to answer one, unless what is asked says otherwise, as for directories.
     pub outside_time: Duration,
     /// Time to find a web server outside and to connect to it, each.
     pub outside_connect_time: Duration,
-    /// An answer of a web server outside, in bytes; a longer one is given up.
+    /// An answer of a web server or a directory outside, in bytes; a longer one is given up.
     pub outside_answer_bytes: usize,
     /// Answers of web servers outside, such as sets of keys, that are kept at once. Past it, the oldest goes.
     pub outside_kept_answers: usize,

@@ -269,8 +269,8 @@ fn lockout_is_said_for_all_and_for_kinds() {
     assert_eq!((own.threshold, own.reset_secs, own.is_disabled), (None, Some(60), Some(true)));
     for (block, reason) in [
         ("user_lockout \"github\" {}", "not for \"github\""),
-        // There is no such engine yet, so the block could not be obeyed.
-        ("user_lockout \"ldap\" {}", "one of approle, userpass"),
+        // It counts no wrong logins, so the block could not be obeyed.
+        ("user_lockout \"cert\" {}", "one of approle, userpass, ldap"),
         ("user_lockout \"all\" { lockout_threshold = 1001 }", "at most 1000"),
         ("user_lockout \"all\" { lockout_treshold = 7 }", "lockout_treshold"),
     ] {

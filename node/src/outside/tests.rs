@@ -151,7 +151,7 @@ impl Way for Servers {
     }
 }
 
-async fn ask(app: &Arc<App>, operation: Operation, path: &str, data: &Value) -> (u16, Value) {
+pub(crate) async fn ask(app: &Arc<App>, operation: Operation, path: &str, data: &Value) -> (u16, Value) {
     let request = Request {
         id: "1".into(),
         operation,

@@ -1,11 +1,9 @@
 //! The way to web servers: one message is one connection and one request.
 //!
-//! A name is resolved once, and the connection goes to an address that was looked at ([`Outbound`]), so no second look-up can lead
-//! elsewhere. Redirects are not followed: where keys are and who is asked for them is what somebody configured. Certificates are
+//! The connection goes to an address that was looked at. Redirects are not followed: where keys are and who is asked for them is what somebody configured. Certificates are
 //! always checked.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,17 +21,19 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::config::{Limits, Outbound};
 use crate::outside::Way;
+use crate::outside::address::{self, Endpoint};
 
 /// Where Kubernetes puts a pod's service account: its token, which it replaces from time to time, and the authorities of its server.
 const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const POD_AUTHORITIES: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+
+const HTTP_IS_PLAIN: &str = "http is for this machine and for what outbound in the configuration allows; use https";
 
 /// Sends messages to web servers, and keeps some answers for a while.
 pub(crate) struct Web {
@@ -85,7 +85,9 @@ impl Web {
     async fn send(&self, request: &WebRequest) -> Result<WebReply, String> {
         let uri: Uri = request.url.parse().map_err(|_| "its URL is none")?;
         let server = Server::of(&uri).ok_or("its URL is none of a web server")?;
-        let stream = self.connect(&server).await?;
+        let plain = server.is_plain.then_some(HTTP_IS_PLAIN);
+        let endpoint = Endpoint { host: &server.host, port: server.port, plain };
+        let stream = address::connect(&self.outbound, &endpoint, self.connect_time).await?;
         if server.is_plain {
             return self.exchange(stream, &server, &uri, request).await;
         }
@@ -95,30 +97,6 @@ impl Web {
         let stream = stream.map_err(|_| "it did not shake hands in time")?;
         let stream = stream.map_err(|_| "its certificate is not trusted, or it speaks no TLS")?;
         self.exchange(stream, &server, &uri, request).await
-    }
-
-    /// A connection to the first address that may be reached and is.
-    async fn connect(&self, server: &Server) -> Result<TcpStream, String> {
-        let found: Vec<SocketAddr> = match server.host.parse::<IpAddr>() {
-            Ok(address) => vec![SocketAddr::new(address, server.port)],
-            Err(_) => {
-                let found = timeout(self.connect_time, lookup_host((server.host.as_str(), server.port))).await;
-                found.ok().and_then(Result::ok).ok_or("its name cannot be resolved")?.collect()
-            }
-        };
-        let allowed: Vec<_> =
-            found.into_iter().filter(|found| self.outbound.allows(&server.host, found.ip())).collect();
-        if allowed.is_empty() {
-            return Err("the operator does not allow its address (outbound in the configuration)".into());
-        }
-        let allowed =
-            allowed.into_iter().filter(|it| !server.is_plain || self.outbound.allows_plain(&server.host, it.ip()));
-        let allowed: Vec<_> = allowed.collect();
-        if allowed.is_empty() {
-            return Err("http is for this machine and for what outbound in the configuration allows; use https".into());
-        }
-        let connected = timeout(self.connect_time, TcpStream::connect(allowed.as_slice())).await;
-        connected.ok().and_then(Result::ok).ok_or_else(|| "it cannot be reached".into())
     }
 
     async fn exchange(
@@ -219,7 +197,7 @@ fn name_of(mut request: WebRequest) -> [u8; 32] {
 }
 
 /// The system's authorities, read once.
-fn system() -> &'static [CertificateDer<'static>] {
+pub(super) fn system() -> &'static [CertificateDer<'static>] {
     static FOUND: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
     FOUND.get_or_init(|| rustls_native_certs::load_native_certs().certs)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::engines::{ENGINES, approle, cert, cubbyhole, identity, jwt, kubernetes, kv1, kv2, sys, token, userpass};
-use crate::engines::{ssh, totp, transit};
+use crate::engines::{ldap, ssh, totp, transit};
 
 /// In front of the table.
 const BEGIN: &str = "<!-- paths -->\n";
@@ -13,7 +13,7 @@ const BEGIN: &str = "<!-- paths -->\n";
 const END: &str = "<!-- /paths -->";
 
 /// Each page, the engine that it describes, and where that is mounted.
-const PAGES: [(&str, &Engine, &str); 14] = [
+const PAGES: [(&str, &Engine, &str); 15] = [
     ("sys", &sys::ENGINE, "sys/"),
     ("token", &token::ENGINE, "auth/token/"),
     ("kv-v1", &kv1::ENGINE, "{mount}/"),
@@ -27,6 +27,7 @@ const PAGES: [(&str, &Engine, &str); 14] = [
     ("cert", &cert::ENGINE, "auth/cert/"),
     ("jwt", &jwt::ENGINE, "auth/jwt/"),
     ("kubernetes", &kubernetes::ENGINE, "auth/kubernetes/"),
+    ("ldap", &ldap::ENGINE, "auth/ldap/"),
     ("identity", &identity::ENGINE, "identity/"),
 ];
 
