@@ -126,7 +126,17 @@ const OF_CA: [Field; 23] = [
     ISSUER_REF,
 ];
 
-pub(super) const FIELDS: &[&[Field]] = &[&[ROLE, KEY_TYPE, DEFAULT_USER, ALLOWED_USERS], &OF_OTP, &OF_CA];
+/// What old clients still send with every role.
+const OF_DYNAMIC: [Field; 5] = [
+    field("key", Kind::Any, DYNAMIC),
+    field("admin_user", Kind::Any, DYNAMIC),
+    field("key_bits", Kind::Any, DYNAMIC),
+    field("install_script", Kind::Any, DYNAMIC),
+    field("key_option_specs", Kind::Any, DYNAMIC),
+];
+const DYNAMIC: &str = "Without effect: for keys that were installed on hosts, which no role makes.";
+
+pub(super) const FIELDS: &[&[Field]] = &[&[ROLE, KEY_TYPE, DEFAULT_USER, ALLOWED_USERS], &OF_OTP, &OF_CA, &OF_DYNAMIC];
 
 /// A role as it is stored.
 #[derive(Clone, PartialEq, Message)]
@@ -386,9 +396,16 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     }
 }
 
-/// The names of those fields that were sent.
+/// The names of those fields that were sent and say something.
 fn names(of: &[Field], fields: &Fields) -> Vec<&'static str> {
-    of.iter().map(|field| field.name).filter(|name| fields.has(name)).collect()
+    let says = |name: &&str| {
+        fields.text(name).is_some_and(|text| !text.is_empty())
+            || fields.bool(name).unwrap_or(false)
+            || fields.int(name).is_some_and(|number| number != 0)
+            || fields.duration(name).is_some_and(|duration| !duration.is_zero())
+            || fields.map(name).is_some_and(|map| !map.is_empty())
+    };
+    of.iter().map(|field| field.name).filter(says).collect()
 }
 
 pub(super) fn list(call: &mut Call<'_, '_>) -> Result<Reply, Error> {

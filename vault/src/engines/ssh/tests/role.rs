@@ -44,3 +44,18 @@ fn what_cannot_work_is_refused() {
     }
     assert_eq!(harness.request("GET", "ssh/roles?list=true", Value::Null).0, 404);
 }
+
+#[test]
+fn fields_that_say_nothing_are_nothing_to_warn_of() {
+    let mut harness = mounted("ed25519");
+    let body = json!({
+        "key_type": "otp", "default_user": "root", "key": "", "admin_user": "", "key_bits": 1024, "install_script": "",
+        "key_option_specs": "", "ttl": "", "allow_user_certificates": "", "allow_subdomains": false,
+        "default_extensions": null, "allowed_domains": "", "port": 22,
+    });
+    assert_eq!(harness.request("POST", "ssh/roles/x", body.clone()).0, 204);
+    let mut more = body;
+    more["ttl"] = "1h".into();
+    let (status, body) = harness.request("POST", "ssh/roles/x", more);
+    assert!(status == 200 && body["warnings"].to_string().contains("ttl"), "{body}");
+}
