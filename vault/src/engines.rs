@@ -11,14 +11,19 @@ use crate::registry::Registry;
 
 pub(crate) mod kv1;
 pub(crate) mod kv2;
+pub(crate) mod pki;
 pub(crate) mod ssh;
 pub(crate) mod totp;
 pub(crate) mod transit;
 
+pub(crate) mod algorithm;
 pub(crate) mod documents;
+pub(crate) mod hash;
 pub(crate) mod listing;
 pub(crate) mod login;
 pub(crate) mod named;
+pub(crate) mod native;
+pub(crate) mod pairs;
 pub(crate) mod terms;
 pub(crate) mod tools;
 
@@ -47,6 +52,7 @@ static ENGINES: &[&Engine] = &[
     &cubbyhole::ENGINE,
     &kv1::ENGINE,
     &kv2::ENGINE,
+    &pki::ENGINE,
     &transit::ENGINE,
     &totp::ENGINE,
     &ssh::ENGINE,

@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use conclave_vault::{Bounded, CanonicalPath, Operation, Request};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
@@ -188,6 +190,8 @@ pub struct Data {
 pub enum Body {
     /// A form; its fields are few.
     Form(Zeroizing<Vec<u8>>),
+    /// An OCSP request in DER (RFC 6960, appendix A.1), which is the one field `request` in base 64.
+    Ocsp(Zeroizing<Vec<u8>>),
     /// JSON.
     Json {
         /// The document.
@@ -206,6 +210,9 @@ impl Body {
         if !is_json && is_media_type(content_type, "application/x-www-form-urlencoded") {
             return Ok(Self::Form(body));
         }
+        if !is_json && is_media_type(content_type, "application/ocsp-request") {
+            return Ok(Self::Ocsp(body));
+        }
         let bytes = body.len();
         let document = Bounded::new(body).map_err(|error| failure(400, &[&error.to_string()]))?;
         Ok(Self::Json { document, bytes })
@@ -215,6 +222,7 @@ impl Body {
     pub fn decoded_bytes(&self) -> usize {
         match self {
             Self::Form(body) => body.len(),
+            Self::Ocsp(body) => 2 * body.len(),
             Self::Json { document, .. } => document.decoded_bytes(),
         }
     }
@@ -227,6 +235,10 @@ impl Body {
                 let fields = text.and_then(|text| query::decode(text, most_fields).ok());
                 let fields = fields.ok_or_else(|| failure(400, &["error parsing form data"]))?;
                 Ok(Data { fields: query::as_form(fields), is_there: true, bytes: body.len() })
+            }
+            Self::Ocsp(body) => {
+                let fields = Map::from_iter([("request".to_owned(), STANDARD.encode(&*body).into())]);
+                Ok(Data { fields, is_there: true, bytes: body.len() })
             }
             Self::Json { document, bytes } => match document.into_object() {
                 Ok(Some(fields)) => Ok(Data { fields, is_there: true, bytes }),

@@ -5,20 +5,17 @@
 //! at once. Signatures of ECDSA and ML-DSA take their randomness from AWS-LC, so they are the one thing that two runs of a request may say
 //! differently, with the ciphertexts of ML-KEM; nothing that is stored depends on it.
 
-mod algorithm;
 mod backup;
 mod batch;
 mod certificate;
 mod cipher;
 mod export;
-mod hash;
 mod import;
 mod kem;
 mod key;
 mod mac;
 mod manage;
 mod material;
-mod native;
 mod record;
 mod rsa;
 mod sign;
@@ -30,7 +27,7 @@ mod versioned;
 mod tests;
 
 use crate::engine::{Effect, Engine, Life, Path};
-use crate::engines::{listing, tools};
+use crate::engines::{algorithm, hash, listing, native, tools};
 use crate::field::{Field, Kind, field};
 use crate::request::Operation;
 

@@ -127,7 +127,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 #[test]
 fn a_body_is_what_it_begins_with() {
-    let cases: [(&str, &[u8], Value, bool); 8] = [
+    let cases: [(&str, &[u8], Value, bool); 9] = [
+        ("application/ocsp-request", b"0\x03\x0a\x01\x00", json!({"request": "MAMKAQA="}), true),
         ("application/json", b" \n{\"a\":1} ", json!({"a": 1}), true),
         (FORM, b"{\"a\":1}", json!({"a": 1}), true),
         ("text/plain", b"{}", json!({}), true),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::engines::{ENGINES, approle, cert, cubbyhole, identity, jwt, kubernetes, kv1, kv2, sys, token, userpass};
-use crate::engines::{ldap, ssh, totp, transit};
+use crate::engines::{ldap, pki, ssh, totp, transit};
 
 /// In front of the table.
 const BEGIN: &str = "<!-- paths -->\n";
@@ -13,12 +13,13 @@ const BEGIN: &str = "<!-- paths -->\n";
 const END: &str = "<!-- /paths -->";
 
 /// Each page, the engine that it describes, and where that is mounted.
-const PAGES: [(&str, &Engine, &str); 15] = [
+const PAGES: [(&str, &Engine, &str); 16] = [
     ("sys", &sys::ENGINE, "sys/"),
     ("token", &token::ENGINE, "auth/token/"),
     ("kv-v1", &kv1::ENGINE, "{mount}/"),
     ("kv-v2", &kv2::ENGINE, "{mount}/"),
     ("transit", &transit::ENGINE, "{mount}/"),
+    ("pki", &pki::ENGINE, "{mount}/"),
     ("totp", &totp::ENGINE, "{mount}/"),
     ("ssh", &ssh::ENGINE, "{mount}/"),
     ("cubbyhole", &cubbyhole::ENGINE, "cubbyhole/"),

@@ -2,7 +2,7 @@
 //! length of salt, PKCS #1 v1.5 without a hash, and private keys made from given bytes. Why this is here and not a crate:
 //! `docs/decisions/0009-native-signatures.md`.
 //!
-//! All `unsafe` of transit is in this file. Each function hands AWS-LC pointers to whole slices with their lengths, and takes
+//! All `unsafe` of engines is in this file. Each function hands AWS-LC pointers to whole slices with their lengths, and takes
 //! no pointer out but those that it owns. Keys are parsed with all checks; a key that was parsed is never changed.
 
 use std::ffi::{c_int, c_uint};
@@ -12,8 +12,8 @@ use std::ptr::{self, NonNull};
 use aws_lc_sys as lc;
 use zeroize::Zeroizing;
 
-use super::algorithm::KeyType;
-use super::hash::HashAlgorithm;
+use crate::engines::algorithm::KeyType;
+use crate::engines::hash::HashAlgorithm;
 
 /// Longest signature in bytes: that of RSA with 8192 bits, which no key here exceeds.
 const MAX_SIGNATURE_BYTES: usize = 1024;
