@@ -7,7 +7,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::engine::{Call, Work};
 use crate::engines::cert::entry::{self, CertEntryRecord};
 use crate::engines::cert::leaf::Leaf;
-use crate::engines::cert::{config, revocation, trust};
+use crate::engines::cert::trust::{Chain, MAX_CHAIN};
+use crate::engines::cert::{config, revocation};
 use crate::engines::login::{self, Login, log_in, permits};
 use crate::engines::named;
 use crate::error::{Error, ErrorKind};
@@ -29,39 +30,69 @@ fn mark(entry: &CertEntryRecord, certificate: &[u8]) -> String {
     format!("{}.{}", entry.id, hex::encode(digest(&SHA256, certificate)))
 }
 
-/// Whether an entry lets a chain in.
-fn admits(
-    store: &mut Store<'_>,
-    mount: &Mount,
-    entry: &CertEntryRecord,
-    chain: &[Vec<u8>],
-    now: Time,
-) -> Result<Option<Leaf>, Error> {
-    let Some(leaf) = chain.first().and_then(|der| Leaf::read(der)) else { return Ok(None) };
-    let is_trusted = entry.trusted().iter().any(|trusted| trust::is_trusted(chain, trusted, now));
-    if !is_trusted || !leaf.is_allowed_by(entry) || revocation::has_revoked(store, mount, chain)? {
-        return Ok(None);
+/// A chain that a client shows, and what its own certificate says.
+struct PresentedChain<'c> {
+    certificates: &'c [Vec<u8>],
+    chain: Chain<'c>,
+    leaf: Leaf,
+    /// Whether one of its certificates is revoked, once that was asked.
+    is_revoked: Option<bool>,
+}
+
+impl<'c> PresentedChain<'c> {
+    fn read(certificates: &'c [Vec<u8>], now: Time) -> Option<Self> {
+        let (chain, leaf) = (Chain::new(certificates, now)?, Leaf::read(certificates.first()?)?);
+        Some(Self { certificates, chain, leaf, is_revoked: None })
     }
-    Ok(Some(leaf))
+
+    /// Whether an entry lets it in.
+    fn is_admitted_by(
+        &mut self,
+        store: &mut Store<'_>,
+        mount: &Mount,
+        entry: &CertEntryRecord,
+        trusted: &[Vec<u8>],
+    ) -> Result<bool, Error> {
+        if !self.leaf.is_allowed_by(entry) || !trusted.iter().any(|trusted| self.chain.is_trusted_by(trusted)) {
+            return Ok(false);
+        }
+        let is_revoked = match self.is_revoked {
+            Some(known) => known,
+            None => revocation::has_revoked(store, mount, self.certificates)?,
+        };
+        self.is_revoked = Some(is_revoked);
+        Ok(!is_revoked)
+    }
 }
 
 /// `login`
 pub(super) fn login(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let chain = call.request.client_certificates.clone();
-    let Some(certificate) = chain.first() else {
+    let certificates = call.request.client_certificates.clone();
+    let Some(certificate) = certificates.first() else {
         return Err(Error::invalid("no client certificate found"));
     };
+    let refused = || Error::invalid("failed to match all constraints for this login certificate");
+    if certificates.len() > MAX_CHAIN {
+        return Err(Error::invalid(format!("the client shows more than {MAX_CHAIN} certificates; leave some out")));
+    }
     let (mount, wanted) = (call.mount.clone(), call.fields.text_or_empty(NAME.name).to_owned());
     let (remote, now) = (call.request.remote_address, call.context.now);
-    for (name, entry) in entry::meant(call.store, &mount, &wanted)? {
-        let Some(leaf) = admits(call.store, &mount, &entry, &chain, now)? else { continue };
-        if !permits(&entry.terms.bound_cidrs, remote) {
+    let mut shown = PresentedChain::read(&certificates, now).ok_or_else(refused)?;
+    let entries: Vec<_> = entry::meant(call.store, &mount, &wanted)?
+        .into_iter()
+        .map(|(name, entry)| (entry.trusted(), name, entry))
+        .collect();
+    if !shown.chain.leads_to_any(entries.iter().flat_map(|(trusted, _, _)| trusted)) {
+        return Err(refused());
+    }
+    for (trusted, name, entry) in entries {
+        if !permits(&entry.terms.bound_cidrs, remote) || !shown.is_admitted_by(call.store, &mount, &entry, &trusted)? {
             continue;
         }
         let role_mark = mark(&entry, certificate);
-        return admit(call, name, &entry, &leaf, role_mark);
+        return admit(call, name, &entry, &shown.leaf, role_mark);
     }
-    Err(Error::invalid("failed to match all constraints for this login certificate"))
+    Err(refused())
 }
 
 fn admit(
@@ -103,9 +134,14 @@ pub(super) fn renewal(work: &mut Work<'_, '_>, token: &TokenRecord, bounds: Boun
     let made_by = token.method_role_mark.split_once('.').unwrap_or_default().0;
     let entry = entry.filter(|entry| entry.id == made_by).ok_or_else(login::gone)?;
     if !config::of(work.store, &mount)?.renews_without {
-        let chain = work.context.client_certificates.clone();
-        let is_same = chain.first().is_some_and(|der| mark(&entry, der) == token.method_role_mark);
-        if !is_same || admits(work.store, &mount, &entry, &chain, work.context.now)?.is_none() {
+        let certificates = work.context.client_certificates.clone();
+        let is_same = certificates.first().is_some_and(|der| mark(&entry, der) == token.method_role_mark);
+        let shown = PresentedChain::read(&certificates, work.context.now).filter(|_| is_same);
+        let is_admitted = match shown {
+            Some(mut shown) => shown.is_admitted_by(work.store, &mount, &entry, &entry.trusted())?,
+            None => false,
+        };
+        if !is_admitted {
             return Err(Error::new(
                 ErrorKind::Denied,
                 "client identity during renewal not matching client identity used during login",

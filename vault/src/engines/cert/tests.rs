@@ -117,6 +117,20 @@ fn a_chain_counts_only_if_it_is_whole_and_for_clients() {
 
 // check 149
 #[test]
+fn a_chain_of_many_certificates_is_not_looked_at() {
+    let own = authority("own");
+    let mut harness = mounted(&[("web", json!({ "certificate": own.pem() }))]);
+    let leaf = issued(&own, &client());
+    let chain = |others: usize| [vec![leaf.clone()], vec![own.der().to_vec(); others]].concat();
+    assert_eq!(log_in(&mut harness, &chain(7)).0, 200);
+    let (status, reply) = log_in(&mut harness, &chain(8));
+    assert_eq!(
+        (status, reply["errors"][0].as_str()),
+        (400, Some("the client shows more than 8 certificates; leave some out"))
+    );
+}
+
+#[test]
 fn a_certificate_that_is_trusted_as_it_is_means_itself() {
     let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let own = client().self_signed(&key).unwrap();
