@@ -171,3 +171,40 @@ fn an_enforcement_is_over_an_entity_or_its_groups_too() {
         ann.begin();
     }
 }
+
+#[test]
+fn one_code_satisfies_all_enforcements_that_need_its_method() {
+    let mut ann = Ann::new();
+    let accessor = ann.harness.request("GET", "sys/auth", Value::Null).1["data"]["userpass/"]["accessor"].clone();
+    let second = json!({ "mfa_method_ids": [ann.method], "auth_method_accessors": [accessor] });
+    write(&mut ann.harness, "identity/mfa/login-enforcement/f", second);
+    let (_, body) = ann.harness.request_as("", "POST", "auth/userpass/login/ann", json!({ "password": "pw" }));
+    let requirement = &body["auth"]["mfa_requirement"];
+    assert_eq!(requirement["mfa_constraints"].as_object().unwrap().len(), 2);
+    let (id, code) = (requirement["mfa_request_id"].as_str().unwrap().to_owned(), ann.code());
+    let (status, body) = ann.end(&id, &code);
+    assert_eq!(status, 200, "{body}");
+    // It is used up all the same.
+    let (_, body) = ann.harness.request_as("", "POST", "auth/userpass/login/ann", json!({ "password": "pw" }));
+    let id = body["auth"]["mfa_requirement"]["mfa_request_id"].as_str().unwrap().to_owned();
+    assert_eq!(ann.end(&id, &code).0, 403);
+}
+
+#[test]
+fn an_enforcement_over_what_is_not_there_is_refused() {
+    let mut ann = Ann::new();
+    for (name, value) in [
+        ("auth_method_accessors", "auth_userpass_00000000"),
+        ("auth_method_types", "userpas"),
+        ("identity_entity_ids", "none"),
+        ("identity_group_ids", "none"),
+    ] {
+        let body = json!({ "mfa_method_ids": [ann.method], (name): [value] });
+        assert_eq!(ann.harness.request("POST", "identity/mfa/login-enforcement/g", body).0, 400, "{name}");
+    }
+    // A kind of which there is no mount yet is one all the same.
+    for kind in ["approle", "oidc"] {
+        let body = json!({ "mfa_method_ids": [ann.method], "auth_method_types": [kind] });
+        assert_eq!(ann.harness.request("POST", "identity/mfa/login-enforcement/g", body).0, 204, "{kind}");
+    }
+}

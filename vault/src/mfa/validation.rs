@@ -1,5 +1,7 @@
 //! Codes for a login that waits: each is looked at once, and if they satisfy every enforcement there is a token.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::context::Context;
@@ -29,8 +31,9 @@ pub(crate) fn validate(
     let pending = demand::pending(store, id, context.now)?.ok_or_else(|| Error::invalid("invalid request ID"))?;
     let entity_id = pending.token.entity_id.clone();
     Standing::admitted(store, &entity_id)?;
+    let mut shown = BTreeSet::new();
     for enforcement in &pending.enforcements {
-        satisfy(store, context, enforcement, &entity_id, codes)?;
+        satisfy(store, context, enforcement, &entity_id, codes, &mut shown)?;
     }
     demand::settle(store, id, &pending)?;
     let PendingLoginRecord { mut token, is_batch, .. } = pending;
@@ -42,19 +45,28 @@ pub(crate) fn validate(
     Ok(Reply::auth(issue(store, context, token, is_batch)?))
 }
 
+/// Tries the codes of an enforcement's methods, but for a method whose code was right for an earlier one of this login: a code
+/// counts once, and there is no second one for half a minute.
 fn satisfy(
     store: &mut Store<'_>,
     context: &Context<'_>,
     enforcement: &EnforcementRecord,
     entity_id: &str,
     codes: &Map<String, Value>,
+    shown: &mut BTreeSet<String>,
 ) -> Result<(), Error> {
+    if enforcement.method_ids.iter().any(|method_id| shown.contains(method_id)) {
+        return Ok(());
+    }
     let mut reasons = Vec::new();
     for method_id in &enforcement.method_ids {
         let Some(code) = codes.get(method_id).and_then(code_of) else { continue };
         let Some(method) = record::method(store, method_id)? else { continue };
         match try_code(store, context, &method, entity_id, code)? {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                shown.insert(method_id.clone());
+                return Ok(());
+            }
             Err(reason) => {
                 reasons.push(format!("{reason}\n\t* login MFA validation failed for methodID: [{method_id}]"))
             }

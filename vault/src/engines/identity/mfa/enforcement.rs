@@ -1,14 +1,19 @@
 //! Enforcements of login MFA: which logins need which methods.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::engine::Call;
 use crate::engines::listing;
 use crate::engines::terms::{check_length, sorted};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
+use crate::identity::rights::Standing;
+use crate::identity::{self, group};
 use crate::limits::{MAX_IDENTITY_NAME_BYTES, MAX_MFA_ENFORCEMENTS};
 use crate::mfa::{self, EnforcementRecord};
+use crate::mount::Class;
+use crate::mount::table::MountTable;
+use crate::registry::Registry;
 use crate::reply::Reply;
 
 const NAME: Field = field("name", Kind::Text, "Name of the enforcement.");
@@ -101,6 +106,36 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
             "One of auth_method_accessors, auth_method_types, identity_group_ids, identity_entity_ids must be specified",
         ));
     }
+    check_places(call)?;
     mfa::save_enforcement(call.store, &enforcement)?;
     Ok(Reply::empty())
+}
+
+/// Refuses what is sent and not there: an enforcement over a name that was mistyped would ask nobody for a code.
+fn check_places(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let sent = |of: &Field| call.fields.list(of.name).unwrap_or_default().to_vec();
+    let (accessors, kinds, entities, groups) = (sent(&ACCESSORS), sent(&KINDS), sent(&ENTITIES), sent(&GROUPS));
+    let refused = |what: &str| Err(Error::invalid(format!("one of the provided {what} doesn't exist")));
+    let table = MountTable::load(call.store)?;
+    let is_mounted = |accessor: &String| table.iter().any(|entry| entry.record.accessor == *accessor);
+    if !accessors.iter().all(is_mounted) {
+        return refused("auth method accessors");
+    }
+    let registry = Registry::of(call.store);
+    let is_known = |kind: &String| registry.find(Class::Auth, kind, &Map::new()).is_some();
+    if !kinds.iter().all(is_known) {
+        return refused("auth method types");
+    }
+    for id in &entities {
+        if Standing::of(call.store, id)?.entity.is_none() {
+            return refused("entity ids");
+        }
+    }
+    let area = identity::area(call.store)?;
+    for id in &groups {
+        if group::find(call.store, &area, id)?.is_none() {
+            return refused("group ids");
+        }
+    }
+    Ok(())
 }
