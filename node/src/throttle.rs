@@ -1,7 +1,8 @@
 //! Rate limits at work: how many requests each client has sent to this node in the interval.
 //!
 //! A node counts by itself, so a client of several nodes has the limit on each. Counts lie in memory and have a bound; past it
-//! what was not used for longest is forgotten, which favours whoever it was about.
+//! what was not used for longest is forgotten, which favours whoever it was about. What surprises: all addresses of one IPv6
+//! network of 64 bits are one client, for whoever has one of them usually has all.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use conclave_raft::admission::Source;
 use conclave_storage::table::Table;
 use conclave_vault::Core;
 use conclave_vault::quota::{self, Quotas, RateLimit};
@@ -41,7 +43,7 @@ struct Window {
 /// The counts, and the rules as they were when they were looked at last.
 #[derive(Default)]
 pub(crate) struct Throttle {
-    windows: Mutex<HashMap<(String, IpAddr), Window>>,
+    windows: Mutex<HashMap<(String, Source), Window>>,
     rules: ArcSwapOption<Seen>,
 }
 
@@ -94,7 +96,7 @@ impl Throttle {
     pub(crate) fn count(&self, rule: &RateLimit, client: IpAddr, now: Instant) -> Left {
         let (most, interval) = (rule.most(), Duration::from_secs(rule.interval_secs));
         let mut windows = self.windows.lock();
-        let key = (rule.name.clone(), client.to_canonical());
+        let key = (rule.name.clone(), Source::from(client));
         if !windows.contains_key(&key) && windows.len() >= MAX_RATE_CLIENTS {
             make_room(&mut windows, now);
         }
@@ -120,7 +122,7 @@ impl Throttle {
 }
 
 /// Forgets what is over, or if nothing is, what ends next.
-fn make_room(windows: &mut HashMap<(String, IpAddr), Window>, now: Instant) {
+fn make_room(windows: &mut HashMap<(String, Source), Window>, now: Instant) {
     let end = |window: &Window| window.blocked_until.unwrap_or(window.ends);
     windows.retain(|_, window| end(window) > now);
     if windows.len() >= MAX_RATE_CLIENTS {
@@ -155,6 +157,16 @@ mod tests {
         assert!(allowed(&throttle, &rule, 2, start), "another client has its own");
         assert!(!allowed(&throttle, &rule, 1, start + Duration::from_secs(9)));
         assert!(allowed(&throttle, &rule, 1, start + Duration::from_secs(10)));
+    }
+
+    // check 35
+    #[test]
+    fn all_addresses_of_a_network_are_one_client() {
+        let (throttle, rule, start) = (Throttle::default(), rule(1.0, 10, 0), Instant::now());
+        let is_allowed = |address: &str| throttle.count(&rule, address.parse().unwrap(), start).is_allowed;
+        assert!(is_allowed("2001:db8::1") && !is_allowed("2001:db8::ffff:1"));
+        assert!(is_allowed("2001:db8:0:1::1"), "another network");
+        assert!(is_allowed("10.0.0.1") && !is_allowed("::ffff:10.0.0.1"));
     }
 
     #[test]

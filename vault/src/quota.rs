@@ -43,14 +43,16 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// How closely the rule describes a path; `None` if it is not for that path. More is closer.
+    /// How closely the rule describes a path in lower case; `None` if it is not for that path. More is closer. Upper and
+    /// lower case are one, as they are in many names: who spells one anew must not have the limit once more.
     fn closeness(&self, path: &str) -> Option<(u8, usize)> {
+        let own = self.path.to_lowercase();
         let is_within = |whole: &str| path.starts_with(whole) || path == whole.trim_end_matches('/');
-        match self.path.strip_suffix('*') {
-            _ if self.path.is_empty() => Some((0, 0)),
+        match own.strip_suffix('*') {
+            _ if own.is_empty() => Some((0, 0)),
             Some(start) => path.starts_with(start).then_some((2, start.len())),
-            None if self.path.ends_with('/') => is_within(&self.path).then_some((1, self.path.len())),
-            None => (path == self.path).then_some((3, self.path.len())),
+            None if own.ends_with('/') => is_within(&own).then_some((1, own.len())),
+            None => (path == own).then_some((3, own.len())),
         }
     }
 
@@ -107,7 +109,8 @@ impl Quotas {
         if self.rate_limits.is_empty() || self.is_exempt(path) {
             return None;
         }
-        let fitting = self.rate_limits.iter().filter_map(|rule| Some((rule.closeness(path)?, rule)));
+        let path = path.to_lowercase();
+        let fitting = self.rate_limits.iter().filter_map(|rule| Some((rule.closeness(&path)?, rule)));
         fitting.max_by_key(|(closeness, _)| *closeness).map(|(_, rule)| rule)
     }
 }
@@ -195,6 +198,9 @@ mod tests {
             ("secret/data/b", "<secret/data/*>"),
             ("secret/data/app/two", "<secret/data/app/*>"),
             ("secret/data/app/one", "<secret/data/app/one>"),
+            // check 33
+            ("secret/data/APP/One", "<secret/data/app/one>"),
+            ("Secret/data/app/two", "<secret/data/app/*>"),
         ] {
             assert_eq!(rule(&quotas, path), expected, "{path}");
         }
