@@ -93,7 +93,13 @@ pub(crate) fn terms(config: &Config) -> DeviceTerms {
     let files = tls.flat_map(|tls| [&tls.cert_file, &tls.key_file]).map(|file| file.as_path().to_owned());
     let files = files.chain(std::env::current_exe().ok());
     forbidden.extend(files.filter_map(|file| Some(file.canonicalize().ok()?.parent()?.to_owned())));
-    DeviceTerms { forbidden, paths: config.audit.paths.clone(), allows_prefix: config.audit.allows_prefix }
+    forbidden.extend(config.audit.sources.iter().cloned());
+    DeviceTerms {
+        forbidden,
+        paths: config.audit.paths.clone(),
+        allows_prefix: config.audit.allows_prefix,
+        outbound: config.outbound.clone(),
+    }
 }
 
 /// What a configuration asks of audit that cannot be obeyed, one line for each device. Makes no file.

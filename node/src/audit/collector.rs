@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::network::{ReceiverPlace, runtime};
+use super::network::{Reach, ReceiverPlace, runtime};
 use super::output::{Output, Stream, joined};
 
 /// What a collector is told of the bodies.
@@ -35,23 +35,32 @@ impl std::fmt::Debug for Collector {
     }
 }
 
-/// Is ready to send; connects with the first group.
-pub(super) fn open(collector: &Collector) -> Result<Box<dyn Output>, String> {
-    let mut poster = Poster { runtime: runtime()?, collector: collector.clone(), sender: None };
+/// Connects.
+pub(super) fn open(collector: &Collector, reach: &Reach) -> Result<Box<dyn Output>, String> {
+    let mut poster = Poster { runtime: runtime()?, collector: collector.clone(), reach: reach.clone(), sender: None };
+    poster.connect()?;
     Ok(Box::new(Stream::new(move |lines: &[Vec<u8>]| poster.post(joined(lines).into()))))
 }
 
 struct Poster {
     runtime: Runtime,
     collector: Collector,
+    reach: Reach,
     /// The connection, while it is kept open.
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Poster {
+    fn connect(&mut self) -> Result<(), String> {
+        let (collector, reach) = (&self.collector, &self.reach);
+        let connected = self.runtime.block_on(async { timeout(collector.time, collector.connect(reach)).await });
+        self.sender = Some(connected.map_err(|_| "the collector did not answer in time".to_owned())??);
+        Ok(())
+    }
+
     fn post(&mut self, body: Bytes) -> Result<(), String> {
-        let (collector, kept) = (&self.collector, self.sender.take());
-        let posted = self.runtime.block_on(async { timeout(collector.time, collector.post(kept, body)).await });
+        let (collector, reach, kept) = (&self.collector, &self.reach, self.sender.take());
+        let posted = self.runtime.block_on(async { timeout(collector.time, collector.post(reach, kept, body)).await });
         let sender = posted.map_err(|_| "the collector did not answer in time".to_owned())??;
         self.sender = Some(sender);
         Ok(())
@@ -59,7 +68,7 @@ impl Poster {
 }
 
 impl Collector {
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
+    async fn connect(&self, reach: &Reach) -> Result<SendRequest<Full<Bytes>>, String> {
         let is_tls = self.uri.scheme_str() == Some("https");
         let host = self.uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = self.uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
@@ -68,7 +77,7 @@ impl Collector {
             true => ReceiverPlace::Tls { address, host, ca_file: self.ca_file.clone() },
             false => ReceiverPlace::Tcp(address),
         };
-        let (sender, connection) = http1::handshake(TokioIo::new(place.connect().await?)).await.map_err(failed)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(place.connect(reach).await?)).await.map_err(failed)?;
         // It ends with the connection, or with the runtime.
         tokio::spawn(connection);
         Ok(sender)
@@ -76,15 +85,16 @@ impl Collector {
 
     async fn post(
         &self,
+        reach: &Reach,
         kept: Option<SendRequest<Full<Bytes>>>,
         body: Bytes,
     ) -> Result<SendRequest<Full<Bytes>>, String> {
         let mut sender = match kept {
             Some(sender) => sender,
-            None => self.connect().await?,
+            None => self.connect(reach).await?,
         };
         if sender.ready().await.is_err() {
-            sender = self.connect().await?;
+            sender = self.connect(reach).await?;
         }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;

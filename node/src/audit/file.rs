@@ -151,7 +151,7 @@ pub(super) fn check_place(path: &Path, terms: &DeviceTerms) -> Result<(), String
     if terms.forbidden.iter().any(is_below) {
         return Err(failed(
             path,
-            "audit devices write nowhere below the data, the TLS files or the program of this server",
+            "audit devices write nowhere below the data, the configuration, the TLS files or the program of this server",
         ));
     }
     Ok(())

@@ -11,11 +11,11 @@ use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::collector::Collector;
-use super::network::ReceiverPlace;
+use super::network::{Reach, ReceiverPlace};
 use super::socket::{Socket, Transport};
 use super::syslog::{self, Receiver, Syslog};
-use crate::config::address;
 use crate::config::limits::{AUDIT_SEND_TIME, MAX_AUDIT_PREFIX_BYTES, MAX_AUDIT_SEND_TIME, MAX_SYSLOG_TAG_BYTES};
+use crate::config::{Outbound, address};
 
 /// What a node allows its devices.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub(crate) struct DeviceTerms {
     pub(crate) paths: Vec<PathBuf>,
     /// Whether a `prefix` may be set over the API.
     pub(crate) allows_prefix: bool,
+    /// Which receivers devices may have that are enabled over the API.
+    pub(crate) outbound: Outbound,
 }
 
 /// What a device is to do.
@@ -33,6 +35,7 @@ pub(crate) struct DeviceTerms {
 pub(crate) struct Settings {
     pub(crate) form: Form,
     pub(crate) target: AuditTarget,
+    pub(super) reach: Reach,
     /// Whether it is enabled without being tried.
     pub(crate) skips_test: bool,
 }
@@ -82,7 +85,7 @@ impl Settings {
             _ => return Err("an audit device is of type file, socket, syslog or http".to_owned()),
         };
         options.finish()?;
-        Ok(Self { form, target, skips_test })
+        Ok(Self { form, target, reach: Reach::of(is_configured, &terms.outbound), skips_test })
     }
 }
 

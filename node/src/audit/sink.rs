@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::chain::{Chain, Newest};
 use super::file::{self, LogFile};
 use super::line::Writer;
+use super::network::Reach;
 use super::output::{self, Discard, Open, Output};
 use super::settings::{AuditTarget, DeviceTerms, Form, Settings};
 use super::{Device, Record, collector, socket, syslog};
@@ -50,7 +51,9 @@ impl AuditSink {
     ) -> Self {
         let is_moved = Arc::<AtomicBool>::default();
         let (form, open) = match settings {
-            Ok(settings) => (settings.form.clone(), opener(settings.target, terms.clone(), Arc::clone(&is_moved))),
+            Ok(Settings { form, target, reach, .. }) => {
+                (form, opener(target, reach, terms.clone(), Arc::clone(&is_moved)))
+            }
             Err(reason) => (Form::STRICT, Box::new(move || Err(reason.clone())) as Open),
         };
         let (jobs, waiting) = sync_channel(1);
@@ -68,7 +71,7 @@ impl AuditSink {
 
 /// Opens a device once, to see whether it can be had.
 pub(super) fn try_open(settings: &Settings, terms: &DeviceTerms) -> Result<(), String> {
-    opener(settings.target.clone(), terms.clone(), Arc::default())().map(drop)
+    opener(settings.target.clone(), settings.reach.clone(), terms.clone(), Arc::default())().map(drop)
 }
 
 /// The same for files only: a receiver may come up later than the node that sends to it.
@@ -87,13 +90,13 @@ pub(super) fn check(settings: &Settings, terms: &DeviceTerms) -> Result<(), Stri
     }
 }
 
-fn opener(target: AuditTarget, terms: DeviceTerms, is_moved: Arc<AtomicBool>) -> Open {
+fn opener(target: AuditTarget, reach: Reach, terms: DeviceTerms, is_moved: Arc<AtomicBool>) -> Open {
     match target {
         AuditTarget::Stdout => Box::new(|| Ok(Box::new(output::stdout()))),
         AuditTarget::Discard => Box::new(|| Ok(Box::new(Discard))),
-        AuditTarget::Socket(socket) => Box::new(move || socket::open(&socket)),
-        AuditTarget::Syslog(syslog) => Box::new(move || syslog::open(&syslog)),
-        AuditTarget::Http(collector) => Box::new(move || collector::open(&collector)),
+        AuditTarget::Socket(socket) => Box::new(move || socket::open(&socket, &reach)),
+        AuditTarget::Syslog(syslog) => Box::new(move || syslog::open(&syslog, &reach)),
+        AuditTarget::Http(collector) => Box::new(move || collector::open(&collector, &reach)),
         AuditTarget::File { path, mode } => Box::new(move || {
             let file = LogFile::open(&path, mode, &terms, Arc::clone(&is_moved))?;
             Ok(Box::new(file))

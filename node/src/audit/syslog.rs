@@ -13,7 +13,7 @@ use std::time::Duration;
 use conclave_cli::audit_chain::split;
 use jiff::Timestamp;
 
-use super::network::{Connection, ReceiverPlace};
+use super::network::{Connection, Reach, ReceiverPlace};
 use super::output::{Output, Stream};
 use super::socket::connected_udp;
 use crate::config::limits::MAX_SYSLOG_MESSAGE_BYTES;
@@ -59,7 +59,7 @@ pub(super) fn facility(name: &str) -> Option<u8> {
 }
 
 /// Connects.
-pub(super) fn open(syslog: &Syslog) -> Result<Box<dyn Output>, String> {
+pub(super) fn open(syslog: &Syslog, reach: &Reach) -> Result<Box<dyn Output>, String> {
     let format = Messages { syslog: syslog.clone(), host: host() };
     match &syslog.receiver {
         Receiver::Local if Path::new(JOURNAL).exists() => {
@@ -68,13 +68,13 @@ pub(super) fn open(syslog: &Syslog) -> Result<Box<dyn Output>, String> {
         Receiver::Local => datagrams(LOCAL, syslog.time, move |line| format.local(line)),
         Receiver::Unix(path) => datagrams(path, syslog.time, move |line| format.local(line)),
         Receiver::Udp(address) => {
-            let socket = connected_udp(address)?;
+            let socket = connected_udp(address, reach)?;
             Ok(Box::new(Stream::new(move |lines: &[Vec<u8>]| {
                 send_each(lines, |line| format.modern(line), |message| UdpSocket::send(&socket, message))
             })))
         }
         Receiver::Stream(place) => {
-            let mut connection = Connection::open(place.clone(), syslog.time)?;
+            let mut connection = Connection::open(place.clone(), reach, syslog.time)?;
             Ok(Box::new(Stream::new(move |lines: &[Vec<u8>]| {
                 let messages = lines.iter().flat_map(|line| format.modern(line));
                 let frames = messages.map(|message| [format!("{} ", message.len()).as_bytes(), &message].concat());

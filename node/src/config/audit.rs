@@ -19,6 +19,8 @@ pub struct AuditSettings {
     pub paths: Vec<PathBuf>,
     /// Whether devices that are enabled over the API may have a `prefix`.
     pub allows_prefix: bool,
+    /// Folders whose files are the configuration. No device writes below them, for its file would be read at the next start.
+    pub sources: Vec<PathBuf>,
 }
 
 /// Reads the blocks of a file. Devices add up, as listeners do.

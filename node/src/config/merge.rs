@@ -74,6 +74,7 @@ pub fn load(
 ) -> Result<(Config, Vec<Problem>), ConfigError> {
     let problems = Rc::new(RefCell::new(Problems::default()));
     let mut draft = Draft::default();
+    draft.audit.sources = paths.iter().filter(|path| path.is_dir()).cloned().collect();
     for (name, text) in gather(paths, variable, &problems) {
         match syntax::parse(&text) {
             Ok(entries) => draft.read(Section::top(&name, &entries, problems.clone())),

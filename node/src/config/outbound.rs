@@ -46,6 +46,12 @@ impl Outbound {
         }
     }
 
+    /// Those of a list alone.
+    #[cfg(test)]
+    pub(crate) fn allowing(entries: &[&str]) -> Self {
+        Self(Some(entries.iter().map(|entry| allowed(entry).expect("a test names entries that are some")).collect()))
+    }
+
     /// Whether an address may be reached, which a host has by the name that a URL names it.
     pub(crate) fn allows(&self, host: &str, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -111,7 +117,7 @@ mod tests {
     use super::*;
 
     fn list(entries: &[&str]) -> Outbound {
-        Outbound(Some(entries.iter().map(|entry| allowed(entry).unwrap()).collect()))
+        Outbound::allowing(entries)
     }
 
     fn allows(outbound: &Outbound, host: &str, address: &str) -> bool {

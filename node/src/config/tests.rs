@@ -214,6 +214,7 @@ fn files_of_a_folder_are_merged_by_name() {
     assert!(!config.ui);
     assert_eq!(config.cluster_name.as_deref(), Some("b"));
     assert_eq!(config.listeners.len(), 1);
+    assert_eq!(config.audit.sources, [folder.path()], "no audit device writes there");
 }
 
 #[test]

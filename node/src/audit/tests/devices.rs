@@ -57,6 +57,17 @@ async fn hash(app: &Arc<App>, device: &str, text: &str) -> Value {
     reply.1["data"]["hash"].clone()
 }
 
+// check 86
+#[tokio::test(flavor = "multi_thread")]
+async fn no_device_writes_where_the_configuration_is_read() {
+    let folder = Folder::new();
+    let mut config = Config::memory("127.0.0.1:0");
+    config.audit.sources = vec![folder.path.clone()];
+    let app = App::start_dev(config, Some(ROOT)).await.unwrap().0;
+    assert_eq!(enable(&app, "a", json!({ "file_path": folder.file("z.json") })).await, 400);
+    assert!(!folder.path.join("z.json").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_gets_each_request_and_reply_with_hashes_in_place_of_values() {
     let (folder, app) = (Folder::new(), app().await);

@@ -12,6 +12,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
+use crate::config::Outbound;
 
 /// How long a test waits for what was sent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -266,6 +267,45 @@ async fn a_collector_that_refuses_or_sends_elsewhere_has_not_recorded() {
         assert_eq!(enable(&app, "http", json!({ "uri": uri })).await, 500, "enabled, and that was not recorded");
         assert_eq!(write(&app, "a").await, 500);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_nobody_is_at_is_not_enabled() {
+    let app = app().await;
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(enable(&app, "http", json!({ "uri": format!("http://{free}/") })).await, 400);
+    assert_eq!(write(&app, "a").await, 200);
+}
+
+// check 258, 260
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_enabled_over_the_api_reaches_whom_the_operator_allows() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let lines = accept(listener, read_lines);
+    for (kind, options) in [
+        ("socket", json!({ "address": "169.254.169.254:80" })),
+        ("socket", json!({ "address": "169.254.169.254:80", "socket_type": "udp" })),
+        ("syslog", json!({ "address": "udp://169.254.169.254:80" })),
+        ("http", json!({ "uri": "http://169.254.169.254/latest" })),
+        ("http", json!({ "uri": "http://[::ffff:169.254.169.254]/latest" })),
+    ] {
+        let body = json!({ "type": kind, "options": options });
+        let (status, reply) = ask(&app().await, Operation::Update, "sys/audit/a", ROOT, body).await;
+        assert_eq!(status, 400);
+        assert!(reply.to_string().contains("outbound"), "{reply}");
+    }
+    let mut config = Config::memory("127.0.0.1:0");
+    config.outbound = Outbound::allowing(&["192.0.2.0/24"]);
+    let strict = App::start_dev(config.clone(), Some(ROOT)).await.unwrap().0;
+    assert_eq!(enable(&strict, "socket", json!({ "address": address })).await, 400);
+    // What the operator names in the configuration the operator allows.
+    let options = [("address".to_owned(), address)].into();
+    let device = AuditDevice { kind: "socket".into(), path: "own/".into(), options, ..AuditDevice::default() };
+    config.audit.devices = vec![device];
+    strict.configure_audit(&config).unwrap();
+    assert_eq!(write(&strict, "a").await, 200);
+    until_reply(&lines, "a");
 }
 
 #[test]
