@@ -15,8 +15,10 @@ pub struct Head {
     pub node: String,
     /// The line.
     pub link: Link,
-    /// Whether it is of the newest chain of its node and device.
+    /// Whether its chain may have gone on since: it is the newest of its node and device.
     pub is_newest: bool,
+    /// Whether its chain is missing if the files do not have it.
+    pub is_expected: bool,
 }
 
 /// What is wrong.
@@ -36,6 +38,8 @@ pub enum Fault {
     Replaced,
     /// A whole chain is missing that the cluster saw last.
     Absent,
+    /// Lines that nothing the cluster committed vouches for: a chain of its own needs no key.
+    Unseen,
 }
 
 /// A fault and its place.
@@ -60,6 +64,7 @@ impl fmt::Display for Fault {
             Self::CutTail => "the last lines are missing",
             Self::Replaced => "made anew: the cluster committed another value",
             Self::Absent => "a chain is missing that the cluster has seen",
+            Self::Unseen => "the cluster has not seen it: made up, or written by a sealed node or in the last seconds",
         })
     }
 }
@@ -72,10 +77,17 @@ struct Followed {
     at_heads: BTreeMap<u64, [u8; 32]>,
 }
 
+/// That a line of one chain says which line of another it was written behind.
+struct Follows {
+    line: Link,
+    before: Link,
+}
+
 /// Reads lines and remembers what is wrong with them.
 pub struct Verifier {
     heads: Vec<Head>,
     chains: BTreeMap<[u8; 16], Followed>,
+    follows: Vec<Follows>,
     /// The last whole line of the present file.
     before: Option<Link>,
     /// A line of the present file that is none, until what follows explains it.
@@ -88,7 +100,16 @@ pub struct Verifier {
 impl Verifier {
     /// With what the cluster committed; without, nobody notices a tail that was cut off.
     pub fn new(heads: Vec<Head>) -> Self {
-        Self { heads, chains: BTreeMap::new(), before: None, torn: None, files: 0, lines: 0, findings: Vec::new() }
+        Self {
+            heads,
+            chains: BTreeMap::new(),
+            follows: Vec::new(),
+            before: None,
+            torn: None,
+            files: 0,
+            lines: 0,
+            findings: Vec::new(),
+        }
     }
 
     /// Lines that were read.
@@ -124,6 +145,7 @@ impl Verifier {
 
     /// What is wrong, with the files as a whole too. `is_part` says that later files exist that were not read.
     pub fn finish(mut self, is_part: bool) -> Vec<Finding> {
+        self.find_unseen();
         for head in std::mem::take(&mut self.heads) {
             let (id, node) = (hex::encode(head.link.id), &head.node);
             match self.chains.get(&head.link.id) {
@@ -147,7 +169,7 @@ impl Verifier {
                         );
                     }
                 }
-                None if head.is_newest && !is_part => {
+                None if head.is_expected && !is_part => {
                     let lines = head.link.number;
                     self.find(Fault::Absent, None, format!("chain {id} of node {node}, of at least {lines} lines"));
                 }
@@ -155,6 +177,46 @@ impl Verifier {
             }
         }
         self.findings
+    }
+
+    /// Up to which line each chain is vouched for: by its committed value, or by one of another chain, below which a line
+    /// says that it was written behind this one.
+    fn vouched(&self) -> BTreeMap<[u8; 16], u64> {
+        let mut vouched = BTreeMap::new();
+        for head in &self.heads {
+            let upto = vouched.entry(head.link.id).or_insert(0);
+            *upto = head.link.number.max(*upto);
+        }
+        loop {
+            let is_covered = |link: &Link, vouched: &BTreeMap<[u8; 16], u64>| {
+                vouched.get(&link.id).is_some_and(|upto| link.number <= *upto)
+            };
+            let next = self
+                .follows
+                .iter()
+                .find(|follows| is_covered(&follows.line, &vouched) && !is_covered(&follows.before, &vouched));
+            let Some(Follows { before, .. }) = next else { return vouched };
+            vouched.insert(before.id, before.number);
+        }
+    }
+
+    /// Finds lines that could be anybody's: of chains that no committed value vouches for, and of old ones behind it. The newest
+    /// of a node goes on between two commits.
+    fn find_unseen(&mut self) {
+        if self.heads.is_empty() {
+            return;
+        }
+        let vouched = self.vouched();
+        let is_newest = |id: &[u8; 16]| self.heads.iter().any(|head| head.is_newest && head.link.id == *id);
+        let mut unseen = Vec::new();
+        for (id, chain) in self.chains.iter().filter(|(id, _)| !is_newest(id)) {
+            let first = vouched.get(id).map_or(chain.first, |upto| chain.first.max(upto + 1));
+            if chain.last.number >= first {
+                let last = chain.last.number;
+                unseen.push(format!("lines {first} to {last} of chain {}", hex::encode(id)));
+            }
+        }
+        unseen.into_iter().for_each(|detail| self.find(Fault::Unseen, None, detail));
     }
 
     fn find(&mut self, fault: Fault, line: Option<usize>, detail: String) {
@@ -177,13 +239,13 @@ impl Verifier {
             return;
         };
         let beginning = (object["type"] == BEGINNING).then_some(&object);
-        self.check_beginning(beginning, number);
+        self.check_beginning(beginning, link, number);
         self.check_link(beginning, text, link, number);
         self.before = Some(link);
     }
 
     /// A beginning says what stood before it in the file, and whether that was half a line.
-    fn check_beginning(&mut self, beginning: Option<&Value>, number: usize) {
+    fn check_beginning(&mut self, beginning: Option<&Value>, link: Link, number: usize) {
         let is_torn = beginning.is_some_and(|beginning| beginning["torn"] == true);
         match (self.torn, is_torn) {
             (Some(_), true) => self.torn = None,
@@ -197,6 +259,8 @@ impl Verifier {
         if after != self.before {
             let detail = "what stood before it is not what it was written behind";
             self.find(Fault::Gap, Some(number), detail.into());
+        } else if let Some(before) = after {
+            self.follows.push(Follows { line: link, before });
         }
     }
 

@@ -66,7 +66,7 @@ fn written() -> (Vec<Vec<Vec<u8>>>, Vec<Head>) {
     writer.records(20);
     heads.push(writer.link);
     let last = heads.len() - 1;
-    let head = |(at, link)| Head { node: NODE.into(), link, is_newest: at == last };
+    let head = |(at, link)| Head { node: NODE.into(), link, is_newest: at == last, is_expected: at == last };
     (writer.files, heads.into_iter().enumerate().map(head).collect())
 }
 
@@ -197,4 +197,38 @@ fn half_a_line_that_a_crash_left_is_explained_by_what_was_begun_behind_it() {
     assert_eq!(verify(&writer.files, Vec::new(), false), []);
     writer.files[0].remove(4);
     assert_eq!(verify(&writer.files, Vec::new(), false)[0].fault, Fault::Gap);
+}
+
+#[test]
+fn lines_of_a_chain_of_somebody_s_own_are_found_wherever_they_stand() {
+    let (files, heads) = written();
+    let faults = |files: &[Vec<Vec<u8>>], heads: &[Head]| -> Vec<Fault> {
+        verify(files, heads.to_vec(), false).into_iter().map(|finding| finding.fault).collect()
+    };
+    let forged = append(&Link::before_first([66; 16]), br#"{"time":"t","type":"request"}"#).0;
+    let last = files[1].len();
+    for (file, line) in [(0, 5), (0, 25), (1, 3), (1, 20), (1, last)] {
+        let mut files = files.clone();
+        files[file].insert(line, forged.clone());
+        assert_eq!(faults(&files, &heads), [Fault::Unseen], "{file}:{line}");
+        assert_eq!(faults(&files, &[]), [], "offline nobody can tell");
+    }
+    // Behind the end of a chain that is over.
+    let mut files = files;
+    let end = append(&heads[0].link, br#"{"time":"t","type":"request"}"#).0;
+    files[1].insert(20, end);
+    assert_eq!(faults(&files, &heads), [Fault::Unseen]);
+}
+
+#[test]
+fn what_was_never_committed_is_vouched_for_by_who_wrote_behind_it() {
+    let (files, heads) = written();
+    // The second chain, and the end of the first, as of a node that was sealed or killed.
+    let mut first = heads[0].clone();
+    first.link = split(&files[0][10]).unwrap().1;
+    let verified = |heads: Vec<Head>| verify(&files, heads, false);
+    assert_eq!(verified(vec![first, heads[2].clone()]), []);
+    assert_eq!(verified(vec![heads[2].clone()]), []);
+    let found = verify(&files[..1], vec![heads[2].clone()], true);
+    assert!(found.iter().all(|finding| finding.fault == Fault::Unseen) && !found.is_empty());
 }

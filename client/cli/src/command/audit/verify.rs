@@ -71,7 +71,8 @@ impl Verify {
             Some(Head {
                 node: text("node")?.to_owned(),
                 link: Link::parse(text("chain")?, head["number"].as_u64()?, text("value")?)?,
-                is_newest: head["newest"].as_bool()? && self.holds(text("node")?),
+                is_newest: head["newest"].as_bool()?,
+                is_expected: head["newest"].as_bool()? && self.holds(text("node")?),
             })
         };
         heads.iter().map(head).collect::<Option<_>>().ok_or_else(|| Failure::Reply("a head is not as expected".into()))
