@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::context::Context;
 use crate::engines::jwt::config::{JwtConfigRecord, KeyPlaceRecord};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::jose::claims::Claims;
 use crate::jose::key::{KeySet, VerificationKey};
 use crate::jose::token::{SignedToken, TokenError};
@@ -41,9 +41,17 @@ fn fetch(context: &mut Context<'_>, what: &str, request: &WebRequest) -> Result<
 
 /// The document of the provider that the configuration names.
 pub(super) fn document(context: &mut Context<'_>, place: &KeyPlaceRecord) -> Result<ProviderDocument, Error> {
+    document_of_age(context, place, KEYS_SECS)
+}
+
+fn document_of_age(
+    context: &mut Context<'_>,
+    place: &KeyPlaceRecord,
+    max_age_secs: u64,
+) -> Result<ProviderDocument, Error> {
     let url = format!("{}/.well-known/openid-configuration", place.url.trim_end_matches('/'));
     let what = "the question for the provider's document";
-    let reply = fetch(context, what, &WebRequest::get(&url, &place.ca_pem, KEYS_SECS))?;
+    let reply = fetch(context, what, &WebRequest::get(&url, &place.ca_pem, max_age_secs))?;
     let document = ProviderDocument(
         reply
             .object()
@@ -61,10 +69,14 @@ fn key_set(context: &mut Context<'_>, place: &KeyPlaceRecord, max_age_secs: u64)
     KeySet::parse(&reply.body).ok_or_else(|| Error::unavailable("what was fetched is no set of keys within the limits"))
 }
 
-/// Where the sets of keys are; none if the keys are told.
-fn places(context: &mut Context<'_>, config: &JwtConfigRecord) -> Result<Vec<KeyPlaceRecord>, Error> {
+/// Where the sets of keys are, as a provider said at most so long ago; none if the keys are told.
+fn places(
+    context: &mut Context<'_>,
+    config: &JwtConfigRecord,
+    max_age_secs: u64,
+) -> Result<Vec<KeyPlaceRecord>, Error> {
     if let Some(discovery) = &config.discovery {
-        let url = document(context, discovery)?.url("jwks_uri")?.to_owned();
+        let url = document_of_age(context, discovery, max_age_secs)?.url("jwks_uri")?.to_owned();
         return Ok(vec![KeyPlaceRecord { url, ca_pem: discovery.ca_pem.clone() }]);
     }
     Ok(config.key_set.iter().chain(&config.pairs).cloned().collect())
@@ -72,7 +84,7 @@ fn places(context: &mut Context<'_>, config: &JwtConfigRecord) -> Result<Vec<Key
 
 /// Checks that the keys of a configuration can be had.
 pub(super) fn check(context: &mut Context<'_>, config: &JwtConfigRecord) -> Result<(), Error> {
-    for place in places(context, config)? {
+    for place in places(context, config, 0)? {
         key_set(context, &place, 0)?;
     }
     Ok(())
@@ -103,15 +115,24 @@ pub(super) fn open(context: &mut Context<'_>, config: &JwtConfigRecord, text: &s
         let keys: Vec<_> = config.public_keys.iter().filter_map(|text| VerificationKey::from_pem(text)).collect();
         return token.open(keys.iter().flatten()).map_err(refused);
     }
-    let places = places(context, config)?;
+    let places = places(context, config, KEYS_SECS)?;
+    let mut missing = None;
     for max_age_secs in [KEYS_SECS, NEWER_KEYS_SECS] {
         for place in &places {
-            let set = key_set(context, place, max_age_secs)?;
+            let set = match key_set(context, place, max_age_secs) {
+                Ok(set) => set,
+                // A place that is down keeps nobody out whose keys are at another.
+                Err(error) if error.kind == ErrorKind::Unavailable => {
+                    missing = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             match token.open(set.candidates(token.key_id.as_deref(), token.algorithm)) {
                 Err(TokenError::NotSigned) => {}
                 opened => return opened.map_err(refused),
             }
         }
     }
-    Err(refused(TokenError::NotSigned))
+    Err(missing.unwrap_or_else(|| refused(TokenError::NotSigned)))
 }

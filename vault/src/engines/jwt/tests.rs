@@ -260,6 +260,21 @@ fn keys_are_asked_for_again_once_if_none_fits() {
     assert_eq!(harness.request("GET", "auth/jwt/config", Value::Null).1["data"]["status"], "unchecked");
 }
 
+#[test]
+fn a_place_that_is_down_keeps_nobody_out_whose_keys_are_at_another() {
+    let (own, other) = (Signer::new(), Signer::new());
+    let provider = Provider::default();
+    let (up, down) = ("https://up.example/set", "https://down.example/set");
+    provider.set(up, json!({ "keys": [own.jwk("one")] }));
+    let mut harness = Harness::new();
+    provider.attach(&mut harness);
+    let pairs = json!([{ "jwks_url": down }, { "jwks_url": up }]);
+    configure(&mut harness, json!({ "jwks_pairs": pairs, "skip_jwks_validation": true }), json!({}));
+    assert_eq!(log_in(&mut harness, &own.sign(&claims(json!({})))).0, 200);
+    // Whose keys are there nobody knows.
+    assert_eq!(log_in(&mut harness, &other.sign(&claims(json!({})))).0, 503);
+}
+
 fn discovered(provider: &Provider, issuer: &str, own: &Signer) {
     provider.set(
         &format!("{ISSUER}/.well-known/openid-configuration"),
@@ -286,6 +301,8 @@ fn a_provider_is_the_issuer_that_it_says_it_is() {
     assert_eq!(harness.request("POST", "auth/jwt/config", config.clone()).0, 400);
     discovered(&provider, ISSUER, &own);
     write(&mut harness, "auth/jwt/config", config);
+    let is_new = provider.asked.borrow().iter().all(|request| request.max_age_secs == 0);
+    assert!(is_new, "what was wrong a moment ago may be right now");
     let role = json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": "conclave" });
     write(&mut harness, "auth/jwt/role/r", role);
     assert_eq!(log_in(&mut harness, &own.sign(&claims(json!({})))).0, 200);
