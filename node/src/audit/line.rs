@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::{Answered, Asked, Entry};
 use super::settings::Form;
+use crate::config::limits::MAX_AUDIT_STRANGER_VALUES;
 use crate::gateway::NotedHeader;
 
 /// Writes the records of one device.
@@ -109,7 +110,11 @@ impl Writer<'_> {
             request.put("client_token_accessor", self.accessor(token.accessor()));
         }
         let shown = asked.trail.mount.as_ref().map_or(&[][..], |mount| &mount.clear_request_keys);
-        request.put("data", self.fields(asked.data.as_ref(), shown));
+        let data = asked.data.as_ref();
+        request.put(
+            "data",
+            if asked.trail.token.is_some() { self.fields(data, shown) } else { self.of_stranger(data, shown) },
+        );
         request.put("headers", self.headers(asked));
         let wrap = asked.wrap_ttl.as_deref().and_then(parse_duration).map(|ttl| ttl.as_secs());
         request.put("wrap_ttl", wrap.into());
@@ -132,6 +137,21 @@ impl Writer<'_> {
             (name.clone(), value)
         };
         fields.into_iter().flatten().map(field).collect::<Map<_, _>>().into()
+    }
+
+    /// The fields of a request without a token that works. A hash is long and a number short, so a field of many values is
+    /// hashed as a whole, or strangers would fill the disk with little of their own.
+    fn of_stranger(&self, fields: Option<&Map<String, Value>>, shown: &[String]) -> Value {
+        let (few, many): (Map<_, _>, Map<_, _>) = fields
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .partition(|(_, value)| count(value) <= MAX_AUDIT_STRANGER_VALUES);
+        let mut data = self.fields(Some(&few), shown);
+        for (name, value) in many {
+            data[name] = self.secret(&value.to_string());
+        }
+        data
     }
 
     fn hidden(&self, value: &Value) -> Value {
@@ -228,6 +248,15 @@ impl Writer<'_> {
             wrapped.put(name, wrap.get(name).cloned().unwrap_or_default());
         }
         map.into()
+    }
+}
+
+/// How many values a value holds, itself included.
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(count).sum::<usize>(),
+        _ => 1,
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) const MAX_SYSLOG_MESSAGE_BYTES: usize = 8_096;
 pub(crate) const MAX_SYSLOG_TAG_BYTES: usize = 48;
 /// Longest prefix of the lines of an audit device, in bytes.
 pub(crate) const MAX_AUDIT_PREFIX_BYTES: usize = 64;
+/// Most values of one field of a request without a token that works which are recorded one by one; more are hashed together, as JSON.
+pub(crate) const MAX_AUDIT_STRANGER_VALUES: usize = 64;
 /// Part of the end of an audit file that is looked at when it is opened, in bytes: its last line must be whole in it.
 pub(crate) const MAX_AUDIT_TAIL_BYTES: u64 = 128 << 20;
 

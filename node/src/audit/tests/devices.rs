@@ -57,6 +57,23 @@ async fn hash(app: &Arc<App>, device: &str, text: &str) -> Value {
     reply.1["data"]["hash"].clone()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_do_not_fill_the_disk_with_short_values() {
+    let (app, folder) = (app().await, Folder::new());
+    assert_eq!(enable(&app, "log", json!({ "file_path": folder.file("log") })).await, 204);
+    let many: Value = vec![json!(0); 2_000].into();
+    let sent = json!({ "few": [1, 2], "many": many, "nested": { "a": many } });
+    assert_eq!(ask(&app, Operation::Update, "auth/token/lookup", "", sent.clone()).await.0, 403);
+    let recorded = |folder: &Folder| folder.records("log").pop().unwrap()["request"]["data"].clone();
+    let data = recorded(&folder);
+    assert_eq!(data["few"].as_array().unwrap().len(), 2);
+    assert_eq!(data["many"], hash(&app, "log", &many.to_string()).await);
+    assert!(data["nested"].is_string());
+    // Who has a token is told field by field.
+    ask(&app, Operation::Update, "auth/token/lookup", ROOT, sent).await;
+    assert_eq!(recorded(&folder)["many"].as_array().unwrap().len(), 2_000);
+}
+
 // check 86
 #[tokio::test(flavor = "multi_thread")]
 async fn no_device_writes_where_the_configuration_is_read() {
