@@ -10,9 +10,17 @@ use conclave_vault::Cidr;
 
 use crate::config::section::Section;
 
-/// Where clouds answer about the machine that asks, besides the link-local addresses: Amazon by IPv6, Alibaba.
-const METADATA: [IpAddr; 2] =
-    [IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)), IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200))];
+/// Where clouds answer about the machine that asks, besides the link-local addresses: Amazon and Google by IPv6, Alibaba, Azure,
+/// Oracle.
+const METADATA: [IpAddr; 5] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+];
+/// Behind these bits stands an IPv4 address to which a network translates (RFC 6052, section 2.1).
+const TRANSLATED: u128 = 0x0064_ff9b << 96;
 
 /// An entry of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +62,8 @@ impl Outbound {
 
     /// Whether an address may be reached, which a host has by the name that a URL names it.
     pub(crate) fn allows(&self, host: &str, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        if self.lists_address(address) {
+        let (own, address) = (address.to_canonical(), reached(address));
+        if self.lists_address(own) || self.lists_address(address) {
             return true;
         }
         !is_special(address) && (self.0.is_none() || self.lists_host(host))
@@ -103,6 +111,17 @@ fn allowed(text: &str) -> Option<Allowed> {
     Some(if name.len() < text.len() { Allowed::Below(format!(".{lower}")) } else { Allowed::Host(lower) })
 }
 
+/// The address that is reached by one, which may only stand for it.
+fn reached(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if address.to_bits() >> 32 == TRANSLATED >> 32 => {
+            let [.., a, b, c, d] = address.octets();
+            Ipv4Addr::new(a, b, c, d).into()
+        }
+        address => address,
+    }
+}
+
 /// Whether an address is nobody's, everybody's, or one that only a machine itself should ask.
 fn is_special(address: IpAddr) -> bool {
     let is_link_local = match address {
@@ -132,8 +151,11 @@ mod tests {
             "169.254.169.254",
             "::ffff:169.254.169.254",
             "fd00:ec2::254",
+            "fd20:ce::254",
             "fe80::1",
             "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
             "0.0.0.0",
             "::",
         ] {
@@ -141,6 +163,9 @@ mod tests {
             assert!(!allows(&list(&["metadata.example"]), "metadata.example", address), "{address}");
             assert!(allows(&list(&[address.trim_start_matches("::ffff:")]), "metadata.example", address), "{address}");
         }
+        assert!(
+            !allows(&open, "a.example", "64:ff9b::169.254.169.254") && allows(&open, "a.example", "64:ff9b::192.0.2.1")
+        );
         assert!(allows(&open, "a.example", "10.0.0.1") && allows(&open, "localhost", "::1"));
     }
 
