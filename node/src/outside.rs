@@ -2,16 +2,19 @@
 //!
 //! Each way there, such as a protocol, is registered by a word. What surprises: bounds
 //! are per target and not for all together, so a target that hangs keeps its own few places for as long as a message may take,
-//! and nobody else waits for it.
+//! and nobody else waits for it. Of the places at a target and before it one source of requests has half at most: strangers who
+//! log in with what they made up are sent there too, and must not keep out everybody else.
 
 mod address;
 pub(crate) mod directory;
 pub(crate) mod web;
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conclave_raft::admission::Source;
 use conclave_vault::OutsideCall;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
@@ -51,17 +54,25 @@ pub struct Ways {
 /// The places at one target.
 struct Target {
     places: Semaphore,
+    /// How many messages each source has there.
+    sources: Mutex<HashMap<Source, usize>>,
 }
 
 /// A message's stay at its target. The last one takes the target out of the list.
 struct Stay<'w> {
     ways: &'w Ways,
     name: String,
+    source: Option<Source>,
     target: Arc<Target>,
 }
 
 impl Drop for Stay<'_> {
     fn drop(&mut self) {
+        if let Some(source) = self.source {
+            let mut sources = self.target.sources.lock();
+            let left = sources.get(&source).map_or(0, |own| own.saturating_sub(1));
+            if left == 0 { _ = sources.remove(&source) } else { _ = sources.insert(source, left) }
+        }
         let mut targets = self.ways.targets.lock();
         // The list's own and this one.
         if Arc::strong_count(&self.target) <= 2 {
@@ -88,14 +99,24 @@ impl Ways {
         self.ways.write().insert(word, way);
     }
 
-    /// Has a message answered by its target, in its turn and in time.
+    /// Has a message of the node itself answered by its target, in its turn and in time.
     pub(crate) async fn reach(&self, outside: &OutsideCall, deadline: Instant) -> Result<Zeroizing<Vec<u8>>, String> {
+        self.reach_for(None, outside, deadline).await
+    }
+
+    /// The same for a request from an address.
+    pub(crate) async fn reach_for(
+        &self,
+        client: Option<IpAddr>,
+        outside: &OutsideCall,
+        deadline: Instant,
+    ) -> Result<Zeroizing<Vec<u8>>, String> {
         let way = self.ways.read().get(outside.way).cloned();
         let way = way.ok_or_else(|| format!("this node knows no way by {}", outside.way))?;
         if let Some(answer) = way.kept(&outside.message) {
             return Ok(answer);
         }
-        let stay = self.enter(&format!("{} {}", outside.way, outside.target))?;
+        let stay = self.enter(&format!("{} {}", outside.way, outside.target), client.map(Source::from))?;
         let place = timeout_at(deadline, stay.target.places.acquire()).await;
         let _place = place.map_err(|_| "there was no time for it, as it has others to answer")?;
         let end = deadline.min(Instant::now() + way.time(&outside.message).unwrap_or(self.time));
@@ -103,18 +124,26 @@ impl Ways {
         answer.unwrap_or_else(|_| Err("it did not answer in time".into()))
     }
 
-    fn enter(&self, name: &str) -> Result<Stay<'_>, String> {
+    fn enter(&self, name: &str, source: Option<Source>) -> Result<Stay<'_>, String> {
         let mut targets = self.targets.lock();
         if !targets.contains_key(name) && targets.len() >= self.most_targets {
             return Err("too many targets have messages; try again in a moment".into());
         }
-        let new = || Arc::new(Target { places: Semaphore::new(self.at_target) });
+        let new = || Arc::new(Target { places: Semaphore::new(self.at_target), sources: Mutex::default() });
         let target = Arc::clone(targets.entry(name.to_owned()).or_insert_with(new));
         // The list's own is no message.
         if Arc::strong_count(&target) - 1 > self.at_target + self.waiting {
             return Err("too many messages wait for it; try again in a moment".into());
         }
-        Ok(Stay { ways: self, name: name.to_owned(), target })
+        if let Some(source) = source {
+            let mut sources = target.sources.lock();
+            let own = sources.entry(source).or_default();
+            if *own >= (self.at_target + self.waiting).div_ceil(2) {
+                return Err("too many messages for this client wait for it; try again in a moment".into());
+            }
+            *own += 1;
+        }
+        Ok(Stay { ways: self, name: name.to_owned(), source, target })
     }
 }
 

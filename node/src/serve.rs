@@ -171,7 +171,10 @@ impl Runner {
                 let (source, computation) = (incoming.request.remote_address, computation.clone());
                 self.heavy.run(move |_| computation.run(), source, incoming.deadline).await
             }
-            Errand::Outside(outside) => Ok(Answer::Outside(self.ways.reach(outside, incoming.deadline).await)),
+            Errand::Outside(outside) => {
+                let client = incoming.request.remote_address;
+                Ok(Answer::Outside(self.ways.reach_for(client, outside, incoming.deadline).await))
+            }
             Errand::Node(action) => {
                 let reply = self.actions.perform(core, action.clone(), Reply::empty()).await?;
                 Ok(Answer::Node(Box::new(reply)))

@@ -131,7 +131,7 @@ pub struct Limits {
     pub heavy_errands_waiting: usize,
     /// Messages to one target outside, such as a database, at once. Past it they wait.
     pub outside_at_target: usize,
-    /// Further ones that wait for their turn at one target; past it they are refused.
+    /// Further ones that wait for their turn at one target; past it they are refused. One client has half of both at most.
     pub outside_waiting: usize,
     /// Targets outside that have messages at once; past it a new one is refused.
     pub outside_targets: usize,

@@ -67,12 +67,33 @@ async fn a_target_that_hangs_holds_up_nobody_but_those_who_want_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_client_has_half_of_a_target_at_most() {
+    let ways = ways(Limits { outside_at_target: 2, outside_waiting: 4, ..Limits::default() });
+    let from = |address: [u8; 4]| Some(IpAddr::from(address));
+    let (flood, other) = (from([10, 0, 0, 1]), from([10, 0, 0, 2]));
+    let send = |client| {
+        let ways = ways.clone();
+        tokio::spawn(async move { ways.reach_for(client, &to("hangs"), late()).await })
+    };
+    let hanging: Vec<_> = (0..3).map(|_| send(flood)).collect();
+    tokio::task::yield_now().await;
+    assert!(ways.reach_for(flood, &to("hangs"), late()).await.unwrap_err().contains("for this client"));
+    let others = [send(other), send(None)];
+    tokio::task::yield_now().await;
+    for one in hanging.into_iter().chain(others) {
+        assert!(one.await.unwrap().unwrap_err().contains("in time"), "it had its turn");
+    }
+    assert_eq!(ways.reach_for(flood, &to("one"), late()).await.unwrap().as_slice(), b"hello");
+    assert!(ways.targets.lock().is_empty(), "and nothing is kept of it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_beyond_its_deadline_or_for_a_way_that_is_none() {
     let ways = ways(Limits { outside_targets: 1, ..Limits::default() });
     let soon = Instant::now() + Duration::from_secs(1);
     assert!(ways.reach(&to("hangs"), soon).await.unwrap_err().contains("in time"));
     assert_eq!(Instant::now(), soon);
-    let stay = ways.enter("echo one").unwrap();
+    let stay = ways.enter("echo one", None).unwrap();
     assert!(ways.reach(&to("two"), late()).await.unwrap_err().contains("too many targets"));
     drop(stay);
     assert!(ways.reach(&to("two"), late()).await.is_ok());
