@@ -208,3 +208,16 @@ fn an_enforcement_over_what_is_not_there_is_refused() {
         assert_eq!(ann.harness.request("POST", "identity/mfa/login-enforcement/g", body).0, 204, "{kind}");
     }
 }
+
+#[test]
+fn a_method_is_changed_under_its_own_path_alone() {
+    let mut ann = Ann::new();
+    let body = json!({ "method_id": ann.method, "issuer": "Evil", "skew": 1, "max_validation_attempts": 64 });
+    assert_eq!(ann.harness.request("POST", "identity/mfa/method/totp", body.clone()).0, 400);
+    let own = format!("identity/mfa/method/totp/{}", ann.method);
+    assert_eq!(ann.harness.request("GET", &own, Value::Null).1["data"]["issuer"], "Test");
+    let mut named = body;
+    named["method_id"] = json!("another");
+    assert_eq!(ann.harness.request("POST", &own, named).0, 200, "the path counts, and that is said");
+    assert_eq!(ann.harness.request("GET", &own, Value::Null).1["data"]["issuer"], "Evil");
+}

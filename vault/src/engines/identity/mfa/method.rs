@@ -122,7 +122,11 @@ pub(super) fn named(call: &mut Call<'_, '_>) -> Result<Option<MfaMethodRecord>, 
 }
 
 pub(super) fn write(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
-    let is_new = call.fields.text_or_empty(METHOD_ID.name).is_empty();
+    // Policies know a method by its path: whoever may make one must not change another that the body names.
+    let is_new = call.rest.trim_end_matches('/').ends_with("totp");
+    if is_new && !call.fields.text_or_empty(METHOD_ID.name).is_empty() {
+        return Err(Error::invalid("method_id belongs into the path: identity/mfa/method/totp/ID"));
+    }
     let mut method = match is_new {
         true if mfa::methods(call.store)?.len() >= MAX_MFA_METHODS => {
             return Err(Error::invalid(format!("there are at most {MAX_MFA_METHODS} methods")));
