@@ -44,11 +44,11 @@ struct Window {
 #[derive(Default)]
 pub(crate) struct Throttle {
     windows: Mutex<HashMap<(String, Source), Window>>,
-    rules: ArcSwapOption<Seen>,
+    rules: ArcSwapOption<RulesAsOf>,
 }
 
 /// The rules after an index was applied: as long as nothing else is, they are what they were.
-struct Seen {
+struct RulesAsOf {
     index: u64,
     quotas: Arc<Quotas>,
 }
@@ -88,7 +88,7 @@ impl Throttle {
         }
         let view = replica.table.view().ok()?;
         let quotas = quota::load(&mut core.store(&view)).ok()?;
-        self.rules.store(Some(Arc::new(Seen { index, quotas: Arc::clone(&quotas) })));
+        self.rules.store(Some(Arc::new(RulesAsOf { index, quotas: Arc::clone(&quotas) })));
         Some(quotas)
     }
 
