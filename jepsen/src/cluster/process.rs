@@ -3,10 +3,11 @@
 //! What surprises: a stopped process (SIGSTOP) still runs as far as the system is concerned; its sockets accept
 //! connections and answer nothing.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -83,7 +84,10 @@ impl Process {
         let child = self.child.as_ref().ok_or_else(|| io::Error::other("it does not run"))?;
         kill_process(Pid::from_child(child), signal)?;
         match signal {
-            Signal::STOP => self.is_paused = true,
+            Signal::STOP => {
+                await_stop(child.id())?;
+                self.is_paused = true;
+            }
             Signal::CONT => self.is_paused = false,
             _ => {}
         }
@@ -99,4 +103,28 @@ impl Process {
         }
         Ok(())
     }
+}
+
+/// Waits until all threads of a process stand still: SIGSTOP is obeyed when the main thread gets its turn, and others run until
+/// then.
+fn await_stop(process: u32) -> io::Result<()> {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_stopped(process)? {
+        if Instant::now() >= end {
+            return Err(io::Error::other("it does not stop"));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Whether no thread runs: the state is the first field behind the name, which stands in parentheses (proc(5)).
+fn is_stopped(process: u32) -> io::Result<bool> {
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
+        if !stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
