@@ -159,7 +159,7 @@ async fn one_device_that_shows_values_changes_nothing_of_another() {
     assert_eq!(write(&app, "a").await, 200);
     let made = ask(&app, Operation::Update, "auth/token/create", ROOT, json!({ "policies": ["default"] })).await.1;
     ask(&app, Operation::List, "secret/metadata/", ROOT, Value::Null).await;
-    let (raw, hidden) = (folder.all_records("raw", 9).await, folder.all_records("log", 7).await);
+    let (raw, hidden) = (folder.all_records("raw", 10).await, folder.all_records("log", 6).await);
     let last = |records: &[Value]| records[records.len() - 1]["response"]["data"]["keys"].clone();
     assert_eq!((last(&raw), last(&hidden)), (json!(["a"]), json!(1)));
     let given = |records: &[Value]| records[records.len() - 3]["response"]["auth"].clone();
