@@ -228,6 +228,7 @@ async fn purge(cluster: &Cluster) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: .ci/run takes a third of these a day"]
 async fn a_thousand_canaries_are_in_no_file_no_log_and_no_traffic() {
     // A node that lacks the log gets a snapshot, so that one travels, and comes to lie on a disk.
     let storage = "snapshot_threshold = 200\n  trailing_logs = 50".to_owned();

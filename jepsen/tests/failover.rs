@@ -88,6 +88,7 @@ async fn kill_the_leader(cluster: &Cluster, load: &Load) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: .ci/run takes a third of these a day"]
 async fn ten_thousand_writes_outlive_three_leaders() {
     let cluster = Cluster::start(Options::default()).await.unwrap();
     let mut clients = Vec::new();

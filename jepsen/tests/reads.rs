@@ -59,6 +59,7 @@ async fn restart_with_short_requests(cluster: &Cluster, index: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: .ci/run takes a third of these a day"]
 async fn a_node_without_a_quorum_refuses_to_read_and_to_write() {
     let cluster = Cluster::start(Options::default()).await.unwrap();
     let alone = 2;
@@ -91,6 +92,7 @@ async fn a_node_without_a_quorum_refuses_to_read_and_to_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: .ci/run takes a third of these a day"]
 async fn an_old_leader_that_was_halted_never_answers_with_what_was_replaced() {
     let cluster = Cluster::start(Options::default()).await.unwrap();
     for round in 1..=3 {
