@@ -41,6 +41,7 @@ pub fn config(flags: &Flags) -> Result<Config, DevError> {
     let given = flags.dev_address.as_deref().unwrap_or(DEFAULT_ADDRESS);
     let given = address::bindable(given).ok_or(DevError::Address)?;
     let mut config = Config::memory(&given);
+    config.ui = true;
     if flags.dev_tls {
         let folder = match &flags.dev_tls_folder {
             Some(folder) => folder.clone(),

@@ -15,6 +15,7 @@ pub mod header;
 pub mod query;
 pub mod request;
 pub mod response;
+pub(crate) mod ui;
 
 pub mod error;
 pub mod in_flight;

@@ -239,6 +239,7 @@ async fn bind(app: &Arc<App>, config: &Config) -> Result<Vec<Bound>, ListenError
         app.in_flight.clone(),
         config.limits.clone(),
         refresh,
+        config.ui,
     );
     let connections = Pool::new(config.limits.connections);
     let mut bound = Vec::new();

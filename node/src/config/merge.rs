@@ -211,7 +211,7 @@ impl Draft {
         }
         set(&mut self.log.file, section.filled("log_file").map(PathBuf::from));
         section.without_effect(vocabulary::TOP_WITHOUT_EFFECT);
-        section.without_effect(&["ui", "raw_storage_endpoint"]);
+        section.without_effect(&["raw_storage_endpoint"]);
     }
 
     fn read_telemetry(&mut self, block: Section<'_>) {

@@ -22,7 +22,7 @@ use crate::http::in_flight::{InFlight, InFlightRequest, Place};
 use crate::http::request::{self, Data, Head};
 use crate::http::response::{Echo, render};
 use crate::http::tls::ClientCertificates;
-use crate::http::{forwarded, response};
+use crate::http::{forwarded, response, ui};
 use crate::metrics::Metrics;
 
 /// What all listeners share.
@@ -39,6 +39,8 @@ pub struct Services {
     pub bodies: Budget,
     /// Brings the metrics up to date before they are shown without the gateway.
     pub refresh_metrics: Box<dyn Fn() + Send + Sync>,
+    /// Whether the web interface is served.
+    pub has_ui: bool,
 }
 
 impl Services {
@@ -49,9 +51,10 @@ impl Services {
         in_flight: Arc<InFlight>,
         limits: Limits,
         refresh_metrics: Box<dyn Fn() + Send + Sync>,
+        has_ui: bool,
     ) -> Arc<Self> {
         let bodies = Budget::new(limits.all_bodies_bytes);
-        Arc::new(Self { gateway, metrics, in_flight, limits, bodies, refresh_metrics })
+        Arc::new(Self { gateway, metrics, in_flight, limits, bodies, refresh_metrics, has_ui })
     }
 }
 
@@ -91,9 +94,14 @@ impl HttpService {
         };
         let mut operation = "refused";
         let work = async {
-            match cors::judge(&parts, || self.services.gateway.cors()) {
-                Judged::Served(headers) => echo.headers = headers,
-                Judged::Answered(outgoing) => return *outgoing,
+            if let Some(outgoing) = self.services.has_ui.then(|| ui::answer(&parts)).flatten() {
+                return request::check_host(&parts).err().unwrap_or(outgoing);
+            }
+            if !(self.services.has_ui && ui::is_own_page(&parts)) {
+                match cors::judge(&parts, || self.services.gateway.cors()) {
+                    Judged::Served(headers) => echo.headers = headers,
+                    Judged::Answered(outgoing) => return *outgoing,
+                }
             }
             let mut is_recorded = true;
             let fulfilled = match self.admit(peer, &parts, &mut echo) {

@@ -17,6 +17,9 @@ fn text(folder: &Folder, node: &Node) -> String {
 api_addr     = "{address}"
 cluster_addr = "https://127.0.0.1:{cluster_port}"
 
+# The web interface, at /ui/ of the address above.
+ui = true
+
 storage "raft" {{
   path    = "{data}"
   node_id = "{name}"

@@ -26,6 +26,7 @@ pub(super) async fn print(ceremony: &Ceremony<'_>, folder: &Folder) -> Result<()
     println!("  conclave kv put secret/hello greeting=world");
     println!("  VAULT_ADDR={} conclave kv get secret/hello", ceremony.seats[ceremony.seats.len() - 1].node.address());
     println!("  conclave operator members");
+    println!("  {}/ui/ in a browser", ceremony.seats[0].node.address());
     println!("\nIn production: one machine for each node; each share to another person, none in a file; a certificate");
     println!("from your own authority; and the root token revoked once your own policies and logins work.");
     println!("\nCtrl-C stops all nodes; the same command resumes them.");

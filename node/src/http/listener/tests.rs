@@ -115,6 +115,7 @@ async fn stage(listener: Listener, limits: Limits) -> Stage {
         InFlight::new(&limits),
         limits.clone(),
         Box::new(|| {}),
+        false,
     );
     let bound = Bound::bind(listener, services.clone(), Pool::new(limits.connections)).await.unwrap();
     let (address, certificates) = (bound.address().unwrap(), bound.certificates());
@@ -618,6 +619,7 @@ async fn an_address_in_use_is_named() {
         InFlight::new(&limits),
         limits.clone(),
         Box::new(|| {}),
+        false,
     );
     let second = Bound::bind(Listener::plain(stage.address.to_string()), services, Pool::new(limits.connections)).await;
     let Err(error) = second else { panic!("bound twice") };
