@@ -291,7 +291,7 @@ impl Draft {
         config.user_lockout = self.user_lockout.unwrap_or_else(|| UserLockout::NONE.clone());
         config.outbound = self.outbound.unwrap_or_default();
         config.disable_mlock = self.disable_mlock.unwrap_or(false);
-        config.ui = self.ui.unwrap_or(false);
+        config.ui = self.ui.unwrap_or(config.ui);
         config.raw_storage_endpoint = self.raw_storage_endpoint.unwrap_or(false);
         config.log = self.log;
         config.pid_file = self.pid_file;

@@ -204,6 +204,15 @@ fn a_folder_without_a_configuration_is_said() {
 }
 
 #[test]
+fn a_dev_server_has_the_interface_unless_its_file_says_no() {
+    let base = || Some(Config { ui: true, ..Config::memory("127.0.0.1:8200") });
+    assert!(load(&[], &|_| None, base()).unwrap().0.ui);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.hcl"), "ui = false").unwrap();
+    assert!(!load(&[folder.path().to_owned()], &|_| None, base()).unwrap().0.ui);
+}
+
+#[test]
 fn files_of_a_folder_are_merged_by_name() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("b.json"), r#"{"ui": false, "cluster_name": "b"}"#).unwrap();
