@@ -39,7 +39,7 @@ export const secrets = {
     await page.getByRole('button', { name: 'Metadata' }).click();
     await page.getByLabel('Notes').fill('owner = team one');
     await page.getByRole('button', { name: 'Save' }).click();
-    await page.getByText('Saved.').last().waitFor();
+    await page.getByText('The metadata is saved.').waitFor();
     const kept = await ask(cluster.addresses[0], 'GET', 'secret/metadata/team/app', cluster.token);
     assert.deepEqual(kept.body.data.custom_metadata, { owner: 'team one' });
   },

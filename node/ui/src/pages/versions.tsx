@@ -106,7 +106,7 @@ function MetadataForm({ path, found, reload }: { path: string; found: Fields; re
     // What was taken out is said to be gone, or the merge would keep it.
     for (const name of Object.keys(found.custom_metadata ?? {})) told[name] ??= null;
     await patch(path, { max_versions: Number(most), cas_required: isStrict, delete_version_after: after || '0s', custom_metadata: told });
-    notify('Saved.');
+    notify('The metadata is saved.');
     reload();
   };
   return (
