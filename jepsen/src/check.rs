@@ -7,7 +7,10 @@
 
 mod knowledge;
 mod linear;
+mod model;
 mod operation;
+mod others;
+mod search;
 #[cfg(test)]
 mod tests;
 mod witness;
@@ -17,6 +20,7 @@ use std::fmt;
 
 use crate::history::{Event, HistoryError};
 
+pub use model::{ABSENT, DELETED, DESTROYED, LIVE};
 pub use operation::{Action, KeyHistory, Operation};
 
 /// Configurations that a search may visit for one key.
@@ -42,8 +46,10 @@ pub struct Violation {
     pub key: String,
     /// What is wrong, in words.
     pub words: String,
-    /// The operations that show it.
-    pub operations: Vec<Operation>,
+    /// The operations that show it, in words.
+    pub operations: Vec<String>,
+    /// The events with which they began.
+    pub events: Vec<u64>,
 }
 
 impl fmt::Display for Violation {
@@ -53,9 +59,11 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What the check of a whole history found.
-#[derive(Clone, Debug)]
+/// What one checker found in a whole history.
+#[derive(Clone, Debug, Default)]
 pub struct Findings {
+    /// Which checker.
+    pub checker: &'static str,
     /// How many keys there were.
     pub keys: usize,
     /// How many of them needed a search.
@@ -79,12 +87,26 @@ impl Findings {
     }
 }
 
-/// Checks a whole history.
+/// Checks a whole history by every checker that it has something for.
+///
+/// # Errors
+/// [`HistoryError::Event`] if the events do not fit together.
+pub fn check_all(events: &[Event]) -> Result<Vec<Findings>, HistoryError> {
+    let mut all = Vec::new();
+    if events.iter().any(|event| event.function.is_register()) {
+        all.push(check(events)?);
+    }
+    all.extend(others::check(events)?);
+    Ok(all)
+}
+
+/// Checks the registers of a history.
 ///
 /// # Errors
 /// [`HistoryError::Event`] if the events do not fit together.
 pub fn check(events: &[Event]) -> Result<Findings, HistoryError> {
-    let histories = operation::by_key(events)?;
+    let registers: Vec<_> = events.iter().filter(|event| event.function.is_register()).cloned().collect();
+    let histories = operation::by_key(&registers)?;
     let (mut violations, mut unknown) = (Vec::new(), BTreeMap::new());
     let (mut searched, mut operations) = (0, 0);
     for (key, history) in &histories {
@@ -97,13 +119,15 @@ pub fn check(events: &[Event]) -> Result<Findings, HistoryError> {
             Verdict::Unknown(reason) => drop(unknown.insert(key.clone(), reason)),
         }
     }
-    Ok(Findings { keys: histories.len(), searched, operations, violations, unknown })
+    Ok(Findings { checker: "registers", keys: histories.len(), searched, operations, violations, unknown })
 }
 
 /// Judges one key, and says whether that took a search.
 fn judge(key: &str, history: &KeyHistory, budget: usize) -> (Verdict, bool) {
     let found = |flaw: Flaw| {
-        Verdict::Violation(Violation { key: key.to_owned(), words: flaw.words, operations: flaw.operations })
+        let operations = flaw.operations.iter().map(ToString::to_string).collect();
+        let events = flaw.operations.iter().map(|operation| operation.invoked).collect();
+        Verdict::Violation(Violation { key: key.to_owned(), words: flaw.words, operations, events })
     };
     let operations = match knowledge::resolve(history) {
         Ok(operations) => operations,

@@ -7,7 +7,9 @@ mod address;
 mod binary;
 mod ceremony;
 mod certificate;
+pub(crate) mod clock;
 mod configuration;
+pub(crate) mod disk;
 mod error;
 mod node;
 mod process;
@@ -20,12 +22,14 @@ use conclave_client::{Client, ClientBuilder, Discovery, Health, Secret};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use crate::network::Network;
+
 pub use certificate::Certificate;
 pub use error::ClusterError;
 pub use node::Node;
 
 /// How long a phase (starting, unsealing, electing) may take; generous, because debug builds share few cores.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 /// How often a phase looks whether it is done.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a node may take to say how it is.
@@ -40,6 +44,10 @@ pub enum Links {
     Proxied,
     /// The same, and each proxy writes all that passes to [`Node::traffic_file`].
     Recorded,
+    /// Through a switch that carries every packet, of clients too: see [`Cluster::network`]. Needs root.
+    Switched,
+    /// The same, and each packet is written to a file of its link in the folder `packets`.
+    Captured,
 }
 
 /// What cluster to start.
@@ -63,6 +71,12 @@ pub struct Options {
     pub configuration: String,
     /// Lines added to each configuration file's `storage "raft"` block, such as `snapshot_threshold = 500`.
     pub storage: String,
+    /// Whether each node's data lies on a file system of its own, whose power can be cut (no). Needs root.
+    pub disks: bool,
+    /// Whether each node's wall clock can be set (no). Needs libfaketime.
+    pub clocks: bool,
+    /// What decides which packets a switch loses.
+    pub seed: u64,
 }
 
 impl Default for Options {
@@ -77,6 +91,9 @@ impl Default for Options {
             log_level: "info".to_owned(),
             configuration: String::new(),
             storage: String::new(),
+            disks: false,
+            clocks: false,
+            seed: 0,
         }
     }
 }
@@ -89,6 +106,8 @@ pub struct Cluster {
     client: Client,
     certificate: Option<Certificate>,
     options: Options,
+    /// After the nodes, whose packets it carries.
+    network: Option<Network>,
     /// Last, so that the processes are gone before their folder is.
     folder: Folder,
 }
@@ -119,18 +138,25 @@ impl Cluster {
             Some(root) => Folder::Given(root.clone()),
             None => Folder::Temporary(Some(TempDir::with_prefix("conclave-jepsen-").map_err(ClusterError::folder)?)),
         };
-        let places = address::choose(options.nodes)?;
+        let network = lay_network(&options, folder.path())?;
+        let places = match &network {
+            Some(network) => address::own(network.addresses()),
+            None => address::choose(options.nodes)?,
+        };
         let certificate = certificate_for(&places, folder.path(), &options)?;
         let nodes = places.into_iter().enumerate();
         let nodes = nodes
             .map(|(index, place)| Node::prepare(index, place, folder.path(), &program, certificate.as_ref(), &options));
         let mut nodes = nodes.collect::<Result<Vec<_>, _>>()?;
-        for node in &mut nodes {
+        for (index, node) in nodes.iter_mut().enumerate() {
             node.place_proxy(options.links).await?;
+            if let Some(network) = &network {
+                node.place_within(network.namespace(index));
+            }
         }
         let client = client_over(&nodes, certificate.as_ref(), None)?;
         let (shares, root_token) = (Vec::new(), Secret::new(""));
-        let cluster = Self { nodes, shares, root_token, client, certificate, options, folder };
+        let cluster = Self { nodes, shares, root_token, client, certificate, options, network, folder };
         for node in &cluster.nodes {
             node.spawn()?;
         }
@@ -257,6 +283,25 @@ impl Cluster {
         running.iter().try_for_each(|node| node.kill())
     }
 
+    /// The network, if the cluster has one of its own.
+    pub fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
+    }
+
+    /// Cuts the power of all nodes at the same moment: what was not synced is gone. Nothing runs afterwards, and the disks
+    /// are back.
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`], also if the cluster was started without [`Options::disks`].
+    pub fn lose_power(&self) -> Result<(), ClusterError> {
+        // Halted first: no process may see its disk fail, as none does when the power fails.
+        let running: Vec<_> = self.nodes.iter().filter(|node| node.is_running()).collect();
+        running.iter().try_for_each(|node| node.pause())?;
+        self.nodes.iter().try_for_each(Node::lose_power)?;
+        self.nodes.iter().try_for_each(Node::kill)?;
+        self.nodes.iter().try_for_each(Node::bring_disk_back)
+    }
+
     /// Stops every node and gives each other addresses, as a moved subnet would; each is told where the others are now.
     /// Nothing runs afterwards.
     ///
@@ -334,6 +379,16 @@ pub async fn wait_until(
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
+}
+
+/// The network that the options ask for, if any.
+fn lay_network(options: &Options, folder: &Path) -> Result<Option<Network>, ClusterError> {
+    let packets = match options.links {
+        Links::Switched => None,
+        Links::Captured => Some(folder.join("packets")),
+        Links::Direct | Links::Proxied | Links::Recorded => return Ok(None),
+    };
+    Network::start(options.nodes, options.seed, packets.as_deref()).map(Some).map_err(ClusterError::Addresses)
 }
 
 /// A certificate for all places, if clients are to speak TLS.

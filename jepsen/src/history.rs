@@ -34,7 +34,7 @@ pub enum Kind {
 }
 
 /// What is done to a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Function {
     /// Reads the newest version.
@@ -47,6 +47,51 @@ pub enum Function {
     Version,
     /// After the run: the number of the newest version.
     Newest,
+    /// Increases a counter by one.
+    Add,
+    /// Reads a counter: `value`.
+    Total,
+    /// Appends `value` to a list.
+    Append,
+    /// Reads a list: `list`.
+    Elements,
+    /// Makes a token, or what is like one, that can be used `value` times; without a limit if there is none.
+    Grant,
+    /// Uses it: `value` is 1 if it was accepted, 0 if it was refused.
+    Use,
+    /// Revokes it.
+    Revoke,
+    /// Makes something with an identifier; `value` stands for it.
+    Mint,
+    /// Makes a token that ends after `value` seconds.
+    Lend,
+    /// Uses it: `value` is 1 if it was accepted, 0 if it was refused.
+    Show,
+    /// Makes the name `value` in a folder.
+    Make,
+    /// Deletes the name `value` from a folder.
+    Drop,
+    /// Lists a folder: `list`.
+    List,
+    /// Looks for the name `value` in a folder: `version` is 1 if it is there, 0 if not.
+    Peek,
+    /// Writes the next version of a secret: `version`.
+    Put,
+    /// Deletes a version.
+    Delete,
+    /// Brings a deleted version back.
+    Undelete,
+    /// Destroys a version.
+    Destroy,
+    /// Looks at a version: `value` is 0 if there is none, 1 if it has its value, 2 if it is deleted, 3 if it is destroyed.
+    Look,
+}
+
+impl Function {
+    /// Whether it belongs to the registers.
+    pub fn is_register(self) -> bool {
+        matches!(self, Self::Read | Self::Write | Self::Cas | Self::Version | Self::Newest)
+    }
 }
 
 /// One line of a history.
@@ -78,11 +123,23 @@ pub struct Event {
     /// The version that a check-and-set expects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
+    /// The numbers of a list that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Vec<u64>>,
     /// The node that is asked, from 0.
     pub node: usize,
     /// Why it failed, or why nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub err: Option<String>,
+}
+
+impl Event {
+    /// The beginning of an operation.
+    pub fn new(process: u32, node: usize, function: Function, key: &str) -> Self {
+        let (value, version, expected, err) = (None, None, None, None);
+        let (kind, key) = (Kind::Invoke, key.to_owned());
+        Self { index: 0, process, nanos: 0, kind, function, key, value, version, expected, list: None, node, err }
+    }
 }
 
 /// Why a history cannot be written or read.
@@ -209,10 +266,8 @@ mod tests {
     use super::*;
 
     fn event(kind: Kind) -> Event {
-        let key = "k".to_owned();
-        let (function, err) = (Function::Cas, Some("timed out".to_owned()));
-        let (value, version, expected) = (Some(7), None, Some(0));
-        Event { index: 0, process: 3, nanos: 0, kind, function, key, value, version, expected, node: 1, err }
+        let (value, expected, err) = (Some(7), Some(0), Some("timed out".to_owned()));
+        Event { kind, value, expected, err, ..Event::new(3, 1, Function::Cas, "k") }
     }
 
     #[test]

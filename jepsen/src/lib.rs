@@ -7,9 +7,17 @@
 pub mod check;
 pub mod cluster;
 pub mod coverage;
+pub mod export;
 pub mod history;
+pub mod mounts;
+pub mod mutant;
 pub mod nemesis;
+pub mod network;
 pub mod readback;
+pub mod report;
 pub mod run;
+pub mod sample;
+pub mod scenario;
+pub mod soak;
 pub mod spawner;
 pub mod workload;

@@ -1,8 +1,12 @@
-//! Hurts a cluster on a schedule that a seed decides, and never more than a minority of it at once.
+//! Hurts a cluster on a schedule that a seed decides, and never more than a minority of it at once unless a fault says so.
 //!
 //! One strike at a time: hurt, wait, heal, until every node serves again. What surprises: a node that was killed comes
 //! back sealed, so healing includes a ceremony; and the schedule fixes kinds, victims and times, not what the cluster
 //! makes of them, so a second run of a seed is alike and not the same.
+
+mod act;
+mod fault;
+mod links;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,48 +20,13 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, ClusterError};
 use crate::history::Recorder;
 
+use fault::Aim;
+pub use fault::{Fault, Need};
+
 /// Rest between strikes, in milliseconds.
 const REST_MILLIS: std::ops::Range<u64> = 300..1_200;
-/// How long a killed node stays down, in milliseconds.
-const DOWN_MILLIS: std::ops::Range<u64> = 200..2_000;
-/// How long a paused node sleeps, in milliseconds: 1.2 to 3.5 of the longest election timeouts.
-const SLEEP_MILLIS: std::ops::Range<u64> = 1_200..3_500;
-
-/// What can be done to a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fault {
-    /// SIGKILL to the leader, then a restart and a ceremony.
-    KillLeader,
-    /// The same to followers.
-    KillFollowers,
-    /// SIGSTOP to the leader, then SIGCONT.
-    PauseLeader,
-    /// The same to followers.
-    PauseFollowers,
-}
-
-impl Strike {
-    /// Whether another node led afterwards.
-    pub fn has_moved_leadership(&self) -> bool {
-        let is_other = |leader: Option<usize>| leader.is_some() && leader != self.leader_before;
-        is_other(self.leader_meanwhile) || is_other(self.leader_after)
-    }
-}
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::KillLeader, Self::KillFollowers, Self::PauseLeader, Self::PauseFollowers];
-
-    /// Whether it takes the leader away.
-    pub fn hits_leader(self) -> bool {
-        matches!(self, Self::KillLeader | Self::PauseLeader)
-    }
-
-    fn is_pause(self) -> bool {
-        matches!(self, Self::PauseLeader | Self::PauseFollowers)
-    }
-}
+/// How often is looked who leads while a fault lasts.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Whether a fault took place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,44 +61,64 @@ pub struct Strike {
     pub outcome: Outcome,
 }
 
+impl Strike {
+    /// Whether another node led afterwards.
+    pub fn has_moved_leadership(&self) -> bool {
+        let is_other = |leader: Option<usize>| leader.is_some() && leader != self.leader_before;
+        is_other(self.leader_meanwhile) || is_other(self.leader_after)
+    }
+}
+
 /// Decides what comes next; the same seed decides the same.
 struct Plan {
     random: StdRng,
+    faults: Vec<Fault>,
     /// Each fault once, before any comes twice.
     next: VecDeque<Fault>,
 }
 
 impl Plan {
-    fn new(seed: u64) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), next: VecDeque::new() }
+    fn new(seed: u64, faults: &[Fault]) -> Self {
+        Self { random: StdRng::seed_from_u64(seed), faults: faults.to_vec(), next: VecDeque::new() }
     }
 
     fn fault(&mut self) -> Fault {
         if self.next.is_empty() {
-            let mut all = Fault::ALL;
+            let mut all = self.faults.clone();
             all.shuffle(&mut self.random);
             self.next.extend(all);
         }
-        self.next.pop_front().expect("it was just filled")
+        self.next.pop_front().expect("a nemesis has at least one fault")
     }
 
     fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
         Duration::from_millis(self.random.random_range(range))
     }
 
-    /// Whom a fault hits, at most `minority` nodes.
+    /// Whom a fault hits: at most a minority, unless it hits all.
     fn victims(&mut self, fault: Fault, leader: usize, size: usize) -> Vec<usize> {
         let minority = (size - 1) / 2;
+        if fault.aim() == Aim::All {
+            return (0..size).collect();
+        }
         if minority == 0 {
             return Vec::new();
         }
-        if fault.hits_leader() {
-            return vec![leader];
+        let mut others: Vec<_> = (0..size).filter(|node| *node != leader).collect();
+        others.shuffle(&mut self.random);
+        let few = self.random.random_range(1..=minority);
+        match fault.aim() {
+            Aim::Leader => vec![leader],
+            Aim::LeaderAndMore => std::iter::once(leader).chain(others).take(few).collect(),
+            Aim::AnyOne if fault == Fault::Replace => others.into_iter().take(1).collect(),
+            Aim::AnyOne => vec![self.random.random_range(0..size)],
+            Aim::AnyFew => {
+                let mut all: Vec<_> = (0..size).collect();
+                all.shuffle(&mut self.random);
+                all.into_iter().take(few).collect()
+            }
+            Aim::Followers | Aim::All => others.into_iter().take(few).collect(),
         }
-        let mut followers: Vec<_> = (0..size).filter(|node| *node != leader).collect();
-        followers.shuffle(&mut self.random);
-        followers.truncate(self.random.random_range(1..=minority));
-        followers
     }
 }
 
@@ -140,17 +129,18 @@ impl Plan {
 pub async fn torment(
     cluster: &Cluster,
     recorder: &Recorder,
-    seed: u64,
+    (seed, faults): (u64, &[Fault]),
     until: Instant,
     on_leader: impl Fn(usize),
 ) -> Result<Vec<Strike>, ClusterError> {
-    let mut plan = Plan::new(seed);
+    let mut plan = Plan::new(seed, faults);
     let mut strikes = Vec::new();
     loop {
         let leader = cluster.wait_for_leader().await?;
         on_leader(leader);
         let rest = plan.millis(REST_MILLIS);
-        tokio::time::sleep_until((Instant::now() + rest).min(until)).await;
+        let next = Instant::now() + rest;
+        tokio::time::sleep_until(if faults.is_empty() { until } else { next.min(until) }).await;
         if Instant::now() >= until {
             return Ok(strikes);
         }
@@ -168,9 +158,10 @@ async fn strike(
     // Asked anew: leadership may have moved while nothing was done.
     let leader = cluster.wait_for_leader().await?;
     let nodes = plan.victims(fault, leader, cluster.size());
-    let length = plan.millis(if fault.is_pause() { SLEEP_MILLIS } else { DOWN_MILLIS });
+    let length = plan.millis(fault.millis());
+    let lost_before = lost(cluster);
     let from_nanos = recorder.nanos();
-    let outcome = hurt(cluster, fault, &nodes);
+    let mut outcome = act::hurt(cluster, fault, &nodes, &mut plan.random).await;
     let end = Instant::now() + length;
     let mut leader_meanwhile = None;
     while Instant::now() < end && outcome == Outcome::Installed {
@@ -178,52 +169,34 @@ async fn strike(
             on_leader(leader);
             leader_meanwhile = Some(leader);
         }
-        tokio::time::sleep_until((Instant::now() + Duration::from_millis(100)).min(end)).await;
+        act::go_on(cluster, fault, &nodes, &mut plan.random);
+        tokio::time::sleep_until((Instant::now() + LOOK).min(end)).await;
     }
-    heal(cluster, fault, &nodes).await?;
+    if outcome == Outcome::Installed && fault.loses_packets() && lost(cluster) == lost_before {
+        outcome = Outcome::Indeterminate("no packet was lost".to_owned());
+    }
+    act::heal(cluster, fault, &nodes, &outcome).await?;
     let to_nanos = recorder.nanos();
     let (leader_before, leader_after) = (Some(leader), cluster.leader().await);
     Ok(Strike { fault, nodes, from_nanos, to_nanos, leader_before, leader_meanwhile, leader_after, outcome })
 }
 
-fn hurt(cluster: &Cluster, fault: Fault, nodes: &[usize]) -> Outcome {
-    if nodes.is_empty() {
-        return Outcome::Skipped("a cluster of one or two nodes has no minority to spare".to_owned());
-    }
-    let struck = nodes.iter().try_for_each(|node| {
-        let node = cluster.node(*node);
-        if fault.is_pause() { node.pause() } else { node.kill() }
-    });
-    struck.map_or_else(|error| Outcome::Indeterminate(error.to_string()), |()| Outcome::Installed)
-}
-
-/// Takes a fault back and waits until every node serves.
-async fn heal(cluster: &Cluster, fault: Fault, nodes: &[usize]) -> Result<(), ClusterError> {
-    for node in nodes.iter().map(|node| cluster.node(*node)) {
-        if fault.is_pause() && node.is_paused() {
-            node.resume()?;
-        }
-        // One that ended by itself is a finding, not something to be healed in silence.
-        if !node.is_running() {
-            if fault.is_pause() {
-                return Err(ClusterError::Ended { node: node.name().to_owned(), tail: node.log_tail() });
-            }
-            node.restart().await?;
-        }
-    }
-    cluster.unseal_all().await?;
-    cluster.wait_until_serving().await
+/// Packets that the switch lost on purpose so far.
+fn lost(cluster: &Cluster) -> u64 {
+    cluster.network().map_or(0, |network| network.switch().lost())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PROCESSES: [Fault; 4] = [Fault::KillLeader, Fault::KillFollowers, Fault::PauseLeader, Fault::PauseFollowers];
+
     fn schedule(seed: u64, size: usize) -> Vec<(Fault, Vec<usize>, Duration)> {
-        let mut plan = Plan::new(seed);
+        let mut plan = Plan::new(seed, &PROCESSES);
         let mut next = || {
             let fault = plan.fault();
-            (fault, plan.victims(fault, 0, size), plan.millis(DOWN_MILLIS))
+            (fault, plan.victims(fault, 0, size), plan.millis(fault.millis()))
         };
         (0..40).map(|_| next()).collect()
     }
@@ -244,8 +217,8 @@ mod tests {
 
     #[test]
     fn every_fault_comes_before_any_comes_again() {
-        let mut first: Vec<_> = schedule(3, 3).into_iter().take(Fault::ALL.len()).map(|(fault, ..)| fault).collect();
+        let mut first: Vec<_> = schedule(3, 3).into_iter().take(PROCESSES.len()).map(|(fault, ..)| fault).collect();
         first.sort();
-        assert_eq!(first, Fault::ALL);
+        assert_eq!(first, PROCESSES);
     }
 }

@@ -47,21 +47,8 @@ struct Scribe<'a> {
 
 impl Scribe<'_> {
     fn record(&self, key: &str, function: Function, version: u64, value: Option<u64>) {
-        let (process, key, expected, err) = (self.process, key.to_owned(), None, None);
         let version = Some(version);
-        let done = Event {
-            index: 0,
-            process,
-            nanos: 0,
-            kind: Kind::Ok,
-            function,
-            key,
-            value,
-            version,
-            expected,
-            node: 0,
-            err,
-        };
+        let done = Event { kind: Kind::Ok, value, version, ..Event::new(self.process, 0, function, key) };
         self.recorder.record(Event { kind: Kind::Invoke, value: None, version: None, ..done.clone() });
         self.recorder.record(done);
     }
@@ -70,7 +57,7 @@ impl Scribe<'_> {
 fn keys(events: &[Event]) -> BTreeMap<String, Seen> {
     let mut keys: BTreeMap<String, Seen> = BTreeMap::new();
     let mut open = BTreeSet::new();
-    for event in events {
+    for event in events.iter().filter(|event| event.function.is_register()) {
         let is_write = matches!(event.function, Function::Write | Function::Cas);
         let seen = keys.entry(event.key.clone()).or_default();
         match event.kind {

@@ -4,14 +4,17 @@
 //! as this process, starts them all; a test's own threads come and go.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 use rustix::process::Signal;
 
+/// What a process is to be, beyond its command.
+type Namespace = Option<Arc<OwnedFd>>;
 type SpawnOrder = (Command, Sender<io::Result<Child>>);
 
 static SPAWNER: OnceLock<Mutex<Sender<SpawnOrder>>> = OnceLock::new();
@@ -20,8 +23,20 @@ static SPAWNER: OnceLock<Mutex<Sender<SpawnOrder>>> = OnceLock::new();
 ///
 /// # Errors
 /// What the system says.
-pub fn spawn(mut command: Command) -> io::Result<Child> {
+pub fn spawn(command: Command) -> io::Result<Child> {
+    spawn_within(command, None)
+}
+
+/// The same, within a network namespace if there is to be one.
+///
+/// # Errors
+/// What the system says.
+pub fn spawn_within(mut command: Command, namespace: Namespace) -> io::Result<Child> {
     command.process_group(0);
+    #[cfg(target_os = "linux")]
+    if let Some(namespace) = namespace {
+        enter(&mut command, namespace);
+    }
     #[cfg(target_os = "linux")]
     die_with_parent(&mut command);
     let (answer, answered) = channel();
@@ -38,6 +53,19 @@ fn die_with_parent(command: &mut Command) {
     // SAFETY: between fork and exec only one system call is made; it allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(arm);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn enter(command: &mut Command, namespace: Arc<OwnedFd>) {
+    let enter = move || {
+        // SAFETY: it takes no pointers, and the descriptor is open for as long as the closure lives.
+        let done = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    // SAFETY: between fork and exec only one system call is made; it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(enter);
     }
 }
 

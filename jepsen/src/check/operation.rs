@@ -49,13 +49,6 @@ pub struct Operation {
     pub action: Action,
 }
 
-impl Operation {
-    /// Whether it certainly took effect.
-    pub(super) fn is_certain(&self) -> bool {
-        self.returned != OPEN
-    }
-}
-
 impl fmt::Display for Operation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, process, node) = (self.invoked, self.process, self.node + 1);
@@ -93,9 +86,12 @@ pub struct KeyHistory {
     pub newest: Option<u64>,
 }
 
-/// Sorts a history by key and pairs its events.
-pub(super) fn by_key(events: &[Event]) -> Result<BTreeMap<String, KeyHistory>, HistoryError> {
-    let mut keys: BTreeMap<String, KeyHistory> = BTreeMap::new();
+/// An operation's first event, and its last if what became of it is known.
+pub(super) type Pair<'a> = (&'a Event, Option<&'a Event>);
+
+/// Pairs the events of a history, by the order of invocation. A process that does not know stays open, which retires it.
+pub(super) fn pairs(events: &[Event]) -> Result<Vec<Pair<'_>>, HistoryError> {
+    let mut done: Vec<Pair<'_>> = Vec::new();
     let mut open: BTreeMap<u32, &Event> = BTreeMap::new();
     let mut last = None;
     for event in events {
@@ -114,18 +110,22 @@ pub(super) fn by_key(events: &[Event]) -> Result<BTreeMap<String, KeyHistory>, H
         if invoked.key != event.key || invoked.function != event.function {
             return Err(wrong("its process was doing something else"));
         }
-        // A process that does not know stays open, which retires it.
         if event.kind != Kind::Info {
             open.remove(&event.process);
-            take(keys.entry(event.key.clone()).or_default(), invoked, Some(event)).map_err(wrong)?;
+            done.push((invoked, Some(event)));
         }
     }
-    for invoked in open.into_values() {
-        let wrong = |reason| HistoryError::Event { index: invoked.index, reason };
-        take(keys.entry(invoked.key.clone()).or_default(), invoked, None).map_err(wrong)?;
-    }
-    for history in keys.values_mut() {
-        history.operations.sort_by_key(|operation| operation.invoked);
+    done.extend(open.into_values().map(|invoked| (invoked, None)));
+    done.sort_by_key(|(invoked, _)| invoked.index);
+    Ok(done)
+}
+
+/// Sorts a history of registers by key.
+pub(super) fn by_key(events: &[Event]) -> Result<BTreeMap<String, KeyHistory>, HistoryError> {
+    let mut keys: BTreeMap<String, KeyHistory> = BTreeMap::new();
+    for (invoked, ended) in pairs(events)? {
+        let wrong = |reason| HistoryError::Event { index: ended.unwrap_or(invoked).index, reason };
+        take(keys.entry(invoked.key.clone()).or_default(), invoked, ended).map_err(wrong)?;
     }
     Ok(keys)
 }
@@ -168,6 +168,7 @@ fn take(history: &mut KeyHistory, invoked: &Event, ended: Option<&Event>) -> Res
         }
         // What was only read, and did not come back, says nothing.
         (Function::Read | Function::Version | Function::Newest, _) => {}
+        (_, _) => return Err("it is about no register"),
     }
     Ok(())
 }

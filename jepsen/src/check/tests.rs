@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::operation::{Action, KeyHistory, OPEN, Operation};
+use super::search::Timed;
 use super::*;
 use crate::history::{Function, Kind, MISMATCH};
 
@@ -17,9 +18,8 @@ struct Script {
 impl Script {
     fn push(&mut self, process: u32, kind: Kind, function: Function) -> &mut Event {
         let index = self.events.len() as u64;
-        let (nanos, node, key) = (index * 1000, process as usize % 3, "k".to_owned());
-        let (value, version, expected, err) = (None, None, None, None);
-        self.events.push(Event { index, process, nanos, kind, function, key, value, version, expected, node, err });
+        let event = Event::new(process, process as usize % 3, function, "k");
+        self.events.push(Event { index, nanos: index * 1000, kind, ..event });
         self.events.last_mut().unwrap()
     }
 

@@ -51,18 +51,20 @@ fn network(number: u16, nodes: usize) -> Vec<Place> {
     // 127.0.0.0/16 and 127.255.0.0/16 hold addresses that others use.
     let high = high.clamp(1, 254);
     let hosts = (1..=MAX_NODES).take(nodes).map(|host| u8::try_from(host).expect("a cluster has at most 99 nodes"));
-    hosts
-        .map(|host| {
-            let address = Ipv4Addr::new(127, high, low, host);
-            let at = |port| SocketAddrV4::new(address, port);
-            Place { api: at(8200), cluster: at(8201), door: at(8202) }
-        })
-        .collect()
+    own(&hosts.map(|host| Ipv4Addr::new(127, high, low, host)).collect::<Vec<_>>())
 }
 
 /// Binds every place, which shows that all are free.
 fn hold(places: &[Place]) -> io::Result<Vec<TcpListener>> {
     places.iter().flat_map(|place| [place.api, place.cluster, place.door]).map(TcpListener::bind).collect()
+}
+
+/// The usual ports of addresses that nobody else has.
+pub(super) fn own(addresses: &[Ipv4Addr]) -> Vec<Place> {
+    let at = |address, port| SocketAddrV4::new(address, port);
+    let place =
+        |address: &Ipv4Addr| Place { api: at(*address, 8200), cluster: at(*address, 8201), door: at(*address, 8202) };
+    addresses.iter().map(place).collect()
 }
 
 /// Ports of 127.0.0.1 that are free now. All are held until the last is known, so that they differ.

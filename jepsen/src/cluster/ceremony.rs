@@ -80,7 +80,7 @@ impl Cluster {
     /// Unseals every running node by a ceremony on one of them, and waits until all are unsealed.
     ///
     /// # Errors
-    /// [`ClusterError::NotRunning`] if none runs; [`ClusterError::TooSlow`] after 60 s.
+    /// [`ClusterError::NotRunning`] if none runs; [`ClusterError::TooSlow`] after 3 minutes.
     pub async fn unseal_all(&self) -> Result<(), ClusterError> {
         let deadline = Instant::now() + PATIENCE;
         while let Some(sealed) = self.first_sealed().await? {

@@ -44,7 +44,10 @@ listener "tcp" {{
 "#,
         scheme = scheme(certificate),
         api = place.api,
-        advertised = if options.links == Links::Direct { place.cluster } else { place.door },
+        advertised = match options.links {
+            Links::Proxied | Links::Recorded => place.door,
+            Links::Direct | Links::Switched | Links::Captured => place.cluster,
+        },
         cluster = place.cluster,
         log_level = options.log_level,
         more = options.configuration,

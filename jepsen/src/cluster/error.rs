@@ -13,7 +13,7 @@ pub enum ClusterError {
     )]
     NoBinary(PathBuf),
     /// The loopback addresses are taken.
-    #[error("no free addresses on loopback: {0}")]
+    #[error("no addresses for the nodes: {0}")]
     Addresses(io::Error),
     /// The certificate of the API.
     #[error("a certificate cannot be made: {0}")]

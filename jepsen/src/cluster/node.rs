@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use conclave_client::Client;
@@ -12,10 +13,11 @@ use rustix::process::Signal;
 use tokio::time::Instant;
 
 use super::address::Place;
+use super::disk::Disk;
 use super::error::ClusterError;
 use super::process::{Life, Process};
 use super::proxy::Proxy;
-use super::{Certificate, Links, Options, PATIENCE, PAUSE, STATUS_DEADLINE, client_at, configuration};
+use super::{Certificate, Links, Options, PATIENCE, PAUSE, STATUS_DEADLINE, client_at, clock, configuration};
 
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 15;
@@ -34,6 +36,8 @@ pub struct Node {
     proxy: Option<Proxy>,
     certificate: Option<Certificate>,
     client: Client,
+    /// The file system of its data, if that is one of its own.
+    disk: Option<Disk>,
 }
 
 impl Node {
@@ -52,9 +56,16 @@ impl Node {
         let address = format!("{}://{}", configuration::scheme(certificate), place.api);
         let client = client_at(&address, STATUS_DEADLINE, certificate);
         let certificate = certificate.cloned();
-        let (program, environment) = (program.to_owned(), options.environment.clone());
+        let (program, mut environment) = (program.to_owned(), options.environment.clone());
+        if options.clocks {
+            clock::set(&folder, 0).map_err(ClusterError::file(&folder))?;
+            let missing = |reason| ClusterError::Process { node: name.clone(), source: std::io::Error::other(reason) };
+            environment.extend(clock::environment(&folder).map_err(missing)?);
+        }
+        let disk = options.disks.then(|| Disk::make(&folder).map_err(ClusterError::file(&folder))).transpose()?;
         let (process, proxy) = (Mutex::default(), None);
-        let node = Self { name, address, place, folder, program, environment, process, proxy, certificate, client };
+        let node =
+            Self { name, address, place, folder, program, environment, process, proxy, certificate, client, disk };
         node.configure(options)?;
         Ok(node)
     }
@@ -82,7 +93,7 @@ impl Node {
     /// Puts a proxy in front of the cluster port, if there is to be one.
     pub(super) async fn place_proxy(&mut self, links: Links) -> Result<(), ClusterError> {
         let tape = match links {
-            Links::Direct => return Ok(()),
+            Links::Direct | Links::Switched | Links::Captured => return Ok(()),
             Links::Proxied => None,
             Links::Recorded => Some(self.traffic_file()),
         };
@@ -108,7 +119,35 @@ impl Node {
 
     /// The folder with the node's data. Touch it only while the node is down.
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.join("data")
+        self.disk.as_ref().map_or(self.folder.as_path(), Disk::place).join("data")
+    }
+
+    /// Lets the process run within a network namespace, from its next start on.
+    pub(super) fn place_within(&self, namespace: Arc<OwnedFd>) {
+        self.process().place_within(namespace);
+    }
+
+    /// Sets the wall clock of the process so many seconds off.
+    ///
+    /// # Errors
+    /// [`ClusterError::File`]; the cluster must have been started with [`Options::clocks`].
+    pub fn set_clock(&self, offset_secs: i64) -> Result<(), ClusterError> {
+        clock::set(&self.folder, offset_secs).map_err(ClusterError::file(&self.folder))
+    }
+
+    /// Cuts the power of its disk; see [`super::Cluster::lose_power`].
+    pub(super) fn lose_power(&self) -> Result<(), ClusterError> {
+        self.disk()?.lose_power().map_err(|source| self.failed(source))
+    }
+
+    /// Brings its disk back after a loss of power.
+    pub(super) fn bring_disk_back(&self) -> Result<(), ClusterError> {
+        self.disk()?.come_back().map_err(|source| self.failed(source))
+    }
+
+    fn disk(&self) -> Result<&Disk, ClusterError> {
+        let missing = || self.failed(std::io::Error::other("it has no disk; start the cluster with Options::disks"));
+        self.disk.as_ref().ok_or_else(missing)
     }
 
     /// Everything that the node has written to its output, over all its lives.

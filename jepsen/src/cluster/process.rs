@@ -4,8 +4,10 @@
 //! connections and answer nothing.
 
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
@@ -29,9 +31,15 @@ pub(super) enum Life {
 pub(super) struct Process {
     child: Option<Child>,
     is_paused: bool,
+    namespace: Option<Arc<OwnedFd>>,
 }
 
 impl Process {
+    /// Lets the next start happen within a network namespace.
+    pub(super) fn place_within(&mut self, namespace: Arc<OwnedFd>) {
+        self.namespace = Some(namespace);
+    }
+
     /// Starts `conclave server` with its output added to `log`.
     pub(super) fn spawn(
         &mut self,
@@ -52,7 +60,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        self.child = Some(spawner::spawn(command)?);
+        self.child = Some(spawner::spawn_within(command, self.namespace.clone())?);
         self.is_paused = false;
         Ok(())
     }

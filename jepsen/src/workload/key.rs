@@ -29,6 +29,11 @@ impl Keys {
         Self { prefix, slots, next: AtomicU64::new(count) }
     }
 
+    /// All keys that were ever in use.
+    pub fn all(&self) -> Vec<Key> {
+        (0..self.next.load(Ordering::Relaxed)).map(|number| Key::new(self.prefix, number)).collect()
+    }
+
     /// A key for one operation; `choice` picks among those in use.
     pub fn take(&self, choice: usize) -> Arc<Key> {
         // A key is replaced whole, so a panic elsewhere leaves it valid.
