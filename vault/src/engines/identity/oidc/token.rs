@@ -91,8 +91,11 @@ fn look_into(call: &mut Call<'_, '_>, token: &str, client_id: &str) -> Result<Re
     if claims["iss"] != json!(issuer::of_tokens(call)?) {
         return Ok(Err("error validating claims: invalid issuer claim (iss)".to_owned()));
     }
+    // Clients read these texts in a reply of status 200, so they are the ones of the API, its library's name included.
     if !client_id.is_empty() && claims["aud"] != json!(client_id) {
-        return Ok(Err("error validating claims: invalid audience claim (aud)".to_owned()));
+        return Ok(Err(
+            "error validating claims: go-jose/go-jose/jwt: validation failed, invalid audience claim (aud)".to_owned(),
+        ));
     }
     let (area, subject) = (call.mount.area.clone(), claims["sub"].as_str().unwrap_or_default().to_owned());
     match entity::find(call.store, &area, &subject)? {
@@ -106,7 +109,7 @@ fn look_into(call: &mut Call<'_, '_>, token: &str, client_id: &str) -> Result<Re
 fn opened(token: &str, keys: &[JwkPairRecord]) -> Result<Value, String> {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts[..] else {
-        return Err("error parsing token: compact JWS format must have three parts".to_owned());
+        return Err("error parsing token: go-jose/go-jose: compact JWS format must have three parts".to_owned());
     };
     let malformed = || "error parsing token: it is not a signed JWT".to_owned();
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed());
