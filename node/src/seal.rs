@@ -10,6 +10,7 @@ pub(crate) mod forgetting;
 mod holders;
 pub(crate) mod joining;
 pub(crate) mod keyring;
+pub(crate) mod recipients;
 mod rekeying;
 mod root_token;
 pub(crate) mod shares;

@@ -9,6 +9,9 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use age::x25519::Identity;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use conclave_client::{Client, Discovery, InitRequest, Method, Request, Secret};
 use conclave_jepsen::cluster::{PATIENCE, wait_until};
 use serde_json::{Value, json};
@@ -51,8 +54,8 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 impl Node {
-    /// An unsealed node with a root token, and its three shares, two of which open it.
-    async fn new() -> (Self, Vec<String>) {
+    /// A node that is not initialised.
+    async fn start() -> Self {
         let (folder, port, cluster) = (tempfile::tempdir().unwrap(), free_port(), free_port());
         let text = format!(
             r#"
@@ -67,8 +70,14 @@ impl Node {
         let address = format!("http://127.0.0.1:{port}");
         let client = Client::builder().address(address.clone()).discovery(Discovery::Off);
         let client = client.deadline(Duration::from_secs(60)).build().unwrap();
-        let mut node = Self { process: spawn(&folder), folder, client, address, root: String::new() };
+        let node = Self { process: spawn(&folder), folder, client, address, root: String::new() };
         node.answers().await;
+        node
+    }
+
+    /// An unsealed node with a root token, and its three shares, two of which open it.
+    async fn new() -> (Self, Vec<String>) {
+        let mut node = Self::start().await;
         let made = node.client.seals().init(&InitRequest { secret_shares: 3, secret_threshold: 2 }).await.unwrap();
         let shares: Vec<_> = made.keys.iter().map(|key| key.expose().to_owned()).collect();
         assert!(node.opens(&shares).await);
@@ -278,4 +287,64 @@ async fn a_root_token_needs_a_threshold_of_shares_and_the_pad() {
     assert_eq!(looked_up["policies"], json!(["root"]));
     let over = node.ask(Method::Put, "sys/generate-root/update", json!({ "key": shares[1], "nonce": nonce })).await;
     assert_eq!(over.unwrap_err().status(), Some(400), "an attempt makes one token");
+}
+
+/// What the holder of a key reads in the base64 of an answer.
+fn read_by(identity: &Identity, encoded: &Value) -> String {
+    let file = STANDARD.decode(encoded.as_str().unwrap()).unwrap();
+    String::from_utf8(age::decrypt(identity, &file).unwrap()).unwrap()
+}
+
+fn recipient(identity: &Identity) -> String {
+    identity.to_public().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_and_tokens_that_are_encrypted_serve_those_who_can_read_them() {
+    let mut node = Node::start().await;
+    let holders: [Identity; 3] = std::array::from_fn(|_| Identity::generate());
+    let operator = Identity::generate();
+    let recipients: Vec<String> = holders.iter().map(recipient).collect();
+    let read = |made: &Value| -> Vec<String> {
+        let encoded = made["keys_base64"].as_array().unwrap();
+        holders.iter().zip(encoded).map(|(holder, text)| read_by(holder, text)).collect()
+    };
+
+    let mut wanted = json!({
+        "secret_shares": 3, "secret_threshold": 2, "root_token_age_recipient": recipient(&operator),
+        "age_recipients": [recipients[0], recipients[1], "age1x"],
+    });
+    let refused = node.ask(Method::Put, "sys/init", wanted.clone()).await.unwrap_err();
+    assert_eq!(refused.status(), Some(400), "a recipient that is none is found before a cluster is made");
+    wanted["age_recipients"] = json!(recipients);
+    let made = node.put("sys/init", wanted).await;
+    let old = read(&made);
+    assert!(node.opens(&old).await);
+    node.client.set_token(Some(Secret::new(read_by(&operator, &made["root_token"]))));
+    assert_eq!(node.client.tokens().lookup_self().await.unwrap()["policies"], json!(["root"]));
+
+    let path = "sys/generate-root/attempt";
+    let begun = node.put(path, json!({ "age_recipient": recipient(&operator) })).await;
+    assert_eq!((&begun["otp"], &begun["age_recipient"]), (&json!(""), &json!(recipient(&operator))));
+    let nonce = begun["nonce"].as_str().unwrap();
+    node.give("sys/generate-root/update", nonce, &old[0]).await;
+    let last = node.give("sys/generate-root/update", nonce, &old[1]).await;
+    let root = node.client.with_token(Some(Secret::new(read_by(&operator, &last["encoded_token"]))));
+    assert_eq!(root.tokens().lookup_self().await.unwrap()["policies"], json!(["root"]));
+
+    let wanted = json!({
+        "secret_shares": 3, "secret_threshold": 2, "require_verification": true, "age_recipients": recipients,
+    });
+    let begun = node.put("sys/rekey/init", wanted).await;
+    assert_eq!(begun["age_recipients"], json!(recipients));
+    let nonce = begun["nonce"].as_str().unwrap();
+    node.give("sys/rekey/update", nonce, &old[2]).await;
+    let made = node.give("sys/rekey/update", nonce, &old[1]).await;
+    let (nonce, new) = (made["verification_nonce"].as_str().unwrap(), read(&made));
+    node.give("sys/rekey/verify", nonce, &new[2]).await;
+    assert_eq!(node.give("sys/rekey/verify", nonce, &new[0]).await["complete"], true);
+    node.restart().await;
+    assert!(!node.opens(&old).await, "the old shares count no more");
+    node.restart().await;
+    assert!(node.opens(&new).await);
 }

@@ -141,7 +141,7 @@ pub struct GivenShare {
 }
 
 /// The seal that a rekey is to make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewShares {
     /// How many shares to make.
     pub shares: u64,
@@ -149,6 +149,19 @@ pub struct NewShares {
     pub threshold: u64,
     /// Whether they count only once as many of them as unseal were entered.
     pub is_to_be_verified: bool,
+    /// The age recipients that they are encrypted to, one for each share; empty if they are answered as they are.
+    pub recipients: Vec<String>,
+}
+
+/// What hides a new root token on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenCover {
+    /// A one-time pad that is made.
+    FreshPad,
+    /// A one-time pad of the caller's.
+    GivenPad(Confidential),
+    /// Encryption to an age recipient.
+    Recipient(String),
 }
 
 /// A step of a ceremony on an unsealed node. Its attempt lies in the memory of the node that is asked.
@@ -156,8 +169,8 @@ pub struct NewShares {
 pub enum CeremonyStep {
     /// How far the making of a root token is.
     RootStatus,
-    /// Begin it, with a pad of the caller's or one that is made.
-    RootBegin(Option<Confidential>),
+    /// Begin it, and say what hides the token.
+    RootBegin(TokenCover),
     /// Forget it.
     RootCancel,
     /// A share for it. The last one makes the token.

@@ -69,7 +69,7 @@ pub mod seal;
 
 // A request and how it ends.
 pub use crate::core::{Core, Done, Plan};
-pub use action::{Action, CeremonyStep, Confidential, GivenShare, LoggerStep, NewShares};
+pub use action::{Action, CeremonyStep, Confidential, GivenShare, LoggerStep, NewShares, TokenCover};
 pub use audit::head::{AuditHead, note as note_audit_heads};
 pub use audit::rules::AuditHasher;
 pub use audit::{AuditDevice, AuditRules, AuditedHeader};

@@ -8,7 +8,7 @@ use conclave_raft::ChangeError;
 use conclave_storage::table::Table;
 use conclave_vault::seal::{Initialized, Parameters, initialize};
 use conclave_vault::{Barrier, Core, Error, ErrorKind, NewCluster, Random as _, Registry, first_batch};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -16,6 +16,7 @@ use crate::before_unseal::plain;
 use crate::gateway::{Incoming, Outgoing};
 use crate::http::error;
 use crate::seal::Seal;
+use crate::seal::recipients::{Recipient, Recipients};
 use crate::view::{self, SystemRandomness};
 
 /// How long the first election and the first batch may take.
@@ -47,16 +48,44 @@ async fn init(seal: &Arc<Seal>, incoming: &Incoming) -> Result<Value, Error> {
         return Err(already());
     }
     let parameters = parameters(incoming)?;
+    let data = &incoming.request.data;
+    let recipients = recipients(data, parameters)?;
+    let token_recipient = token_recipient(data)?;
     let made = create_cluster(seal, parameters, None, false).await?;
     let from = incoming.request.remote_address.map(|address| address.to_string());
     let Parameters { shares, threshold } = parameters;
     tracing::info!(cluster = seal.replica.cluster_id_text(), shares, threshold, from, "a new cluster is initialised");
-    let shares = &made.initialized.shares;
-    Ok(json!({
-        "keys": shares.iter().map(|share| share.to_hex().to_string()).collect::<Vec<_>>(),
-        "keys_base64": shares.iter().map(|share| share.to_base64().to_string()).collect::<Vec<_>>(),
-        "root_token": made.root_token.as_str(),
-    }))
+    let [hex, base64] = recipients.present(&made.initialized.shares)?;
+    let token = match token_recipient {
+        Some(recipient) => recipient.encrypt_to_base64(&made.root_token)?,
+        None => made.root_token.to_string(),
+    };
+    Ok(json!({ "keys": hex, "keys_base64": base64, "root_token": token }))
+}
+
+/// Whom the shares are encrypted to.
+fn recipients(data: &Map<String, Value>, parameters: Parameters) -> Result<Recipients, Error> {
+    let not_texts = || Error::invalid("failed to decode JSON input: age_recipients must be a list of texts");
+    let texts = match data.get("age_recipients") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(items)) => {
+            let texts = items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(not_texts));
+            texts.collect::<Result<_, _>>()?
+        }
+        Some(_) => return Err(not_texts()),
+    };
+    Recipients::parse(&texts, parameters.shares)
+}
+
+/// Whom the first token is encrypted to.
+fn token_recipient(data: &Map<String, Value>) -> Result<Option<Recipient>, Error> {
+    const NAME: &str = "root_token_age_recipient";
+    match data.get(NAME) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Recipient::parse(text, NAME).map(Some),
+        Some(_) => Err(Error::invalid(format!("failed to decode JSON input: {NAME} must be a text"))),
+    }
 }
 
 fn already() -> Error {
@@ -91,7 +120,8 @@ fn parameters(incoming: &Incoming) -> Result<Parameters, Error> {
     }
     if keys > 0 || has_token_key {
         return Err(Error::invalid(
-            "invalid seal configuration: encrypting shares with PGP keys is not supported; initialise without pgp_keys over TLS",
+            "invalid seal configuration: encrypting shares with PGP keys is not supported; leave out pgp_keys and \
+             root_token_pgp_key, and give age_recipients and root_token_age_recipient",
         ));
     }
     Ok(parameters)

@@ -15,6 +15,9 @@ pub(crate) const LOG_FAR_PEER_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Time between two log lines about refused unseal shares, which strangers can send.
 pub(crate) const LOG_REFUSED_SHARE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Longest text of an age recipient that shares or a root token are encrypted to, in bytes.
+pub(crate) const MAX_RECIPIENT_BYTES: usize = 128;
+
 /// Most records that are written to an audit device at once.
 pub(crate) const AUDIT_GROUP: usize = 128;
 /// A record of a request or a reply from this size on is hashed off the executor, in bytes.

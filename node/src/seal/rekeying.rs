@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Seal;
 use super::attempt::{ShareAttempt, StepAnswer, object, outside, refused};
+use super::recipients::Recipients;
 use crate::view::SystemRandomness;
 
 /// How long writing the new seal may take.
@@ -45,6 +46,8 @@ pub(crate) struct Rekeying {
     attempt: ShareAttempt,
     wanted: Parameters,
     is_to_be_verified: bool,
+    /// Whom the new shares are for.
+    recipients: Recipients,
     /// The seal whose shares decide.
     before: Outside,
     stage: Stage,
@@ -98,18 +101,20 @@ impl Rekeying {
         if let Some(nonce) = self.verification_nonce() {
             status["verification_nonce"] = nonce.into();
         }
+        if let Some(recipients) = self.recipients.texts() {
+            status["age_recipients"] = recipients.into();
+        }
         status
     }
 
     /// The answer to the last old share.
-    fn result(&self, new: &NewSeal) -> StepAnswer {
-        let texts =
-            |text: fn(&conclave_vault::seal::Share) -> String| new.shares().iter().map(text).collect::<Vec<_>>();
+    fn result(&self, new: &NewSeal) -> Result<StepAnswer, Error> {
+        let [hex, base64] = self.recipients.present(new.shares())?;
         let mut result = json!({
             "nonce": self.attempt.nonce,
             "complete": true,
-            "keys": texts(|share| share.to_hex().to_string()),
-            "keys_base64": texts(|share| share.to_base64().to_string()),
+            "keys": hex,
+            "keys_base64": base64,
             "pgp_fingerprints": null,
             "backup": false,
             "verification_required": self.is_to_be_verified,
@@ -117,7 +122,10 @@ impl Rekeying {
         if let Some(nonce) = self.verification_nonce() {
             result["verification_nonce"] = nonce.into();
         }
-        object(result)
+        if let Some(recipients) = self.recipients.texts() {
+            result["age_recipients"] = recipients.into();
+        }
+        Ok(object(result))
     }
 }
 
@@ -140,9 +148,10 @@ pub(super) fn status(seal: &Seal) -> Result<StepAnswer, Error> {
     }))
 }
 
-pub(super) fn begin(seal: &Seal, wanted: NewShares) -> Result<StepAnswer, Error> {
+pub(super) fn begin(seal: &Seal, wanted: &NewShares) -> Result<StepAnswer, Error> {
     let parameters = Parameters { shares: wanted.shares, threshold: wanted.threshold };
     parameters.check().map_err(|error| Error::invalid(error.to_string()))?;
+    let recipients = Recipients::parse(&wanted.recipients, wanted.shares)?;
     let before = outside(seal)?;
     let mut attempts = seal.state.attempts.lock();
     if attempts.rekey.as_ref().is_some_and(|rekey| !rekey.is_done()) {
@@ -152,6 +161,7 @@ pub(super) fn begin(seal: &Seal, wanted: NewShares) -> Result<StepAnswer, Error>
         attempt: ShareAttempt::begin(),
         wanted: parameters,
         is_to_be_verified: wanted.is_to_be_verified,
+        recipients,
         before,
         stage: Stage::Collecting,
     });
@@ -182,7 +192,7 @@ pub(super) async fn enter(seal: &Seal, core: &Core, share: &GivenShare) -> Resul
         }
         match &rekey.stage {
             Stage::Made(new) => (Arc::clone(new), rekey.attempt.nonce.clone()),
-            Stage::Verifying { new, .. } | Stage::Done(new) => return Ok(rekey.result(new)),
+            Stage::Verifying { new, .. } | Stage::Done(new) => return rekey.result(new),
             Stage::Collecting => return Err(Error::internal("a rekey without shares")),
         }
     };
@@ -191,7 +201,7 @@ pub(super) async fn enter(seal: &Seal, core: &Core, share: &GivenShare) -> Resul
     let rekey = attempts.rekey.as_mut().filter(|rekey| rekey.attempt.nonce == nonce);
     let rekey = rekey.ok_or_else(|| Error::unavailable("this node was sealed while its new shares were written"))?;
     rekey.stage = Stage::Done(Arc::clone(&new));
-    Ok(rekey.result(&new))
+    rekey.result(&new)
 }
 
 /// Takes a share into an attempt. Answers whether the new shares are made.

@@ -45,6 +45,8 @@ pub(super) const PATHS: &[Path] = &[
         fields: &[&[
             field("secret_shares", Kind::Int, "Number of shares to make").required(),
             field("secret_threshold", Kind::Int, "Number of shares that unseal").required(),
+            field("age_recipients", Kind::List, "The age recipients that the shares are encrypted to, one for each"),
+            field("root_token_age_recipient", Kind::Text, "The age recipient that the first token is encrypted to"),
         ]],
         operations: &[(Operation::Read, answered_by_the_node), (Operation::Update, answered_by_the_node)],
         access: Access::Open,

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::action::{Action, CeremonyStep, Confidential, GivenShare, NewShares};
+use crate::action::{Action, CeremonyStep, Confidential, GivenShare, NewShares, TokenCover};
 use crate::engine::{Access, Call, CeremonyKind, Effect, Path};
 use crate::error::Error;
 use crate::field::{Field, Kind, field};
@@ -23,7 +23,12 @@ pub(super) const PATHS: &[Path] = &[
         pattern: "generate-root/attempt",
         fields: &[&[
             field("otp", Kind::Text, "One-time pad of 28 characters that hides the token; made if not said"),
-            field("pgp_key", Kind::Text, "Refused: tokens are hidden by a one-time pad"),
+            field("age_recipient", Kind::Text, "The age recipient that the token is encrypted to, in place of a pad"),
+            field(
+                "pgp_key",
+                Kind::Text,
+                "Refused: tokens are hidden by a one-time pad or encrypted to an age recipient",
+            ),
         ]],
         operations: &[
             (Operation::Read, root_status),
@@ -62,8 +67,13 @@ pub(super) const PATHS: &[Path] = &[
             field("secret_shares", Kind::Int, "Number of shares to make"),
             field("secret_threshold", Kind::Int, "Number of shares that unseal"),
             field("require_verification", Kind::Bool, "Whether the new shares count only once they were entered"),
-            field("pgp_keys", Kind::CommaList, "Refused: shares are not encrypted"),
-            field("backup", Kind::Bool, "Refused: there is nothing encrypted to keep"),
+            field(
+                "age_recipients",
+                Kind::CommaList,
+                "The age recipients that the shares are encrypted to, one for each",
+            ),
+            field("pgp_keys", Kind::CommaList, "Refused: shares are encrypted to age recipients only"),
+            field("backup", Kind::Bool, "Refused: encrypted shares are not kept"),
             field("stored_shares", Kind::Int, "Refused unless 0: no share is stored"),
         ]],
         operations: &[
@@ -128,11 +138,17 @@ fn root_status(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
 fn root_begin(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if !call.fields.text_or_empty("pgp_key").is_empty() {
         return Err(Error::invalid(
-            "pgp_key is not supported: leave it out, and the token is hidden by a one-time pad",
+            "pgp_key is not supported: leave it out, and the token is hidden by a one-time pad, or give an age_recipient",
         ));
     }
-    let pad = call.fields.text("otp").filter(|otp| !otp.is_empty()).map(Confidential::new);
-    step(call, CeremonyStep::RootBegin(pad))
+    let (pad, recipient) = (call.fields.text_or_empty("otp"), call.fields.text_or_empty("age_recipient"));
+    let cover = match (pad.is_empty(), recipient.is_empty()) {
+        (true, true) => TokenCover::FreshPad,
+        (false, true) => TokenCover::GivenPad(Confidential::new(pad)),
+        (true, false) => TokenCover::Recipient(recipient.to_owned()),
+        (false, false) => return Err(Error::invalid("give otp or age_recipient, not both")),
+    };
+    step(call, CeremonyStep::RootBegin(cover))
 }
 
 fn root_cancel(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
@@ -160,7 +176,8 @@ fn rekey_begin(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
     if call.fields.list("pgp_keys").is_some_and(|keys| !keys.is_empty()) || call.fields.bool_or("backup", false, false)
     {
         return Err(Error::invalid(
-            "encrypting shares with PGP keys is not supported: leave out pgp_keys and backup, and use TLS",
+            "encrypting shares with PGP keys, and keeping them, is not supported: leave out pgp_keys and backup, and give \
+             age_recipients",
         ));
     }
     if call.fields.int("stored_shares").is_some_and(|stored| stored != 0) {
@@ -172,6 +189,7 @@ fn rekey_begin(call: &mut Call<'_, '_>) -> Result<Reply, Error> {
         shares: number("secret_shares"),
         threshold: number("secret_threshold"),
         is_to_be_verified: call.fields.bool_or("require_verification", false, false),
+        recipients: call.fields.list("age_recipients").unwrap_or_default().to_vec(),
     };
     step(call, CeremonyStep::RekeyBegin(wanted))
 }

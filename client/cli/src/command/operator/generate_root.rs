@@ -37,6 +37,9 @@ pub(crate) struct GenerateRoot {
     /// The one-time pad: for -decode, or one of your own for -init.
     #[arg(long)]
     otp: Option<String>,
+    /// With -init: encrypt the token to this age recipient (age1…), in place of a pad.
+    #[arg(long, value_name = "RECIPIENT", requires = "init", conflicts_with = "otp")]
+    age_recipient: Option<String>,
     /// The nonce that -init printed; without it, the attempt's own is shown and used.
     #[arg(long)]
     nonce: Option<String>,
@@ -53,9 +56,10 @@ impl GenerateRoot {
             return generate_pad(session).await;
         }
         let (doing, request) = match self {
-            Self { init: true, otp, .. } => {
+            Self { init: true, otp, age_recipient, .. } => {
                 let mut body = Map::new();
                 body.extend(otp.as_ref().map(|otp| ("otp".to_owned(), json!(otp))));
+                body.extend(age_recipient.as_ref().map(|recipient| ("age_recipient".to_owned(), json!(recipient))));
                 ("initializing root generation", Request::new(Method::Put, ATTEMPT).json(&Value::Object(body)))
             }
             Self { cancel: true, .. } => {

@@ -19,6 +19,12 @@ pub(crate) struct Init {
     /// How many of them unseal.
     #[arg(long, short = 't', default_value_t = 3)]
     key_threshold: u32,
+    /// Encrypt the shares, each to one of these age recipients (age1…), with commas between.
+    #[arg(long, value_name = "RECIPIENTS", value_delimiter = ',')]
+    age_recipients: Vec<String>,
+    /// Encrypt the first token to this age recipient.
+    #[arg(long, value_name = "RECIPIENT")]
+    root_token_age_recipient: Option<String>,
     /// Only say whether it was done: the exit code is 0 if so, and 2 if not.
     #[arg(long)]
     status: bool,
@@ -43,7 +49,13 @@ impl Init {
         if self.status {
             return status(session).await;
         }
-        let body = json!({ "secret_shares": self.key_shares, "secret_threshold": self.key_threshold });
+        let mut body = json!({ "secret_shares": self.key_shares, "secret_threshold": self.key_threshold });
+        if !self.age_recipients.is_empty() {
+            body["age_recipients"] = json!(self.age_recipients);
+        }
+        if let Some(recipient) = &self.root_token_age_recipient {
+            body["root_token_age_recipient"] = json!(recipient);
+        }
         let request = Request::new(conclave_client::Method::Put, "sys/init").json(&body).about_one_node();
         let reply = session.send_anonymously("initializing", request).await?;
         let made = self.made(reply.json())?;
@@ -102,9 +114,19 @@ fn text(made: &Made) -> String {
 mod tests {
     use super::*;
 
+    fn init(shares: u32) -> Init {
+        Init {
+            key_shares: shares,
+            key_threshold: shares,
+            age_recipients: Vec::new(),
+            root_token_age_recipient: None,
+            status: false,
+        }
+    }
+
     #[test]
     fn shares_and_token_stand_where_scripts_look_for_them() {
-        let init = Init { key_shares: 2, key_threshold: 2, status: false };
+        let init = init(2);
         let document = json!({"keys": ["00", "01"], "keys_base64": ["AA==", "AQ=="], "root_token": "hvs.x"});
         let shown = text(&init.made(&document).unwrap());
         assert!(shown.starts_with("Unseal Key 1: AA==\nUnseal Key 2: AQ==\n\nInitial Root Token: hvs.x\n"), "{shown}");
@@ -112,7 +134,7 @@ mod tests {
 
     #[test]
     fn programs_get_the_shares_under_the_usual_names() {
-        let init = Init { key_shares: 1, key_threshold: 1, status: false };
+        let init = init(1);
         let document = json!({"keys": ["00"], "keys_base64": ["AA=="], "root_token": "hvs.x"});
         let made = serde_json::to_value(init.made(&document).unwrap()).unwrap();
         assert_eq!((&made["unseal_keys_b64"], &made["unseal_keys_hex"]), (&json!(["AA=="]), &json!(["00"])));

@@ -38,6 +38,9 @@ pub(crate) struct Rekey {
     /// How many of them unseal.
     #[arg(long, short = 't', default_value_t = 3)]
     key_threshold: u32,
+    /// With -init: encrypt the new shares, each to one of these age recipients (age1…), with commas between.
+    #[arg(long, value_name = "RECIPIENTS", value_delimiter = ',', requires = "init")]
+    age_recipients: Vec<String>,
     /// The nonce that -init printed, or that of the verification; without it, the attempt's own is shown and used.
     #[arg(long)]
     nonce: Option<String>,
@@ -49,11 +52,14 @@ impl Rekey {
     pub(crate) async fn run(&self, session: &Session) -> Outcome {
         let place = if self.verify { TRIAL } else { ATTEMPT };
         if self.init {
-            let body = json!({
+            let mut body = json!({
                 "secret_shares": self.key_shares,
                 "secret_threshold": self.key_threshold,
                 "require_verification": self.verify,
             });
+            if !self.age_recipients.is_empty() {
+                body["age_recipients"] = json!(self.age_recipients);
+            }
             return show(session, "initializing rekey", Request::new(Method::Put, ATTEMPT).json(&body)).await;
         }
         if self.cancel {

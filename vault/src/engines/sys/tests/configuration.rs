@@ -140,12 +140,29 @@ fn what_a_ceremony_cannot_do_is_refused_before_it_begins() {
     let mut harness = Harness::new();
     for (path, body) in [
         ("sys/generate-root/attempt", json!({ "pgp_key": "key" })),
+        ("sys/generate-root/attempt", json!({ "otp": "pad", "age_recipient": "age1" })),
         ("sys/rekey/init", json!({ "secret_shares": 1, "secret_threshold": 1, "pgp_keys": ["key"] })),
         ("sys/rekey/init", json!({ "secret_shares": 1, "secret_threshold": 1, "backup": true })),
         ("sys/rekey/init", json!({ "secret_shares": 1, "secret_threshold": 1, "stored_shares": 1 })),
     ] {
         assert_eq!(harness.request("PUT", path, body.clone()).0, 400, "{body}");
     }
+}
+
+#[test]
+fn a_ceremony_is_told_whom_to_encrypt_to() {
+    let mut harness = Harness::new();
+    let body = json!({ "secret_shares": 2, "secret_threshold": 2, "age_recipients": "age1a,age1b" });
+    let request = harness.build("root", "PUT", "sys/rekey/init", body);
+    let action = harness.send(&request).action.unwrap();
+    assert!(
+        matches!(&action, Action::Ceremony(CeremonyStep::RekeyBegin(wanted)) if wanted.recipients == ["age1a", "age1b"]),
+        "{action:?}"
+    );
+    let request = harness.build("root", "PUT", "sys/generate-root/attempt", json!({ "age_recipient": "age1a" }));
+    let action = harness.send(&request).action.unwrap();
+    let cover = crate::action::TokenCover::Recipient("age1a".to_owned());
+    assert_eq!(action, Action::Ceremony(CeremonyStep::RootBegin(cover)));
 }
 
 #[test]
