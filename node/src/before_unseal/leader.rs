@@ -13,6 +13,14 @@ pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
     if incoming.method != "GET" {
         return error::failure(405, &[]);
     }
+    // A node that has nobody beside it leads nobody, sealed or not.
+    if !seal.replica.is_clustered() {
+        let body = json!({
+            "ha_enabled": false, "is_self": false, "active_time": "0001-01-01T00:00:00Z", "leader_address": "",
+            "leader_cluster_address": "", "performance_standby": false, "performance_standby_last_remote_wal": 0,
+        });
+        return plain(200, &body);
+    }
     if seal.state.is_sealed() {
         return error::failure(503, &["Vault is sealed"]);
     }
@@ -22,13 +30,6 @@ pub(crate) fn answer(seal: &Seal, incoming: &Incoming) -> Outgoing {
         Some(leader) => (leader.api_addr.clone(), seal.replica.cluster_url(&leader.cluster_addr)),
         None => (String::new(), String::new()),
     };
-    if !seal.replica.is_clustered() {
-        let body = json!({
-            "ha_enabled": false, "is_self": false, "active_time": "0001-01-01T00:00:00Z", "leader_address": "",
-            "leader_cluster_address": "", "performance_standby": false, "performance_standby_last_remote_wal": 0,
-        });
-        return plain(200, &body);
-    }
     let mut body = json!({
         "ha_enabled": true,
         "is_self": is_self,
