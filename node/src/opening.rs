@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use conclave_raft::{Identity, IdentityError, Raft, Timing};
-use conclave_storage::log::{DurableLog, Log, LogError, LogId, LogState, MemoryLog};
+use conclave_storage::log::{DurableLog, Log, LogError, LogState, MemoryLog};
 use conclave_storage::table::{DurableTable, MemoryTable, Table, TableError};
 use parking_lot::Mutex;
 
@@ -134,7 +134,6 @@ fn open_storage(config: &Config) -> Result<Opening, StartError> {
             let log = DurableLog::open(path).map_err(|source| StartError::Log { path: path.clone(), source })?;
             let table = DurableTable::open(path).map_err(|source| StartError::Table { path: path.clone(), source })?;
             let identity = load_identity(&path.join("node"), &log, &table).map_err(|error| identity_error(&error))?;
-            note_loss(&log, &table);
             Ok((Arc::new(identity), Arc::new(log), Arc::new(table)))
         }
     }
@@ -148,19 +147,6 @@ fn load_identity(folder: &Path, log: &DurableLog, table: &DurableTable) -> Resul
         return Identity::load_or_create(folder);
     }
     Identity::load(folder)
-}
-
-/// Says it if the table went back behind what was applied to it. The log makes that good.
-fn note_loss(log: &DurableLog, table: &DurableTable) {
-    let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
-    let (applied, committed) = (index(table.applied().last), index(log.state().committed));
-    if applied < committed {
-        tracing::warn!(
-            applied,
-            committed,
-            "the table lacks entries that it had, as after a power loss; the log brings them back"
-        );
-    }
 }
 
 fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {

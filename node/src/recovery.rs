@@ -230,8 +230,12 @@ impl<'a> Work<'a> {
         let keep = self.plan.keep;
         let led = self.node.table.hold(|table| table_check::in_place(table, &self.node.log, self.core, keep, keep));
         self.verdict = led.map_err(Refusal::Broken)?;
-        // The log may be cut only when no table needs it any more.
+        // The log may be cut only when no table needs it any more: the one on the disk never goes beyond what is kept.
         self.node.table.sync()?;
+        // Begun once more, it starts from there.
+        if let Some(led_to) = self.node.table.applied().last {
+            self.node.commit(led_to)?;
+        }
         // The log may have rotated the key since the table that the shares opened: also an earlier run of this has done so.
         let keyring = self.node.keyring();
         let loaded = keyring.map(|(sealed, index)| self.core.barrier().load_keyring(&sealed, index));
@@ -251,6 +255,7 @@ impl<'a> Work<'a> {
         let (batches, epoch) = batches(self.flags.sets_time, self.node, self.core, &members, self.verdict)?;
         let last = sole_voter::make_sole_voter(&self.node.identity, &self.node.log, &members, batches)?;
         self.node.apply_to(last.index)?;
+        self.node.commit(last)?;
         self.done = Recovered { epoch, last };
         Ok(())
     }

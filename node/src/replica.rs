@@ -51,6 +51,21 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// Writes to the disk how far the log is committed, or logs why it could not. A sealed node commits nothing by itself: one that
+    /// forgot it with its process would take shares by the seal that was there before, or none if there was none.
+    pub(crate) async fn remember_committed(&self) {
+        let log = Arc::clone(&self.log);
+        let synced = tokio::task::spawn_blocking(move || log.sync()).await;
+        let failed =
+            synced.map_err(|error| error.to_string()).and_then(|synced| synced.map_err(|error| error.to_string()));
+        if let Err(error) = failed {
+            tracing::error!(
+                error,
+                "what was committed last could not be written to the disk; look at the disk, and unseal before the power goes"
+            );
+        }
+    }
+
     /// Time, randomness and surroundings of one call of the core.
     pub(crate) fn context<'a>(&'a self, random: &'a mut SystemRandomness) -> Context<'a> {
         let applied = self.table.applied();

@@ -70,7 +70,7 @@ fn read_out(replica: &Replica) -> Result<(Archive, String), Error> {
         "Term": last.term,
         "ClusterID": replica.cluster_id_text(),
         "Epoch": applied.epoch,
-        "Digest": hex::encode(applied.digest),
+        "Digest": hex::encode(export.digest()),
         "Node": node_id(replica.identity.id()),
         "Time": now.to_string(),
     });

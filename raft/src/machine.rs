@@ -57,14 +57,14 @@ pub(crate) struct Machine {
 struct Parts {
     table: Arc<dyn Table>,
     counters: Arc<Counters>,
-    /// The newest point that is known to be durable.
+    /// The newest point that a snapshot stands for: the table on the disk and the log behind it bring it back.
     snapshot: Arc<Mutex<Option<SnapshotMeta>>>,
 }
 
 type Waiting = (disk::Entry, Option<ApplyResponder<Types>>);
 
 impl Machine {
-    /// Takes the table as it is; what it holds must already be durable.
+    /// Takes the table as it is, which is as it lies on the disk.
     pub(crate) fn new(
         table: Arc<dyn Table>,
         durability: Option<Arc<Durability>>,
@@ -224,7 +224,8 @@ impl RaftStateMachine<Types> for Machine {
     }
 }
 
-/// Makes a snapshot: a sync of the table, nothing more. It is read out only when somebody wants it.
+/// Makes a snapshot: what is confirmed is written to the disk, nothing more. The log is kept behind that, whatever a snapshot
+/// covers, and it is read out only when somebody wants it.
 pub(crate) struct Builder(Parts);
 
 impl RaftSnapshotBuilder<Types> for Builder {

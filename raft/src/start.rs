@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use conclave_storage::log::{Log, LogState};
-use conclave_storage::table::Table;
+use bytes::Bytes;
+use conclave_storage::log::{Log, LogId, LogState, Payload};
+use conclave_storage::table::{Applied, Table};
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
@@ -34,6 +35,9 @@ use crate::status::Candidacy;
 use crate::tls::Tls;
 use crate::types::NodeRecord;
 use crate::{call, server, wire};
+
+/// Bytes of the log that are read at once.
+const READ_BYTES: usize = 4 << 20;
 
 impl Raft {
     /// Starts consensus over a log and a table that belong together.
@@ -277,10 +281,30 @@ fn recognise(peers: &Peers, identity: &Identity, log: &Arc<dyn Log>, table: &Arc
     if log.state() == LogState::default() && peers.was_member() {
         return Err(StartError::LostLog);
     }
-    let membership = wire::stored_membership(&applied.membership);
-    let membership = membership.map_err(|error| StartError::Diverged(error.to_string()))?;
+    let newest = newest_membership(log.as_ref(), applied)?;
+    let membership = wire::stored_membership(&newest).map_err(|error| StartError::Diverged(error.to_string()))?;
     let is_other = contradicts(membership.nodes(), identity.id(), &identity.public_key());
     if is_other || peers.contradicts_own() { Err(StartError::OtherIdentity) } else { Ok(()) }
+}
+
+/// The newest membership that is known to be committed. The table on the disk is behind, so the log may have a newer one.
+fn newest_membership(log: &dyn Log, applied: Applied) -> Result<Option<(LogId, Bytes)>, StartError> {
+    let LogState { purged, last, committed, .. } = log.state();
+    let mut newest = applied.membership;
+    let (Some(last), Some(committed)) = (last, committed) else { return Ok(newest) };
+    let mut next = applied.last.max(purged).map_or(0, |id| id.index + 1);
+    let end = last.index.min(committed.index) + 1;
+    while next < end {
+        let entries = log.read(next..end, READ_BYTES).map_err(|error| StartError::Diverged(error.to_string()))?;
+        let Some(read_to) = entries.last().map(|entry| entry.id.index) else { break };
+        next = read_to + 1;
+        let memberships = entries.into_iter().filter_map(|entry| match entry.payload {
+            Payload::Membership(bytes) => Some((entry.id, bytes)),
+            Payload::Blank | Payload::Batch(_) => None,
+        });
+        newest = memberships.last().or(newest);
+    }
+    Ok(newest)
 }
 
 /// What was applied before the last crash becomes durable before it counts as a snapshot.

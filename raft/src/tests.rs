@@ -9,7 +9,7 @@ use bytes::Bytes;
 use conclave_batch::Outcome;
 use conclave_batch::View;
 use conclave_storage::log::{DurableLog, Entry, Log, LogError, LogId, LogState, MemoryLog, Payload, Synced};
-use conclave_storage::table::{Applied, DurableTable, Export, Import, MemoryTable, Table, TableError, Trial};
+use conclave_storage::table::{Applied, DurableTable, Export, Import, MemoryTable, Rewound, Table, TableError, Trial};
 use futures::future::BoxFuture;
 use openraft::testing::log::{StoreBuilder, Suite};
 
@@ -87,12 +87,20 @@ impl Table for WithoutGaps {
         self.0.trial()
     }
 
-    fn rewind(&self) -> Result<Applied, TableError> {
+    fn rewind(&self) -> Result<Rewound, TableError> {
         self.0.rewind()
     }
 
     fn rewind_index(&self) -> u64 {
         self.0.rewind_index()
+    }
+
+    fn unconfirmed_bytes(&self) -> usize {
+        self.0.unconfirmed_bytes()
+    }
+
+    fn digest(&self) -> Result<[u8; 32], TableError> {
+        self.0.digest()
     }
 
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError> {
@@ -132,6 +140,10 @@ impl Log for FromAnywhere {
 
     fn save_committed(&self, committed: Option<LogId>) -> Result<(), LogError> {
         self.0.save_committed(committed)
+    }
+
+    fn sync(&self) -> Result<(), LogError> {
+        self.0.sync()
     }
 
     fn truncate_after(&self, last: Option<LogId>) -> Result<(), LogError> {

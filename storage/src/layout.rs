@@ -68,8 +68,10 @@ pub enum LayoutError {
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    is_new: bool,
-    format: String,
+    /// Version of what was found; none if nothing was ever completed here.
+    found: Option<u32>,
+    version: u32,
+    name: String,
     _lock: File,
 }
 
@@ -77,6 +79,11 @@ impl Folder {
     /// Opens, or makes, the folder `name` in a data folder, which is made too. `version` counts the formats of what
     /// lies in it.
     pub(crate) fn open(data: &Path, name: &str, version: u32) -> Result<Self, LayoutError> {
+        Self::open_since(data, name, version, version)
+    }
+
+    /// As [`Folder::open`], also if it holds an older version, from `oldest` on, which the caller brings up to date.
+    pub(crate) fn open_since(data: &Path, name: &str, oldest: u32, version: u32) -> Result<Self, LayoutError> {
         create_private(data)?;
         let path = data.join(name);
         create_private(&path)?;
@@ -86,20 +93,14 @@ impl Folder {
             Err(TryLockError::WouldBlock) => return Err(LayoutError::InUse { path }),
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        let format = format!("conclave {name} {version}\n");
-        let found = read_small(&path.join(FORMAT))?;
-        if let Some(found) = &found
-            && *found != format.as_bytes()
-        {
-            let version = found.strip_prefix(format!("conclave {name} ").as_bytes());
-            let version = version.and_then(|version| version.strip_suffix(b"\n"));
-            if version.is_none_or(|version| version.is_empty() || !version.iter().all(u8::is_ascii_digit)) {
-                return Err(LayoutError::Damaged { path });
+        let found = match read_small(&path.join(FORMAT))? {
+            None => None,
+            Some(content) => {
+                let known = (oldest..=version).find(|known| content == format_of(name, *known).as_bytes());
+                Some(known.ok_or_else(|| other_format(&path, name, version, &content))?)
             }
-            let found = String::from_utf8_lossy(found).trim().to_owned();
-            return Err(LayoutError::OtherFormat { path, expected: format.trim().to_owned(), found });
-        }
-        Ok(Self { path, is_new: found.is_none(), format, _lock: lock })
+        };
+        Ok(Self { path, found, version, name: name.to_owned(), _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -108,17 +109,38 @@ impl Folder {
 
     /// Whether nothing was ever completed here.
     pub(crate) fn is_new(&self) -> bool {
-        self.is_new
+        self.found.is_none()
+    }
+
+    /// The version of what was found here, if it is an older one.
+    pub(crate) fn older_version(&self) -> Option<u32> {
+        self.found.filter(|found| *found < self.version)
     }
 
     /// Says that the folder holds what its name says, from now on.
     pub(crate) fn complete(&mut self) -> Result<(), LayoutError> {
-        if self.is_new {
-            write_atomically(&self.path, FORMAT, self.format.as_bytes())?;
-            self.is_new = false;
+        if self.found != Some(self.version) {
+            write_atomically(&self.path, FORMAT, format_of(&self.name, self.version).as_bytes())?;
+            self.found = Some(self.version);
         }
         Ok(())
     }
+}
+
+/// Whether somebody else's version, or nobody's, wrote a format.
+fn other_format(path: &Path, name: &str, version: u32, found: &[u8]) -> LayoutError {
+    let number = found.strip_prefix(format!("conclave {name} ").as_bytes());
+    let number = number.and_then(|number| number.strip_suffix(b"\n"));
+    if number.is_none_or(|number| number.is_empty() || !number.iter().all(u8::is_ascii_digit)) {
+        return LayoutError::Damaged { path: path.to_owned() };
+    }
+    let (found, expected) =
+        (String::from_utf8_lossy(found).trim().to_owned(), format_of(name, version).trim().to_owned());
+    LayoutError::OtherFormat { path: path.to_owned(), expected, found }
+}
+
+fn format_of(name: &str, version: u32) -> String {
+    format!("conclave {name} {version}\n")
 }
 
 /// Makes a folder with mode 0700 whatever the umask is, or checks that an existing one is not wider.
@@ -281,5 +303,20 @@ mod tests {
             assert!(matches!(error, LayoutError::TooOpen { mode: 0o750, .. }), "{error}");
             set(&folder, 0o700);
         }
+    }
+
+    #[test]
+    fn a_folder_of_an_older_format_is_opened_by_who_reads_it_and_named_anew_when_it_is_brought_up_to_date() {
+        let (_outer, data) = temporary();
+        let format = || std::fs::read(data.join("table/format")).unwrap();
+        Folder::open(&data, "table", 1).unwrap().complete().unwrap();
+        assert!(matches!(Folder::open_since(&data, "table", 2, 3), Err(LayoutError::OtherFormat { .. })));
+        let mut folder = Folder::open_since(&data, "table", 1, 2).unwrap();
+        assert_eq!((folder.is_new(), folder.older_version()), (false, Some(1)));
+        assert_eq!(format(), b"conclave table 1\n");
+        folder.complete().unwrap();
+        assert_eq!((folder.older_version(), format()), (None, b"conclave table 2\n".to_vec()));
+        drop(folder);
+        assert!(matches!(Folder::open(&data, "table", 1), Err(LayoutError::OtherFormat { .. })));
     }
 }

@@ -85,8 +85,10 @@ pub trait Log: Send + Sync + 'static {
     fn append(&self, entries: Vec<Entry>, synced: Synced) -> Result<(), LogError>;
     /// Saves the vote; synced on return, and ordered after all earlier appends.
     fn save_vote(&self, vote: Bytes) -> Result<(), LogError>;
-    /// Saves the committed position; cheap and not synced by itself.
+    /// Saves the committed position; cheap. It is synced with the next append, or about a second later.
     fn save_committed(&self, committed: Option<LogId>) -> Result<(), LogError>;
+    /// Makes everything so far durable, the committed position too.
+    fn sync(&self) -> Result<(), LogError>;
     /// Removes every entry behind `last`, or all if `None`.
     fn truncate_after(&self, last: Option<LogId>) -> Result<(), LogError>;
     /// Forgets every entry up to and including `upto`.

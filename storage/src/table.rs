@@ -5,12 +5,16 @@ mod digest;
 mod durable;
 mod format;
 mod judge;
+mod layer;
 mod memory;
+mod merge;
+mod migration;
 mod names;
 mod revisioned;
 mod rewind;
 mod rows;
 mod snapshot;
+mod stack;
 mod touched;
 mod transaction;
 mod treap;
@@ -38,7 +42,7 @@ pub fn empty_digest() -> [u8; 32] {
     digest::LtHash::empty().digest()
 }
 
-/// Where the table stands. Written in the same atomic write as the effects.
+/// Where the table stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Last applied entry.
@@ -49,10 +53,17 @@ pub struct Applied {
     pub epoch: u64,
     /// Cluster time: the highest proposer's clock that was applied, milliseconds since the Unix epoch.
     pub time_millis: u64,
-    /// BLAKE3 of the LtHash state over all rows.
-    pub digest: [u8; 32],
     /// Index of the newest checkpoint entry and the index it confirms, if any.
     pub checkpoint: Option<(u64, u64)>,
+}
+
+/// Where a rewind led.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewound {
+    /// Where the table stands now; its checkpoint is the newest that was known before.
+    pub applied: Applied,
+    /// BLAKE3 of the LtHash state over every row that was found on the disk.
+    pub digest: [u8; 32],
 }
 
 /// A checkpoint that names another digest than this table had at its index: this table, or the one that the checkpoint was
@@ -80,6 +91,16 @@ pub enum TableError {
     /// A row is not what was written.
     #[error("the table is damaged: {0}")]
     Damaged(String),
+    /// What no checkpoint confirms would fill the memory.
+    #[error(
+        "{mebibytes} MiB of changes lie in memory because no checkpoint confirms them, and apply takes no more; the log holds \
+         them all: if this node contradicts the cluster's checkpoints, replace it by a fresh one, else unseal a node so that \
+         it makes a checkpoint"
+    )]
+    Unconfirmed {
+        /// Their size, in MiB.
+        mebibytes: usize,
+    },
     /// A caller broke the protocol (an index twice, a bad chunk).
     #[error("the table was misused: {0}")]
     Misuse(String),
@@ -109,6 +130,8 @@ impl From<ViewError> for TableError {
 pub trait Export: Send {
     /// Where the exported point in time stands.
     fn applied(&self) -> &Applied;
+    /// Digest of that point in time. Computed at the first call, as by [`Table::digest`].
+    fn digest(&self) -> [u8; 32];
     /// The next chunk, at most about 1 MiB; `None` at the end.
     fn next_chunk(&mut self) -> Result<Option<Bytes>, TableError>;
 }
@@ -137,11 +160,12 @@ pub trait Table: Send + Sync + 'static {
     /// A point-in-time view.
     fn view(&self) -> Result<Box<dyn View>, TableError>;
     /// Applies consecutive entries and says what each batch did ([`None`] for the others). Total and deterministic: a
-    /// bad entry has an outcome, not an error. All effects of one call, and [`Applied`], are one atomic write.
+    /// bad entry has an outcome, not an error. All effects of one call, and [`Applied`], show at once. They lie in memory, so that a
+    /// table that is opened anew is behind, and the log leads it on.
     fn apply(&self, entries: &[Entry]) -> Result<Vec<Option<Outcome>>, TableError>;
     /// What a batch answered that was applied within the id window.
     fn outcome_of(&self, id: &[u8; 16]) -> Result<Option<Outcome>, TableError>;
-    /// Makes everything applied so far durable.
+    /// Makes everything durable that a checkpoint confirmed so far; the log makes the rest up. Answers where the table stands.
     fn sync(&self) -> Result<Applied, TableError>;
     /// Reads out the present point in time.
     fn export(&self) -> Result<Box<dyn Export>, TableError>;
@@ -149,16 +173,21 @@ pub trait Table: Send + Sync + 'static {
     fn import(&self) -> Result<Box<dyn Import>, TableError>;
     /// The folder it lies in, if it lies on a disk.
     fn path(&self) -> Option<&Path>;
-    /// Puts the table back to [`Table::rewind_index`], from the undo
-    /// rows kept since, and recomputes the digest from every row. The caller compares it with the checkpoint's and
+    /// Puts the table back to the index that the newest confirmed checkpoint names (0 if there is none), which is what lies on
+    /// the disk, and computes the digest from every row. The caller compares it with the checkpoint's and
     /// applies the log again from there. Not callable while views of a running reader are trusted.
-    fn rewind(&self) -> Result<Applied, TableError>;
+    fn rewind(&self) -> Result<Rewound, TableError>;
     /// A copy of the present point in time; the table goes on meanwhile.
     fn trial(&self) -> Result<Box<dyn Trial>, TableError>;
-    /// Where [`Table::rewind`] would lead: the index the newest confirmed checkpoint names; before the first, the index
-    /// of the snapshot that was installed, or 0. The log must keep every entry behind it.
+    /// Where a table that is opened now would stand, whatever happens to the machine: soon after a checkpoint, the index that it
+    /// confirmed; before the first, the index of the snapshot that was installed, or 0. The log must keep every entry behind it.
     fn rewind_index(&self) -> u64;
-    /// Digest remembered at an index: at every checkpoint entry, for the next checkpoint to confirm.
+    /// What the changes that no checkpoint confirms take in memory, in bytes, about.
+    fn unconfirmed_bytes(&self) -> usize;
+    /// Digest of the present point in time. Computed for each call: two elements for each row that changed since the newest
+    /// remembered index.
+    fn digest(&self) -> Result<[u8; 32], TableError>;
+    /// Digest remembered at an index: at every checkpoint entry, for the next checkpoint to confirm. Waits until it is computed.
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError>;
     /// The newest checkpoint that contradicts this table, until a later one confirms it. No part of what the log builds, so
     /// it is forgotten when the table is opened or rewound; applying the log again finds it again.

@@ -166,24 +166,10 @@ pub(crate) async fn create_cluster(
     let made = write_first_batch(seal, &core, cluster_id, records.clone(), root_token, dev_kv).await;
     seal.state.set_initialising(None);
     let root_token = Zeroizing::new(made?);
-    make_durable(seal).await;
+    // The answer has the only copy of the shares, so it is given whatever comes of this.
+    seal.replica.remember_committed().await;
     let barrier = take_back(core).await?;
     Ok(Made { initialized: Initialized { shares, barrier, records }, root_token })
-}
-
-/// Writes the table to the disk, not only the log. A sealed node applies nothing by itself, so one that lost its table with
-/// the power would hold the records of its seal in the log and take no shares.
-async fn make_durable(seal: &Seal) {
-    let table = Arc::clone(&seal.replica.table);
-    let synced = tokio::task::spawn_blocking(move || table.sync()).await;
-    let failed = synced.map_err(|error| error.to_string()).and_then(|synced| synced.map_err(|error| error.to_string()));
-    // The answer has the only copy of the shares, so it is given all the same.
-    if let Err(error) = failed {
-        tracing::error!(
-            error,
-            "the new table could not be written to the disk; look at the disk, and unseal before the power goes"
-        );
-    }
 }
 
 /// The barrier, once apply has let go of it.

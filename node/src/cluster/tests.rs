@@ -9,7 +9,7 @@ use bytes::Bytes;
 use conclave_batch::{Batch, Op, Outcome, SignedBatch};
 use conclave_raft::{AttestationError, Hooks};
 use conclave_storage::log::{Entry, Log, LogError, LogId, LogState, MemoryLog, Payload, Synced};
-use conclave_storage::table::{Applied, MemoryTable, Table};
+use conclave_storage::table::{MemoryTable, Rewound, Table};
 use conclave_vault::members::MemberRecord;
 use conclave_vault::seal::{KEYRING, Parameters, initialize};
 use conclave_vault::{Context, Core, NewCluster, Proposal, Registry, Time, first_batch, open_key, rotate_term};
@@ -307,9 +307,9 @@ fn a_tag_of_a_term_that_no_longer_counted_at_its_entry_is_found() {
 
 #[test]
 fn a_log_from_its_first_entry_vouches_only_for_a_table_that_began_empty() {
-    let nothing = MemoryTable::new().applied();
+    let nothing = MemoryTable::new().rewind().unwrap();
     assert!(is_right(&nothing, None));
-    let edited = Applied { digest: [1; 32], ..nothing };
+    let edited = Rewound { digest: [1; 32], ..nothing };
     assert!(!is_right(&edited, None), "rows that were there before the log began");
     assert!(is_right(&edited, Some([1; 32])));
 }
@@ -377,6 +377,10 @@ impl Log for SlowLog {
 
     fn save_committed(&self, committed: Option<LogId>) -> Result<(), LogError> {
         self.scene.log.save_committed(committed)
+    }
+
+    fn sync(&self) -> Result<(), LogError> {
+        Log::sync(&self.scene.log)
     }
 
     fn truncate_after(&self, last: Option<LogId>) -> Result<(), LogError> {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::audit::Audit;
 use crate::audit::vouching::Vouching;
 use crate::cluster::join::challenge;
-use crate::config::limits::LOG_REMINDER_INTERVAL;
+use crate::config::limits::{CHECKPOINT_BYTES, LOG_REMINDER_INTERVAL};
 use crate::gauges::Gauges;
 use crate::reminder::Reminder;
 use crate::seal::Seal;
@@ -135,7 +135,9 @@ struct Checkpointed {
 async fn checkpoint_if_due(seal: &Seal, core: &Core, last: &mut Checkpointed) {
     let applied = seal.replica.raft.applied_index();
     let new_entries = applied.saturating_sub(last.index);
-    let is_due = new_entries >= CHECKPOINT_ENTRIES || (new_entries > 0 && last.at.elapsed() >= CHECKPOINT_INTERVAL);
+    let is_due = new_entries >= CHECKPOINT_ENTRIES
+        || (new_entries > 0 && last.at.elapsed() >= CHECKPOINT_INTERVAL)
+        || seal.replica.table.unconfirmed_bytes() >= CHECKPOINT_BYTES;
     // Asked for, it is made on an idle cluster too: whoever asks waits for one that is newer than its snapshot.
     if (seal.replica.wakeups.take_checkpoint_request() || is_due)
         && let Some(index) = checkpoint(seal, core).await
@@ -147,7 +149,9 @@ async fn checkpoint_if_due(seal: &Seal, core: &Core, last: &mut Checkpointed) {
 /// Makes a checkpoint: one entry marks an index, the next confirms the digest that the table had there.
 pub(crate) async fn checkpoint(seal: &Seal, core: &Core) -> Option<u64> {
     let mark = propose_checkpoint(seal, core, None).await?;
-    let digest = seal.replica.table.digest_at(mark).ok().flatten()?;
+    let table = Arc::clone(&seal.replica.table);
+    // What changed since the last one is added up first.
+    let digest = tokio::task::spawn_blocking(move || table.digest_at(mark)).await.ok()?.ok().flatten()?;
     propose_checkpoint(seal, core, Some((mark, digest))).await
 }
 

@@ -232,6 +232,8 @@ pub const UNANSWERED_MIN: Duration = Duration::from_secs(3);
 /// For how long most voters must say that they do not reach a node before it counts as unreached. A connection that broke is
 /// dialled again within this.
 pub const UNREACHED_MIN: Duration = Duration::from_secs(3);
+/// Bytes of changes that no checkpoint confirms, which lie in memory, at which a leader makes one.
+pub const CHECKPOINT_BYTES: usize = 64 << 20;
 /// Entries behind the newest checkpoint up to which a table is checked on a copy at unseal; what they change lies in memory then.
 pub const TRIAL_ENTRIES_MAX: u64 = 65_536;
 /// Longest line with a share on the standard input of `operator recover`, in bytes.

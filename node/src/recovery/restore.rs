@@ -146,6 +146,7 @@ fn lead(
     let (batches, epoch) = batches(false, node, core, &members, verdict)?;
     let last = sole_voter::make_sole_voter(&node.identity, &node.log, &members, batches)?;
     node.apply_to(last.index)?;
+    node.commit(last)?;
     sole_voter::found(&node.identity, cluster_id, &before)?;
     Ok(format!(
         "Restored: epoch {epoch}, the last entry is {} of term {}.\nStart the server, unseal it with the shares of the \

@@ -74,9 +74,9 @@ impl StoppedNode {
         let identity = Identity::load(&folder.join("node"))?;
         let table = GatedTable::new(Arc::new(table), || {});
         let node = Self { identity, log, table, folder: folder.to_owned() };
+        // As consensus does before it runs: the table on the disk is behind.
         let LogState { last, committed, .. } = node.log.state();
-        if let (true, Some(last), Some(committed)) = (folder.join(RECOVERY_MARKER).exists(), last, committed) {
-            // A recovery that was killed may have left the table at its checkpoint, or at nothing.
+        if let (Some(last), Some(committed)) = (last, committed) {
             node.apply_to(last.index.min(committed.index)).map_err(StoppedError::Table)?;
         }
         Ok(node)
@@ -137,13 +137,19 @@ impl StoppedNode {
         if is_beyond { self.log.save_committed(last) } else { Ok(()) }
     }
 
-    /// Brings the table to an index of the log, durably.
+    /// Brings the table to an index of the log.
     pub(super) fn apply_to(&self, index: u64) -> Result<(), TableError> {
         let next = self.table.applied().last.map_or(0, |last| last.index + 1);
         for entries in log::pieces(&self.log, next..index + 1, READ_BYTES) {
             self.table.apply(&entries.map_err(|error| TableError::Misuse(error.to_string()))?)?;
         }
         self.table.sync().map(drop)
+    }
+
+    /// Says on the disk that the log is committed up to its last entry, so that a server applies all of it when it starts.
+    pub(super) fn commit(&self, last: LogId) -> Result<(), LogError> {
+        self.log.save_committed(Some(last))?;
+        self.log.sync()
     }
 
     /// What an operator compares between nodes.

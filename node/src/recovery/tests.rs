@@ -286,15 +286,12 @@ async fn an_entry_without_a_tag_is_dropped_only_at_the_index_that_was_named() {
 async fn a_table_that_nothing_vouches_for_is_taken_only_if_somebody_says_so() {
     let scene = Scene::new().await;
     let (old, before) = (tempfile::tempdir().unwrap(), scene.path().join("table"));
-    {
-        let node = scene.node();
-        node.apply_to(node.last().unwrap().index).unwrap();
-    }
     copy_folder(scene.path(), old.path());
     std::fs::remove_dir_all(before).unwrap();
     {
-        let (from, to) = (DurableTable::open(old.path()).unwrap(), DurableTable::open(scene.path()).unwrap());
-        let (mut export, mut import) = (from.export().unwrap(), to.import().unwrap());
+        let (from, to) = (StoppedNode::open(old.path()).unwrap(), DurableTable::open(scene.path()).unwrap());
+        from.apply_to(from.last().unwrap().index).unwrap();
+        let (mut export, mut import) = (from.table.export().unwrap(), to.import().unwrap());
         while let Some(chunk) = export.next_chunk().unwrap() {
             import.push(&chunk).unwrap();
         }

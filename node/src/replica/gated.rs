@@ -8,7 +8,7 @@ use bytes::Bytes;
 use conclave_batch::Outcome;
 use conclave_batch::View;
 use conclave_storage::log::Entry;
-use conclave_storage::table::{Applied, Contradiction, Export, Import, Table, TableError, Trial};
+use conclave_storage::table::{Applied, Contradiction, Export, Import, Rewound, Table, TableError, Trial};
 use conclave_vault::open_key;
 use parking_lot::Mutex;
 
@@ -99,7 +99,7 @@ impl Table for GatedTable {
         self.inner.path()
     }
 
-    fn rewind(&self) -> Result<Applied, TableError> {
+    fn rewind(&self) -> Result<Rewound, TableError> {
         self.inner.rewind()
     }
 
@@ -109,6 +109,14 @@ impl Table for GatedTable {
 
     fn rewind_index(&self) -> u64 {
         self.inner.rewind_index()
+    }
+
+    fn unconfirmed_bytes(&self) -> usize {
+        self.inner.unconfirmed_bytes()
+    }
+
+    fn digest(&self) -> Result<[u8; 32], TableError> {
+        self.inner.digest()
     }
 
     fn digest_at(&self, index: u64) -> Result<Option<[u8; 32]>, TableError> {

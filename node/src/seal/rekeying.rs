@@ -273,6 +273,7 @@ async fn write(seal: &Seal, core: &Core, new: &NewSeal) -> Result<(), Error> {
         let written = seal.replica.change(core, deadline, |store, context| replace_seal(store, context, new)).await;
         match written {
             Ok(()) => {
+                seal.replica.remember_committed().await;
                 tracing::warn!("new shares take the place of the old ones; give the old ones up");
                 return Ok(());
             }

@@ -1,15 +1,15 @@
 //! What a node does before it serves after it was sealed: find out that its table is the cluster's.
 //!
 //! While it was sealed it had no key, so it could not check tags, and somebody may have edited its disk. So the table is
-//! put back to the newest checkpoint that carries a tag, its rows are added up and compared with that checkpoint's digest,
-//! and the log is applied again from there, every tag checked. That happens on a copy, so that a large table holds up no
+//! put back to the newest checkpoint that carries a tag, which is where its rows on the disk stand; those are added up and compared
+//! with that checkpoint's digest, and the log is applied again from there, every tag checked. That happens on a copy, so that a large table holds up no
 //! entry; only if the copy does not come out as the table is, the table itself is put back and led forward. A table that
 //! came by snapshot has no such checkpoint yet: it is added up too, and waits for the next one.
 
 use bytes::Bytes;
 use conclave_batch::{Batch, SignedBatch};
 use conclave_storage::log::{self, Entry, Log, Payload};
-use conclave_storage::table::{Applied, Table, empty_digest};
+use conclave_storage::table::{Applied, Rewound, Table, empty_digest};
 use conclave_vault::seal::KEYRING;
 use conclave_vault::{Core, Era, open_key};
 use prost::Message;
@@ -75,7 +75,7 @@ pub(crate) fn in_place(
     let applied = table.applied();
     let expected = expected_digest(&applied, log)?;
     let rewound = table.rewind().map_err(storage)?;
-    let from = rewound.last.map_or(0, |last| last.index + 1);
+    let from = rewound.applied.last.map_or(0, |last| last.index + 1);
     // The log is applied again in any case, so that a node that may not serve still replicates.
     let (bad_tag, era) = replay(table, log, core, from, target)?;
     let bad_tag = bad_tag.or(first_untagged(log, core, era, target + 1, passed)?);
@@ -95,8 +95,8 @@ pub(crate) fn in_place(
 
 /// Whether the rewound table is the one that the log goes on from. Without a checkpoint that is known only of a log from
 /// its first entry on, which begins with nothing.
-pub(crate) fn is_right(rewound: &Applied, expected: Option<[u8; 32]>) -> bool {
-    match (expected, rewound.last) {
+pub(crate) fn is_right(rewound: &Rewound, expected: Option<[u8; 32]>) -> bool {
+    match (expected, rewound.applied.last) {
         (Some(digest), _) => digest == rewound.digest,
         (None, None) => rewound.digest == empty_digest(),
         (None, Some(_)) => true,

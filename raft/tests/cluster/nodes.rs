@@ -185,12 +185,15 @@ impl Node {
 
     /// Confirms the table's digest, as an unsealed node does now and then, so that the log before it may be purged.
     pub(crate) async fn confirm_checkpoint(&self) {
+        let mut named = Checkpoint { index: 0, digest: Bytes::from_static(&[0; 32]) };
         for _ in 0..2 {
-            let applied = self.table.applied();
-            let index = applied.last.map_or(0, |id| id.index);
-            let checkpoint = Checkpoint { index, digest: applied.digest.to_vec().into() };
-            let batch = self.signed(Batch { checkpoint: Some(checkpoint), ..Default::default() });
-            self.raft.propose(batch, deadline()).await.expect("a checkpoint is a batch like others");
+            let batch = self.signed(Batch { checkpoint: Some(named), ..Batch::default() });
+            let outcome = self.raft.propose(batch, deadline()).await.expect("a checkpoint is a batch like others");
+            let Outcome::Applied { index } = outcome else { panic!("a checkpoint has no guards, and got {outcome:?}") };
+            self.raft.wait_applied(index, deadline()).await.expect("it is applied here too");
+            let digest =
+                self.table.digest_at(index).expect("a memory table reads").expect("a checkpoint is remembered");
+            named = Checkpoint { index, digest: Bytes::copy_from_slice(&digest) };
         }
     }
 

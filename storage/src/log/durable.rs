@@ -88,6 +88,8 @@ struct Queue {
     waiting: Vec<Synced>,
     /// When the first of them came, by the clock of [`Stall`].
     waiting_since: Option<u64>,
+    /// Whether the sync thread waits for nothing but to be woken.
+    is_idle: bool,
     is_closing: bool,
 }
 
@@ -108,7 +110,8 @@ impl DurableLog {
         let store = Store::open(&folder, limits)?;
         folder.complete()?;
         let synced = AtomicU64::new(store.end());
-        let queue = Mutex::new(Queue { store, waiting: Vec::new(), waiting_since: None, is_closing: false });
+        let queue =
+            Mutex::new(Queue { store, waiting: Vec::new(), waiting_since: None, is_idle: false, is_closing: false });
         let shared = Arc::new(Shared {
             queue,
             work: Condvar::new(),
@@ -173,8 +176,18 @@ impl Log for DurableLog {
     }
 
     fn save_committed(&self, committed: Option<LogId>) -> Result<(), LogError> {
-        self.shared.usable()?.store.save_committed(committed);
+        let mut queue = self.shared.usable()?;
+        queue.store.save_committed(committed);
+        if queue.is_idle && !queue.store.is_committed_saved() {
+            self.shared.work.notify_one();
+        }
         Ok(())
+    }
+
+    fn sync(&self) -> Result<(), LogError> {
+        let (done, wait) = sync_channel(1);
+        self.shared.wait_with(&mut *self.shared.usable()?, Box::new(move |result| drop(done.send(result))));
+        Ok(wait.recv().unwrap_or_else(|_| Err(failed()))?)
     }
 
     fn truncate_after(&self, last: Option<LogId>) -> Result<(), LogError> {
@@ -220,15 +233,20 @@ impl Shared {
     /// The sync thread.
     fn flush_until_closed(&self) {
         let mut queue = self.queue.lock();
-        // By when a tail that was raised must be synced, however many writes come.
+        // By when a tail that was raised, and a committed position that was saved, must be synced, however many writes come.
         let mut tail_due = None;
         while !queue.store.has_failed() {
-            tail_due = match queue.store.is_tail_synced() {
+            tail_due = match queue.store.is_tail_synced() && queue.store.is_committed_saved() {
                 true => None,
                 false => tail_due.or_else(|| Some(Instant::now() + SYNC_INTERVAL)),
             };
             if tail_due.is_some_and(|due| Instant::now() >= due) {
-                queue = self.sync_tail(queue);
+                if !queue.store.is_committed_saved() {
+                    queue = self.flush(queue);
+                }
+                if !queue.store.is_tail_synced() && !queue.store.has_failed() {
+                    queue = self.sync_tail(queue);
+                }
                 tail_due = None;
             } else if !queue.waiting.is_empty() {
                 queue = self.flush(queue);
@@ -238,7 +256,9 @@ impl Shared {
                 // Whether it was woken or is due, the next turn finds out.
                 let _ = self.work.wait_until(&mut queue, due);
             } else {
+                queue.is_idle = true;
                 self.work.wait(&mut queue);
+                queue.is_idle = false;
             }
         }
         if !queue.store.has_failed() {

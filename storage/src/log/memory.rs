@@ -177,6 +177,13 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    fn sync(&self) -> Result<(), LogError> {
+        let completion = self.usable()?.sync();
+        let result = completion.error.as_ref().map_or(Ok(()), |_| Err(LogError::Io(failed())));
+        completion.run();
+        result
+    }
+
     fn truncate_after(&self, last: Option<LogId>) -> Result<(), LogError> {
         self.usable()?.truncate_after(last)
     }

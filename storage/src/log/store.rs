@@ -169,8 +169,13 @@ impl Store {
 
     /// Written with the next sync: only the newest counts.
     pub(super) fn save_committed(&mut self, committed: Option<LogId>) {
+        self.is_committed_saved &= self.committed == committed;
         self.committed = committed;
-        self.is_committed_saved = false;
+    }
+
+    /// Whether the committed position is in the log as far as a sync has reached.
+    pub(super) fn is_committed_saved(&self) -> bool {
+        self.is_committed_saved
     }
 
     pub(super) fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), LogError> {

@@ -211,6 +211,23 @@ fn the_vote_survives_a_restart(place: &impl Place) {
     assert_eq!(place.open().unwrap().state().vote.unwrap(), &b"a lower one, who knows"[..]);
 }
 
+#[test]
+fn the_committed_position_is_on_the_disk_after_a_sync_and_soon_after_it_was_saved() {
+    let folder = Folder::new();
+    let log = folder.open().unwrap();
+    let committed = || folder.copy().open().unwrap().state().committed;
+    append(&log, entries(1, 0..3));
+    log.save_committed(Some(id(1, 1))).unwrap();
+    log.sync().unwrap();
+    assert_eq!(committed(), Some(id(1, 1)));
+    log.save_committed(Some(id(1, 2))).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while committed() != Some(id(1, 2)) {
+        assert!(std::time::Instant::now() < deadline, "nobody syncs it while the log is idle");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
 fn the_committed_position_survives_a_clean_restart(place: &impl Place) {
     let log = place.open().unwrap();
     append(&log, entries(1, 0..10));

@@ -2,58 +2,62 @@
 //!
 //! The tag of a batch is not looked at here, or nodes with and without keys would differ.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use conclave_batch::{Batch, Checkpoint, Guard, MAX_BATCH_BYTES, Outcome, SignedBatch};
 use prost::Message;
 
-use super::digest::LtHash;
-use super::format::{Identity, Point, changed_at, clock_row, identity_row, point_key, point_row, value_row};
+use super::format::{Identity, changed_at, clock_row, identity_row, value_row};
 use super::judge::{Evidence, Judgement, judge};
 use super::names::{directory_of, value_appeared, value_vanished};
-use super::rows::{Change, Partition, RowView};
+use super::rows::{Partition, RowView};
+use super::stack::{Place, Stack};
 use super::transaction::Transaction;
 use super::window::{Draft, Window, slot_key};
 use super::{Applied, Contradiction, TableError};
 use crate::log::{Entry, Payload};
 
-/// Everything about the table that is not a row of the digest.
-#[derive(Clone)]
-pub(crate) struct State {
-    /// Its `digest` is that of `hash`.
+/// The table at a point in time.
+pub(crate) struct State<V> {
     pub(crate) applied: Applied,
-    /// Where a rewind would lead; undo rows of older segments are garbage.
-    pub(crate) rewind: u64,
-    pub(crate) hash: LtHash,
-    /// Digest at each remembered index, `rewind` always among them.
-    pub(crate) points: BTreeMap<u64, [u8; 32]>,
+    pub(crate) stack: Stack<V>,
+    /// The newest confirmed index, where a rewind leads: that of the base, or one that the base is about to be led to.
+    pub(crate) confirmed: u64,
     /// Kept in memory only.
     pub(crate) contradiction: Option<Contradiction>,
 }
 
-impl State {
-    /// Start of the segment that the next entry belongs to.
-    pub(crate) fn segment(&self) -> u64 {
-        self.points.last_key_value().map_or(self.rewind, |(index, _)| *index)
+impl<V> Clone for State<V> {
+    fn clone(&self) -> Self {
+        Self { applied: self.applied.clone(), stack: self.stack.clone(), ..*self }
+    }
+}
+
+impl<V> State<V> {
+    /// Whether there is more for the table's thread to do than there was before.
+    pub(crate) fn is_ahead_of(&self, before: &Self) -> bool {
+        self.confirmed != before.confirmed || self.stack.end() != before.stack.end()
+    }
+
+    /// The digest at a remembered index that is not older than the confirmed one.
+    pub(crate) fn digest_at(&self, index: u64) -> Option<[u8; 32]> {
+        let hash = (index >= self.confirmed).then(|| self.stack.hash_at(index))?;
+        Some(hash?.digest())
     }
 }
 
 /// One call of apply.
 pub(crate) struct Application<'a, V> {
-    pub(crate) state: State,
-    pub(crate) transaction: Transaction<'a, V>,
+    pub(crate) state: State<V>,
+    transaction: Transaction<'a, Stack<V>>,
     pub(crate) draft: Draft<'a>,
-    /// Changes of [`Partition::Meta`]; a point may be made and dropped in one call, so the last one counts.
-    pub(crate) points: BTreeMap<Bytes, Option<Bytes>>,
     /// Keys whose values were written or deleted.
     pub(crate) written: Vec<Bytes>,
 }
 
 impl<'a, V: RowView> Application<'a, V> {
-    pub(crate) fn new(state: State, view: &'a V, window: &'a Window) -> Self {
-        let transaction = Transaction::new(view, state.segment());
-        Self { state, transaction, draft: Draft::new(window), points: BTreeMap::new(), written: Vec::new() }
+    pub(crate) fn new(before: &'a State<V>, window: &'a Window) -> Self {
+        let transaction = Transaction::new(&before.stack);
+        Self { state: before.clone(), transaction, draft: Draft::new(window), written: Vec::new() }
     }
 
     /// Applies one entry. An error leaves this whole call useless, and is never the entry's fault.
@@ -83,20 +87,13 @@ impl<'a, V: RowView> Application<'a, V> {
         Ok(done.outcome)
     }
 
-    /// Brings row, hash state and digest to where the last entry left them.
+    /// Brings the open segment to where the last entry left the rows.
     pub(crate) fn settle(&mut self) -> Result<(), TableError> {
         let applied = &self.state.applied;
         let clock = clock_row(applied.epoch, applied.time_millis);
         self.transaction.set(Partition::Clock, Bytes::new(), clock)?;
-        self.transaction.settle(&mut self.state.hash);
-        self.state.applied.digest = self.state.hash.digest();
+        self.transaction.flush(&mut self.state.stack);
         Ok(())
-    }
-
-    /// Changes of the remembered points.
-    pub(crate) fn point_changes(&mut self) -> impl Iterator<Item = Change> + use<'a, V> {
-        let points = std::mem::take(&mut self.points);
-        points.into_iter().map(|(key, row)| Change { partition: Partition::Meta, key, row })
     }
 
     fn batch(&mut self, index: u64, bytes: &Bytes) -> Result<Done, TableError> {
@@ -139,27 +136,21 @@ impl<'a, V: RowView> Application<'a, V> {
         self.transaction.set(Partition::Values, key, row)
     }
 
-    /// Confirms an earlier point if its digest is the same here, then remembers this one.
+    /// Confirms an earlier index if its digest is the same here, then remembers this one.
     fn checkpoint(&mut self, index: u64, checkpoint: &Checkpoint) -> Result<(), TableError> {
         let confirmed = checkpoint.index;
-        let digest = self.state.points.get(&confirmed).copied();
+        let digest = self.state.digest_at(confirmed);
         if digest.is_some_and(|digest| digest[..] == checkpoint.digest[..]) {
             self.state.contradiction = None;
             self.state.applied.checkpoint = Some((index, confirmed));
-            self.state.rewind = confirmed;
-            let kept = self.state.points.split_off(&confirmed);
-            let dropped = std::mem::replace(&mut self.state.points, kept);
-            self.points.extend(dropped.into_keys().map(|index| (point_key(index), None)));
+            self.state.confirmed = confirmed;
         } else if let Some(digest) = digest.filter(|_| confirmed > 0) {
             // A checkpoint that only marks its own index names index 0 without a digest, which contradicts nothing.
             self.state.contradiction = Some(Contradiction { index: confirmed, digest });
         }
         self.settle()?;
-        let State { applied, points, .. } = &mut self.state;
-        points.insert(index, applied.digest);
-        let point = Point { last: applied.last, membership: applied.membership.clone(), digest: applied.digest };
-        self.points.insert(point_key(index), Some(point_row(&point)));
-        self.transaction.start_segment(index);
+        let State { applied, stack, confirmed, .. } = &mut self.state;
+        stack.close(Place { last: applied.last, membership: applied.membership.clone() }, *confirmed);
         Ok(())
     }
 }

@@ -58,6 +58,13 @@ impl LtHash {
         }
     }
 
+    /// Adds what another state sums up: rows that were put in there, less those that were taken out.
+    pub(crate) fn combine(&mut self, other: &Self) {
+        for (lane, summand) in self.lanes.iter_mut().zip(other.lanes.iter()) {
+            *lane = lane.wrapping_add(*summand);
+        }
+    }
+
     /// BLAKE3 of the state.
     pub(crate) fn digest(&self) -> [u8; 32] {
         *blake3::hash(&self.to_bytes()).as_bytes()

@@ -16,8 +16,11 @@ use ::fjall::config::{CompressionPolicy, PartitioningPolicy};
 use ::fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
 use bytes::Bytes;
 
-use super::revisioned::RevisionedTable;
+use super::digest::LtHash;
+use super::migration;
+use super::revisioned::{RevisionedTable, bookkeeping};
 use super::rows::{Change, Home, Partition, RowView, Rows, Visit};
+use super::stack::Place;
 use super::{TableError, damaged};
 use crate::layout::{Folder, LayoutError, read_small, write_atomically};
 use crate::limits::{BLOCK_CACHE_BYTES, JOURNAL_BYTES, MEMTABLE_BYTES};
@@ -26,7 +29,9 @@ use crate::limits::{BLOCK_CACHE_BYTES, JOURNAL_BYTES, MEMTABLE_BYTES};
 pub type DurableTable = RevisionedTable<DurableHome>;
 
 /// Version of everything in the table's folder.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
+/// The oldest version that is read; it is brought up to date when it is opened.
+const OLDEST_VERSION: u32 = 1;
 /// Name of the file that names the set of rows in force.
 const CURRENT: &str = "current";
 /// Start of the names of sets of rows.
@@ -42,7 +47,7 @@ impl DurableTable {
     /// [`TableError::Folder`] if the folder may not be used, [`TableError::Damaged`] if its files are not what was
     /// written.
     pub fn open(data: impl AsRef<Path>) -> Result<Self, TableError> {
-        let mut folder = Folder::open(data.as_ref(), "table", FORMAT_VERSION)?;
+        let mut folder = Folder::open_since(data.as_ref(), "table", OLDEST_VERSION, FORMAT_VERSION)?;
         let number = current(&folder)?;
         remove_other_sets(folder.path(), number)?;
         let rows = DurableRows::open(set_path(folder.path(), number.unwrap_or(0)), number.is_none())?;
@@ -53,8 +58,17 @@ impl DurableTable {
         if number.is_none() {
             point_to(folder.path(), 0)?;
         }
+        if folder.older_version().is_some() {
+            migration::from_version_1(&rows)?;
+        }
         folder.complete()?;
         rows.tree.is_doomed.store(false, Ordering::Relaxed);
+        if rows.is_empty()? {
+            // Without a row it could not be told from one whose first start was cut short, until a checkpoint is confirmed.
+            rows.write(bookkeeping(&Place::default(), None, &LtHash::empty()).into())?;
+        }
+        // A process that died between a write and its sync left what a power loss could still take back.
+        rows.sync()?;
         let next_set = AtomicU64::new(number.unwrap_or(0) + 1);
         Self::start(DurableHome { folder, next_set }, Arc::new(rows))
     }
@@ -217,7 +231,7 @@ impl Rows for DurableRows {
 
     fn write(&self, changes: Vec<Change>) -> Result<(), TableError> {
         let (database, keyspace) = self.tree.parts();
-        // To the operating system, not to the disk: a killed process loses nothing, a power loss a suffix.
+        // To the operating system, not to the disk: what matters is synced by the caller.
         let mut batch = database.batch().durability(Some(PersistMode::Buffer));
         for change in changes {
             let key = stored_key(change.partition, &change.key);

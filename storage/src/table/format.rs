@@ -20,9 +20,9 @@ pub(crate) const HAS_CHILDREN: u8 = 2;
 
 /// Key of the row in [`Partition::Meta`] that says where the table stands.
 pub(crate) const STANDING_KEY: &[u8] = b"standing";
-/// Key of the row in [`Partition::Meta`] that holds the state of the digest. Absent while it must be recomputed.
+/// Key of the row in [`Partition::Meta`] that holds the state of the digest.
 pub(crate) const HASH_KEY: &[u8] = b"hash";
-/// Start of the keys in [`Partition::Meta`] of remembered points; the index follows, 8 bytes.
+/// Start of the keys in [`Partition::Meta`] of remembered points in version 1; the index follows, 8 bytes.
 pub(crate) const POINT_PREFIX: &[u8] = b"point";
 
 /// Index of the log entry that changed a row last; 0 if the row is too short to tell.
@@ -187,7 +187,7 @@ fn membership_fields(fields: &mut Fields<'_>) -> Option<Option<(LogId, Bytes)>> 
     Some(if fields.flag()? { Some((fields.log_id()?, fields.bytes()?)) } else { None })
 }
 
-/// A remembered index: what is needed to stand there again, and the digest to confirm.
+/// A remembered index in version 1: what is needed to stand there again, and the digest to confirm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Point {
     pub(crate) last: Option<LogId>,
@@ -205,6 +205,7 @@ pub(crate) fn read_point_key(key: &[u8]) -> Result<u64, TableError> {
     index.map(u64::from_be_bytes).ok_or_else(|| malformed("point"))
 }
 
+#[cfg(test)]
 pub(crate) fn point_row(point: &Point) -> Bytes {
     let mut row = Vec::with_capacity(128);
     row.extend_from_slice(&point.digest);
@@ -224,6 +225,7 @@ fn read_point_fields(mut fields: Fields<'_>) -> Option<Point> {
     fields.is_empty().then_some(Point { last, membership, digest })
 }
 
+#[cfg(test)]
 /// Key of an undo row: the segment's start, the partition, the key there.
 pub(crate) fn undo_key(segment: u64, partition: Partition, key: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(9 + key.len());
@@ -244,6 +246,7 @@ pub(crate) fn read_undo_key(key: &[u8]) -> Result<(u64, Partition, &[u8]), Table
         .ok_or_else(|| malformed("undo"))
 }
 
+#[cfg(test)]
 /// An undo row: a byte 0 if there was no row, else a byte 1 and the row.
 pub(crate) fn undo_row(old: Option<&Bytes>) -> Bytes {
     match old {

@@ -2,7 +2,6 @@
 //!
 //! A view is a copy of the persistent maps, so readers hold no lock while they read.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -67,12 +66,19 @@ pub struct MemoryRows {
 /// The maps at a point in time.
 #[derive(Clone, Default)]
 pub struct MemoryView {
-    maps: [Treap; 7],
+    maps: [Treap<Bytes>; 7],
 }
 
 impl MemoryView {
-    fn map(&self, partition: Partition) -> &Treap {
+    fn map(&self, partition: Partition) -> &Treap<Bytes> {
         &self.maps[usize::from(partition as u8) - 1]
+    }
+}
+
+#[cfg(test)]
+impl From<MemoryView> for MemoryRows {
+    fn from(view: MemoryView) -> Self {
+        Self { maps: RwLock::new(view) }
     }
 }
 
@@ -114,14 +120,12 @@ impl RowView for MemoryView {
         after: Option<&[u8]>,
         visit: Visit<'_>,
     ) -> Result<(), TableError> {
-        self.map(partition).scan_from(after.unwrap_or(prefix).max(prefix), &mut |key, row| {
-            if !key.starts_with(prefix) {
-                return Ok(ControlFlow::Break(()));
+        let rows = self.map(partition).iter_from(after.unwrap_or(prefix).max(prefix));
+        for (key, row) in rows.take_while(|(key, _)| key.starts_with(prefix)) {
+            if after != Some(key) && visit(key, row)?.is_break() {
+                break;
             }
-            if after == Some(key) {
-                return Ok(ControlFlow::Continue(()));
-            }
-            visit(key, row)
-        })
+        }
+        Ok(())
     }
 }

@@ -25,9 +25,9 @@ pub enum Partition {
     Identities = 4,
     /// Epoch and cluster time, one row under the empty key.
     Clock = 5,
-    /// Old rows, by segment.
+    /// Old rows, by segment; only version 1 has any.
     Undo = 6,
-    /// Where the table stands, the hash state, remembered points.
+    /// Where the rows on the disk stand, and the hash state.
     Meta = 7,
 }
 

@@ -1,25 +1,23 @@
 //! Snapshots: a point in time of the table as a stream of chunks, and back.
 //!
-//! Chunks carry the digest's rows and where the table stands; undo rows and remembered points stay behind, so an
-//! imported table can rewind to the imported index and no further. Each chunk ends in a hash over the one before
+//! Chunks carry the digest's rows and where the table stands; remembered indexes stay behind, so an imported table can rewind to
+//! the imported index and no further. Each chunk ends in a hash over the one before
 //! and itself: a lost, repeated or damaged chunk is found when it arrives. That the whole is what an honest cluster
 //! built is not found here: it is when the digest meets a signed checkpoint. Format: `docs/internals/snapshot.md`.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use conclave_batch::key::segments;
 use conclave_batch::{MAX_KEY_BYTES, MAX_VALUE_BYTES, WINDOW};
 
 use super::digest::LtHash;
-use super::format::{
-    Point, Standing, clock_row, point_key, point_row, put_standing, read_directory, read_identity, read_name,
-    standing_fields,
-};
-use super::revisioned::{Inner, Published, bookkeeping, index_of};
+use super::format::{Standing, clock_row, put_standing, read_directory, read_identity, read_name, standing_fields};
+use super::revisioned::{Inner, Published, bookkeeping, index_of, load};
 use super::rows::{Change, Home, Partition, RowView, Rows};
+use super::stack::Place;
 use super::{Applied, Export, Import, TableError};
 use crate::encoding::Fields;
 
@@ -37,6 +35,7 @@ const ROW_HEAD_BYTES: usize = 9;
 /// A table being read out.
 pub(crate) struct Reading<V> {
     published: Arc<Published<V>>,
+    digest: OnceLock<[u8; 32]>,
     chain: [u8; HASH_BYTES],
     sequence: u32,
     /// Rows sent.
@@ -55,15 +54,15 @@ enum Next {
 
 impl<V: RowView> Reading<V> {
     pub(crate) fn new(published: Arc<Published<V>>) -> Self {
-        Self { published, chain: [0; HASH_BYTES], sequence: 0, count: 0, next: Next::Header }
+        Self { published, digest: OnceLock::new(), chain: [0; HASH_BYTES], sequence: 0, count: 0, next: Next::Header }
     }
 
     fn header(&self) -> Vec<u8> {
-        let applied = &self.published.applied;
+        let applied = self.applied();
         let mut body = Vec::with_capacity(256);
         body.extend_from_slice(&applied.epoch.to_be_bytes());
         body.extend_from_slice(&applied.time_millis.to_be_bytes());
-        body.extend_from_slice(&applied.digest);
+        body.extend_from_slice(&self.digest());
         let (last, membership) = (applied.last, applied.membership.clone());
         put_standing(&mut body, &Standing { last, membership, checkpoint: None, rewind: index_of(applied) });
         body
@@ -78,7 +77,7 @@ impl<V: RowView> Reading<V> {
         let mut body = Vec::with_capacity(CHUNK_TARGET_BYTES);
         while let Some(partition) = partitions.front().copied() {
             let from = after.take();
-            self.published.view.scan(partition, &[], from.as_deref(), &mut |key, row| {
+            self.published.state.stack.scan(partition, &[], from.as_deref(), &mut |key, row| {
                 put_row(&mut body, partition, key, row);
                 self.count += 1;
                 if body.len() < CHUNK_TARGET_BYTES {
@@ -109,7 +108,11 @@ impl<V: RowView> Reading<V> {
 
 impl<V: RowView> Export for Reading<V> {
     fn applied(&self) -> &Applied {
-        &self.published.applied
+        &self.published.state.applied
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        *self.digest.get_or_init(|| self.published.state.stack.hash().digest())
     }
 
     fn next_chunk(&mut self) -> Result<Option<Bytes>, TableError> {
@@ -139,7 +142,8 @@ pub(crate) struct Receiver<H: Home> {
     staging: Option<H::Staging>,
     chain: [u8; HASH_BYTES],
     sequence: u32,
-    applied: Option<Applied>,
+    /// Where it stands, and the digest that was announced.
+    head: Option<(Applied, [u8; 32])>,
     hash: LtHash,
     count: u64,
     last_key: Option<(Partition, Bytes)>,
@@ -154,7 +158,7 @@ impl<H: Home> Receiver<H> {
             staging,
             chain: [0; HASH_BYTES],
             sequence: 0,
-            applied: None,
+            head: None,
             hash: LtHash::empty(),
             count: 0,
             last_key: None,
@@ -187,12 +191,13 @@ impl<H: Home> Receiver<H> {
     }
 
     fn header(&mut self, body: &[u8]) -> Result<(), TableError> {
-        self.applied = Some(read_header(Fields::new(body)).ok_or_else(|| bad("its header is malformed"))?);
+        self.head = Some(read_header(Fields::new(body)).ok_or_else(|| bad("its header is malformed"))?);
         Ok(())
     }
 
     fn rows(&mut self, body: &[u8]) -> Result<(), TableError> {
-        let last = index_of(self.applied.as_ref().ok_or_else(|| bad("rows came before the header"))?);
+        let last = self.head.as_ref().map(|(applied, _)| index_of(applied));
+        let last = last.ok_or_else(|| bad("rows came before the header"))?;
         let mut changes = Vec::new();
         let mut fields = Fields::new(body);
         while !fields.is_empty() {
@@ -241,9 +246,9 @@ impl<H: Home> Receiver<H> {
 
     /// Where the received table stands, if it is whole and what was announced.
     fn verified(&self) -> Result<Applied, TableError> {
-        let applied = self.applied.clone().filter(|_| self.is_complete);
-        let applied = applied.ok_or_else(|| bad("the end is missing"))?;
-        if self.hash.digest() != applied.digest {
+        let head = self.head.clone().filter(|_| self.is_complete);
+        let (applied, digest) = head.ok_or_else(|| bad("the end is missing"))?;
+        if self.hash.digest() != digest {
             return Err(bad("the rows do not add up to the digest that was announced"));
         }
         let clock = self.staged()?.view().get(Partition::Clock, &[])?;
@@ -257,7 +262,7 @@ impl<H: Home> Receiver<H> {
 impl<H: Home> Import for Receiver<H> {
     fn push(&mut self, chunk: &[u8]) -> Result<(), TableError> {
         match self.open(chunk)? {
-            (KIND_HEADER, body) if self.applied.is_none() => self.header(body),
+            (KIND_HEADER, body) if self.head.is_none() => self.header(body),
             (KIND_ROWS, body) => self.rows(body),
             (KIND_END, body) => self.end(body),
             (kind, _) => Err(bad(format!("a chunk of kind {kind} does not belong here"))),
@@ -266,28 +271,27 @@ impl<H: Home> Import for Receiver<H> {
 
     fn install(mut self: Box<Self>) -> Result<Applied, TableError> {
         let applied = self.verified()?;
-        let index = index_of(&applied);
-        let point = Point { last: applied.last, membership: applied.membership.clone(), digest: applied.digest };
-        let points = [(index, applied.digest)].into();
-        let state =
-            super::apply::State { applied, rewind: index, hash: self.hash.clone(), points, contradiction: None };
-        let mut changes = Vec::from(bookkeeping(&state));
-        changes.push(Change { partition: Partition::Meta, key: point_key(index), row: Some(point_row(&point)) });
+        let at = Place { last: applied.last, membership: applied.membership.clone() };
         let staged = self.staged()?;
-        staged.write(changes)?;
+        staged.write(Vec::from(bookkeeping(&at, None, &self.hash)))?;
         staged.sync()?;
         let staging = self.staging.take().ok_or_else(|| bad("the import is over"))?;
+        let _alone = self.inner.merging.lock();
         let mut writer = self.inner.writer.lock();
         let rows = self.inner.home.adopt(staging)?;
         self.inner.home.retire(&writer.rows);
-        self.inner.replace(&mut writer, rows)
+        writer.rows = rows;
+        let (state, window) = load(writer.rows.as_ref()).inspect_err(|_| writer.has_failed = true)?;
+        self.inner.replace(state, window);
+        Ok(applied)
     }
 }
 
-fn read_header(mut fields: Fields<'_>) -> Option<Applied> {
+fn read_header(mut fields: Fields<'_>) -> Option<(Applied, [u8; 32])> {
     let (epoch, time_millis, digest) = (fields.u64()?, fields.u64()?, fields.array()?);
     let Standing { last, membership, checkpoint: None, .. } = standing_fields(&mut fields)? else { return None };
-    fields.is_empty().then_some(Applied { last, membership, epoch, time_millis, digest, checkpoint: None })
+    let applied = Applied { last, membership, epoch, time_millis, checkpoint: None };
+    fields.is_empty().then_some((applied, digest))
 }
 
 fn put_row(out: &mut Vec<u8>, partition: Partition, key: &[u8], row: &[u8]) {

@@ -6,49 +6,56 @@
 //! here are ciphertext and the hash is not known to who picks them.
 
 use std::hash::{BuildHasher, RandomState};
-use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
-use super::TableError;
-use super::rows::Visit;
-
 static PRIORITY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-type Link = Option<Arc<Node>>;
+type Link<V> = Option<Arc<Node<V>>>;
 
 #[derive(Clone)]
-struct Node {
+struct Node<V> {
     key: Bytes,
-    row: Bytes,
+    value: V,
     priority: u64,
-    left: Link,
-    right: Link,
+    left: Link<V>,
+    right: Link<V>,
 }
 
 /// The map. Cloning it is one reference count.
-#[derive(Clone, Default)]
-pub(crate) struct Treap {
-    root: Link,
+pub(crate) struct Treap<V> {
+    root: Link<V>,
 }
 
-impl Treap {
-    pub(crate) fn get(&self, key: &[u8]) -> Option<&Bytes> {
+impl<V> Clone for Treap<V> {
+    fn clone(&self) -> Self {
+        Self { root: self.root.clone() }
+    }
+}
+
+impl<V> Default for Treap<V> {
+    fn default() -> Self {
+        Self { root: None }
+    }
+}
+
+impl<V: Clone> Treap<V> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&V> {
         let mut link = &self.root;
         while let Some(node) = link {
             link = match key.cmp(&node.key) {
                 std::cmp::Ordering::Less => &node.left,
                 std::cmp::Ordering::Greater => &node.right,
-                std::cmp::Ordering::Equal => return Some(&node.row),
+                std::cmp::Ordering::Equal => return Some(&node.value),
             };
         }
         None
     }
 
-    pub(crate) fn insert(&mut self, key: Bytes, row: Bytes) {
+    pub(crate) fn insert(&mut self, key: Bytes, value: V) {
         let priority = PRIORITY.hash_one(&key);
-        insert(&mut self.root, key, row, priority);
+        insert(&mut self.root, key, value, priority);
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) {
@@ -58,51 +65,61 @@ impl Treap {
         }
     }
 
-    /// Rows from the first key that is at least `from`, ascending, until the visitor breaks.
-    pub(crate) fn scan_from(&self, from: &[u8], visit: Visit<'_>) -> Result<(), TableError> {
+    /// Entries from the first key that is at least `from`, ascending.
+    pub(crate) fn iter_from(&self, from: &[u8]) -> Iter<'_, V> {
         let mut stack = Vec::new();
         let mut link = &self.root;
         while let Some(node) = link {
             if node.key.as_ref() >= from {
-                stack.push(node);
+                stack.push(node.as_ref());
                 link = &node.left;
             } else {
                 link = &node.right;
             }
         }
-        while let Some(node) = stack.pop() {
-            if let ControlFlow::Break(()) = visit(&node.key, &node.row)? {
-                return Ok(());
-            }
-            let mut link = &node.right;
-            while let Some(child) = link {
-                stack.push(child);
-                link = &child.left;
-            }
-        }
-        Ok(())
+        Iter { stack }
     }
 }
 
-fn insert(link: &mut Link, key: Bytes, row: Bytes, priority: u64) {
+/// Entries of a map, ascending.
+pub(crate) struct Iter<'a, V> {
+    /// The next node, and those above it that come later.
+    stack: Vec<&'a Node<V>>,
+}
+
+impl<'a, V> Iterator for Iter<'a, V> {
+    type Item = (&'a Bytes, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let node = self.stack.pop()?;
+        let mut link = &node.right;
+        while let Some(child) = link {
+            self.stack.push(child);
+            link = &child.left;
+        }
+        Some((&node.key, &node.value))
+    }
+}
+
+fn insert<V: Clone>(link: &mut Link<V>, key: Bytes, value: V, priority: u64) {
     match link {
-        Some(shared) if shared.key == key => Arc::make_mut(shared).row = row,
+        Some(shared) if shared.key == key => Arc::make_mut(shared).value = value,
         Some(shared) if shared.priority >= priority => {
             let node = Arc::make_mut(shared);
             let side = if key < node.key { &mut node.left } else { &mut node.right };
-            insert(side, key, row, priority);
+            insert(side, key, value, priority);
         }
         _ => {
             // The key may still lie below, under its own priority, only if it equals; equal keys have equal
             // priorities and a parent's is never lower, so it would have been met on the way down.
             let (left, right) = split(link.take(), &key);
-            *link = Some(Arc::new(Node { key, row, priority, left, right }));
+            *link = Some(Arc::new(Node { key, value, priority, left, right }));
         }
     }
 }
 
 /// Keys below `key`, and keys above it; `key` itself is not in the tree.
-fn split(link: Link, key: &Bytes) -> (Link, Link) {
+fn split<V: Clone>(link: Link<V>, key: &Bytes) -> (Link<V>, Link<V>) {
     let Some(mut shared) = link else { return (None, None) };
     let node = Arc::make_mut(&mut shared);
     if node.key < *key {
@@ -116,7 +133,7 @@ fn split(link: Link, key: &Bytes) -> (Link, Link) {
     }
 }
 
-fn remove(link: &mut Link, key: &[u8]) {
+fn remove<V: Clone>(link: &mut Link<V>, key: &[u8]) {
     let Some(shared) = link else { return };
     let node = Arc::make_mut(shared);
     match key.cmp(&node.key) {
@@ -127,7 +144,7 @@ fn remove(link: &mut Link, key: &[u8]) {
 }
 
 /// One tree of two, all keys of the first below all of the second.
-fn join(low: Link, high: Link) -> Link {
+fn join<V: Clone>(low: Link<V>, high: Link<V>) -> Link<V> {
     match (low, high) {
         (None, one) | (one, None) => one,
         (Some(mut low), Some(mut high)) => {
@@ -152,15 +169,8 @@ mod tests {
 
     use super::*;
 
-    fn content(treap: &Treap, from: &[u8]) -> Vec<(Bytes, Bytes)> {
-        let mut rows = Vec::new();
-        treap
-            .scan_from(from, &mut |key, row| {
-                rows.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(row)));
-                Ok(ControlFlow::Continue(()))
-            })
-            .expect("the visitor does not fail");
-        rows
+    fn content(treap: &Treap<Bytes>, from: &[u8]) -> Vec<(Bytes, Bytes)> {
+        treap.iter_from(from).map(|(key, row)| (key.clone(), row.clone())).collect()
     }
 
     proptest! {

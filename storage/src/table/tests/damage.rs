@@ -1,9 +1,12 @@
 //! Files of the durable table changed behind its back.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::rewind::checkpoint;
 use super::*;
+use crate::layout::LayoutError;
 
 const COUNT: usize = 300;
 
@@ -22,8 +25,10 @@ fn written() -> Folder {
     for number in 0..COUNT {
         run(&table, vec![put(&path(number), &expected(number))]);
     }
-    table.raw_rows().flush();
+    let mark = checkpoint(&table, 0, vec![]);
+    checkpoint(&table, mark, vec![]);
     table.sync().unwrap();
+    table.raw_rows().flush();
     drop(table);
     folder
 }
@@ -96,6 +101,17 @@ fn a_flipped_bit_in_the_sorted_files_is_found_when_it_is_read() {
 }
 
 #[test]
+fn a_table_without_its_format_is_damage_also_before_anything_was_confirmed() {
+    let folder = Folder::new();
+    let table = folder.open();
+    run(&table, vec![put("a", "1")]);
+    drop(table);
+    std::fs::remove_file(folder.data.join("table/format")).unwrap();
+    let error = DurableTable::open(&folder.data).err().expect("the file says that this is a table");
+    assert!(matches!(error, TableError::Folder(LayoutError::Damaged { .. })), "{error}");
+}
+
+#[test]
 fn a_set_of_rows_that_is_gone_is_damage_and_not_a_new_table() {
     let folder = written();
     std::fs::rename(folder.data.join("table/rows-0"), folder.data.join("elsewhere")).unwrap();
@@ -107,40 +123,81 @@ fn a_set_of_rows_that_is_gone_is_damage_and_not_a_new_table() {
     assert!(!finds_damage(&folder));
 }
 
-// check 236
-#[test]
-fn a_damaged_journal_loses_the_newest_writes_and_says_where_the_table_stands() {
+/// A closed table whose base was led on every few entries, all in the journal, and the digest at each index where it stood.
+fn led_on() -> (Folder, BTreeMap<u64, [u8; 32]>) {
     let folder = Folder::new();
     let table = folder.open();
-    let mut digests = vec![table.applied().digest];
+    let mut digests = BTreeMap::from([(0, table.digest().unwrap())]);
+    let mut mark = 0;
     for number in 0..COUNT {
         run(&table, vec![put(&path(number), &expected(number))]);
-        digests.push(table.applied().digest);
+        if number % 10 == 9 {
+            mark = checkpoint(&table, mark, vec![]);
+            digests.insert(mark, table.digest().unwrap());
+            table.sync().unwrap();
+        }
     }
     drop(table);
-    let journals: Vec<_> =
-        files_under(&folder.data).into_iter().filter(|file| file.extension().is_some_and(|end| end == "jnl")).collect();
-    let journal = journals.last().unwrap();
-    let original = std::fs::read(journal).unwrap();
+    (folder, digests)
+}
+
+/// Opens what was damaged. Whether it stands, whole, where it stood once before the last time; a refusal counts as no.
+fn stands_further_back(folder: &Folder, digests: &BTreeMap<u64, [u8; 32]>, how: &str) -> bool {
+    // A build with debug assertions may end in one of fjall's, which is as good as a refusal.
+    let Ok(opened) = std::panic::catch_unwind(|| DurableTable::open(&folder.data)) else { return false };
+    match opened {
+        Err(TableError::Damaged(_)) => false,
+        Err(other) => panic!("a damage is no {other}"),
+        Ok(table) => {
+            let index = table.verify().unwrap().last.map_or(0, |last| last.index);
+            assert_eq!(digests.get(&index), Some(&table.digest().unwrap()), "{how}");
+            // The last mark was never confirmed.
+            index < *digests.keys().rev().nth(1).unwrap()
+        }
+    }
+}
+
+fn journal_of(folder: &Folder) -> PathBuf {
+    let files = files_under(&folder.data);
+    files.into_iter().rfind(|file| file.extension().is_some_and(|end| end == "jnl")).unwrap()
+}
+
+// check 236
+#[test]
+fn a_damaged_journal_loses_the_newest_bases_and_says_where_the_table_stands() {
+    let (folder, digests) = led_on();
+    let journal = journal_of(&folder);
+    let original = std::fs::read(&journal).unwrap();
     let used = original.iter().rposition(|byte| *byte != 0).unwrap();
     let mut shorter = 0;
-    for at in (0..used).step_by(used / 20) {
+    for at in (0..used).step_by(used / 24) {
         let mut bytes = original.clone();
         let end = (at + 512).min(used);
         bytes[at..end].fill(0);
-        std::fs::write(journal, &bytes).unwrap();
-        match DurableTable::open(&folder.data) {
-            Err(TableError::Damaged(_)) => {}
-            Err(other) => panic!("a damage is no {other}"),
-            Ok(table) => {
-                let applied = table.verify().unwrap();
-                let index = usize::try_from(applied.last.map_or(0, |last| last.index)).unwrap();
-                assert_eq!(applied.digest, digests[index], "zeros from {at}");
-                shorter += usize::from(index < COUNT);
-            }
-        }
+        std::fs::write(&journal, &bytes).unwrap();
+        shorter += usize::from(stands_further_back(&folder, &digests, &format!("zeros from {at}")));
         // Opening cuts the journal, and what was flushed meanwhile must go too.
-        std::fs::write(journal, &original).unwrap();
+        std::fs::write(&journal, &original).unwrap();
     }
     assert!(shorter > 0, "no damage was survived");
+}
+
+// What a process leaves that was killed in the middle of a merge, and a disk that lost power there.
+#[test]
+fn a_merge_that_was_cut_anywhere_leaves_the_base_before_it() {
+    let (folder, digests) = led_on();
+    let journal = journal_of(&folder);
+    let original = std::fs::read(&journal).unwrap();
+    let used = original.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut shorter = 0;
+    for (number, at) in (0..used).step_by(used / 29).enumerate() {
+        let zeros = number % 2 == 0;
+        let mut bytes = original.clone();
+        bytes.truncate(at);
+        bytes.resize(if zeros { original.len() } else { at }, 0);
+        std::fs::write(&journal, &bytes).unwrap();
+        shorter += usize::from(stands_further_back(&folder, &digests, &format!("cut at {at}, zeros: {zeros}")));
+        std::fs::write(&journal, &original).unwrap();
+    }
+    assert!(shorter > 10, "only {shorter} cuts were survived");
 }

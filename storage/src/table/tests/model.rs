@@ -174,18 +174,21 @@ proptest! {
         check(&durable, &model)?;
         check(&memory, &model)?;
         prop_assert_eq!(durable.applied(), memory.applied());
+        prop_assert_eq!(durable.digest().unwrap(), memory.digest().unwrap());
         memory.verify().unwrap();
         durable.verify().unwrap();
-        let applied = durable.applied();
+        let (applied, digest) = (durable.applied(), durable.digest().unwrap());
         drop(durable);
         let durable = folder.open();
-        prop_assert_eq!(&durable.applied(), &applied);
+        prop_assert_eq!(durable.applied(), Applied::default());
+        prop_assert_eq!(&apply_in_calls(&durable, &plans, &entries), &expected);
+        prop_assert_eq!((durable.applied(), durable.digest().unwrap()), (applied.clone(), digest));
         check(&durable, &model)?;
         // Nothing was confirmed but the empty table, so everything is undone.
         let rewound = durable.rewind().unwrap();
         prop_assert_eq!(rewound.digest, *blake3::hash(&[0; 2048]).as_bytes());
         check(&durable, &Model::default())?;
         prop_assert_eq!(&apply_in_calls(&durable, &plans, &entries), &expected);
-        prop_assert_eq!(durable.applied(), applied);
+        prop_assert_eq!((durable.applied(), durable.digest().unwrap()), (applied, digest));
     }
 }

@@ -4,14 +4,22 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
-use super::super::format::{HASH_KEY, undo_key, undo_row, value_row};
+use super::super::format::{HASH_KEY, value_row};
 use super::super::revisioned::RevisionedTable;
 use super::super::rows::{Change, Home, Partition, RowView, Rows};
 use super::*;
 
-/// Every row of the digest, and every row of a partition.
-fn rows<H: Home>(table: &RevisionedTable<H>, partitions: &[Partition]) -> Vec<(Partition, Vec<u8>, Vec<u8>)> {
-    let (view, mut rows) = (table.raw_rows().view(), Vec::new());
+/// Partition, key and row.
+pub(super) type Found = (Partition, Vec<u8>, Vec<u8>);
+
+/// Every row of the digest, as readers see it.
+pub(super) fn rows<H: Home>(table: &RevisionedTable<H>) -> Vec<Found> {
+    rows_in(&table.inner.published().state.stack, &Partition::DIGESTED)
+}
+
+/// Every row of some partitions.
+pub(super) fn rows_in(view: &impl RowView, partitions: &[Partition]) -> Vec<Found> {
+    let mut rows = Vec::new();
     for partition in partitions {
         let visit = &mut |key: &[u8], row: &[u8]| {
             rows.push((*partition, key.to_vec(), row.to_vec()));
@@ -28,7 +36,7 @@ fn write<H: Home>(table: &RevisionedTable<H>, partition: Partition, key: &[u8], 
 }
 
 /// A checkpoint entry that names an index and the digest that this table had there.
-fn checkpoint(table: &impl Table, of: u64, ops: Vec<Op>) -> u64 {
+pub(super) fn checkpoint(table: &impl Table, of: u64, ops: Vec<Op>) -> u64 {
     let index = table.applied().last.map_or(1, |last| last.index + 1);
     let digest = table
         .digest_at(of)
@@ -47,9 +55,8 @@ for_both_tables!(
     a_contradiction_is_found_again_by_the_log_and_by_nothing_else,
     a_batch_that_conflicts_confirms_nothing,
     a_later_checkpoint_forgets_what_lies_before_the_one_it_confirms,
-    undo_rows_before_the_confirmed_index_are_removed_bit_by_bit,
+    what_is_confirmed_leaves_memory,
     a_row_that_somebody_altered_shows_in_the_digest,
-    an_undo_row_that_somebody_altered_shows_in_the_digest,
     a_row_that_somebody_added_or_removed_shows_in_the_digest,
     a_rewind_may_be_repeated,
     several_checkpoints_in_one_call_are_as_good_as_one_each,
@@ -61,10 +68,10 @@ fn without_a_confirmed_checkpoint_everything_is_undone<H: Home>(table: &Revision
     run(table, vec![put("a/b", "3"), delete("c")]);
     let rewound = table.rewind().unwrap();
     let empty = *blake3::hash(&[0; 2048]).as_bytes();
-    assert_eq!(rewound, Applied { digest: empty, ..Applied::default() });
-    assert_eq!(table.applied(), rewound);
-    assert!(rows(table, &Partition::DIGESTED).is_empty());
-    assert!(rows(table, &[Partition::Undo]).is_empty());
+    assert_eq!(rewound, Rewound { applied: Applied::default(), digest: empty });
+    assert_eq!((table.applied(), table.digest().unwrap()), (rewound.applied, empty));
+    assert!(rows(table).is_empty());
+    assert_eq!(table.unconfirmed_bytes(), 0);
     assert_eq!(table.outcome_of(&batch_id(1)).unwrap(), None);
 }
 
@@ -72,24 +79,25 @@ fn a_rewind_leads_to_the_confirmed_index_and_the_log_leads_back<H: Home>(table: 
     table.apply(&[entry_of(0, Payload::Membership(Bytes::from_static(b"first")))]).unwrap();
     run(table, vec![put("a/b", "1"), put("c", "2")]);
     let first = checkpoint(table, 0, vec![put("d", "with it")]);
-    let (at_first, there) = (table.applied(), rows(table, &Partition::DIGESTED));
+    let (at_first, digest, there) = (table.applied(), table.digest().unwrap(), rows(table));
     run(table, vec![put("a/b", "3"), delete("c"), put("e/f/g", "4")]);
     let second = checkpoint(table, first, vec![put("c", "again")]);
     assert_eq!(table.applied().checkpoint, Some((second, first)));
+    table.sync().unwrap();
     assert_eq!(table.rewind_index(), first);
     run(table, vec![delete("e/f/g"), delete("a/b"), put("h", "5")]);
-    let now = rows(table, &Partition::DIGESTED);
+    let now = rows(table);
 
     let rewound = table.rewind().unwrap();
-    assert_eq!(rewound, Applied { checkpoint: Some((second, first)), ..at_first });
-    assert_eq!(rows(table, &Partition::DIGESTED), there);
+    assert_eq!(rewound, Rewound { applied: Applied { checkpoint: Some((second, first)), ..at_first }, digest });
+    assert_eq!(rows(table), there);
     assert_eq!(table.digest_at(first).unwrap(), Some(rewound.digest));
     assert_eq!(table.digest_at(second).unwrap(), None, "it has not come yet");
 
     run(table, vec![put("a/b", "3"), delete("c"), put("e/f/g", "4")]);
     assert_eq!(checkpoint(table, first, vec![put("c", "again")]), second);
     run(table, vec![delete("e/f/g"), delete("a/b"), put("h", "5")]);
-    assert_eq!(rows(table, &Partition::DIGESTED), now);
+    assert_eq!(rows(table), now);
     table.verify().unwrap();
 }
 
@@ -142,26 +150,24 @@ fn a_later_checkpoint_forgets_what_lies_before_the_one_it_confirms<H: Home>(tabl
     }
     let remembered: Vec<_> = points.into_iter().filter(|index| table.digest_at(*index).unwrap().is_some()).collect();
     assert_eq!(remembered, [8, 10]);
-    assert_eq!(rows(table, &[Partition::Meta]).len(), 4, "standing, hash and two points");
+    table.sync().unwrap();
+    let kept = rows_in(&table.raw_rows().view(), &[Partition::Meta, Partition::Undo]);
+    assert_eq!(kept.len(), 2, "standing and hash");
 }
 
-fn undo_rows_before_the_confirmed_index_are_removed_bit_by_bit<H: Home>(table: &RevisionedTable<H>) {
+fn what_is_confirmed_leaves_memory<H: Home>(table: &RevisionedTable<H>) {
     for number in 0..300 {
         run(table, vec![put(&format!("d/{number}"), "")]);
     }
     let first = checkpoint(table, 0, vec![]);
-    checkpoint(table, first, vec![]);
-    let garbage = rows(table, &[Partition::Undo]).len();
-    assert!(garbage > 900);
-    run(table, vec![]);
-    assert!(rows(table, &[Partition::Undo]).len() > garbage - 100, "not all at once");
-    for _ in 0..30 {
-        run(table, vec![]);
-    }
-    let left = rows(table, &[Partition::Undo]);
-    assert!(left.len() < 70, "{} rows are left", left.len());
-    assert!(left.iter().all(|(_, key, _)| key[..8] >= first.to_be_bytes()[..]));
+    let before = table.unconfirmed_bytes();
+    assert!(before > 300 * 3 * 100, "{before} bytes of at least three rows a write");
     let there = table.digest_at(first).unwrap().unwrap();
+    checkpoint(table, first, vec![]);
+    assert!(table.unconfirmed_bytes() < before / 100);
+    table.sync().unwrap();
+    assert!(table.inner.published().state.stack.bytes() < before / 100);
+    assert_eq!(listing(table, "d").len(), 300);
     assert_eq!(table.rewind().unwrap().digest, there);
 }
 
@@ -169,9 +175,10 @@ fn undo_rows_before_the_confirmed_index_are_removed_bit_by_bit<H: Home>(table: &
 fn confirmed<H: Home>(table: &RevisionedTable<H>) -> [u8; 32] {
     run(table, vec![put("a", "1"), put("b", "2")]);
     let first = checkpoint(table, 0, vec![]);
-    let digest = table.applied().digest;
+    let digest = table.digest().unwrap();
     checkpoint(table, first, vec![]);
     run(table, vec![put("b", "3")]);
+    table.sync().unwrap();
     digest
 }
 
@@ -180,15 +187,6 @@ fn a_row_that_somebody_altered_shows_in_the_digest<H: Home>(table: &RevisionedTa
     let expected = confirmed(table);
     write(table, Partition::Values, &key("a"), Some(value_row(1, b"forged")));
     assert!(matches!(table.verify(), Ok(_) | Err(TableError::Damaged(_))));
-    assert_ne!(table.rewind().unwrap().digest, expected);
-}
-
-// check 246
-fn an_undo_row_that_somebody_altered_shows_in_the_digest<H: Home>(table: &RevisionedTable<H>) {
-    let expected = confirmed(table);
-    let undo = undo_key(3, Partition::Values, &key("b"));
-    assert!(table.raw_rows().view().get(Partition::Undo, &undo).unwrap().is_some());
-    write(table, Partition::Undo, &undo, Some(undo_row(Some(&value_row(1, b"forged")))));
     assert_ne!(table.rewind().unwrap().digest, expected);
 }
 
@@ -229,29 +227,27 @@ fn several_checkpoints_in_one_call_are_as_good_as_one_each<H: Home>(table: &Revi
         entries.push(entry(index + 1, &Batch { checkpoint: Some(named), ..batch(index + 1, ops) }));
         let probe = MemoryTable::new();
         probe.apply(&entries).unwrap();
-        digest = probe.applied().digest;
+        digest = probe.digest().unwrap();
     }
     table.apply(&entries).unwrap();
     assert_eq!(table.applied(), single.applied());
+    assert_eq!(table.digest().unwrap(), single.digest().unwrap());
     assert_eq!(table.rewind().unwrap(), single.rewind().unwrap());
-    assert_eq!(rows(table, &Partition::DIGESTED), rows(&single, &Partition::DIGESTED));
+    assert_eq!(rows(table), rows(&single));
 }
 
 #[test]
-fn a_rewind_that_lost_power_halfway_is_finished_at_the_next_start() {
+fn a_table_without_the_state_of_its_digest_is_added_up_when_it_is_opened() {
     let folder = Folder::new();
     let table = folder.open();
     let expected = confirmed(&table);
-    let rewound = table.rewind().unwrap();
-    // As after the first of its two writes.
     write(&table, Partition::Meta, HASH_KEY, None);
     drop(table);
     let table = folder.open();
-    assert_eq!((table.applied(), rewound.digest), (rewound.clone(), expected));
-    drop(table);
-    let table = folder.open();
-    assert_eq!(table.applied(), rewound);
-    assert_eq!(table.digest_at(2).unwrap(), Some(expected));
+    assert_eq!(
+        (table.rewind_index(), table.digest_at(3).unwrap(), table.digest_at(2).unwrap()),
+        (2, None, Some(expected))
+    );
     table.verify().unwrap();
 }
 
@@ -277,7 +273,7 @@ proptest! {
     #[test]
     fn a_rewind_always_leads_to_the_rows_of_the_confirmed_index(steps in steps()) {
         let table = MemoryTable::new();
-        let mut history = vec![(table.applied(), rows(&table, &Partition::DIGESTED))];
+        let mut history = vec![(table.applied(), table.digest().unwrap(), rows(&table))];
         let mut newest = 0;
         for step in steps {
             match step {
@@ -297,13 +293,13 @@ proptest! {
                     let index = usize::try_from(table.rewind_index()).unwrap();
                     history.truncate(index + 1);
                     newest = table.rewind_index();
-                    prop_assert_eq!(rewound.digest, history[index].0.digest);
-                    prop_assert_eq!(&rewound.last, &history[index].0.last);
-                    prop_assert_eq!(&rows(&table, &Partition::DIGESTED), &history[index].1);
+                    prop_assert_eq!(rewound.digest, history[index].1);
+                    prop_assert_eq!(&rewound.applied.last, &history[index].0.last);
+                    prop_assert_eq!(&rows(&table), &history[index].2);
                     continue;
                 }
             }
-            history.push((table.applied(), rows(&table, &Partition::DIGESTED)));
+            history.push((table.applied(), table.digest().unwrap(), rows(&table)));
             table.verify().unwrap();
         }
     }
