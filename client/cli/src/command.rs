@@ -15,6 +15,7 @@ mod path_help;
 mod policy;
 mod print;
 mod read;
+mod run;
 mod secrets;
 mod status;
 mod token;
@@ -49,6 +50,7 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Transit(transit::Transit),
     Unwrap(unwrap::Unwrap),
+    Run(run::Run),
     /// Renew and revoke leases.
     #[command(subcommand)]
     Lease(lease::Lease),
@@ -91,6 +93,7 @@ pub(crate) async fn run(verb: &Verb, session: &Session, grammar: clap::Command) 
         Verb::Token(command) => command.run(session).await,
         Verb::Transit(command) => command.run(session).await,
         Verb::Unwrap(command) => command.run(session).await,
+        Verb::Run(command) => command.run(session).await,
         Verb::Lease(command) => command.run(session).await,
         Verb::Policy(command) => command.run(session).await,
         Verb::Secrets(command) => command.run(session).await,

@@ -13,6 +13,7 @@ mod failure;
 mod format;
 mod globals;
 mod golang;
+mod launch;
 mod output;
 pub mod prompt;
 pub mod quickstart;

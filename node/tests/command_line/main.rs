@@ -155,6 +155,12 @@ fn policies_are_read_and_laid_out() {
     run(include_str!("policy.txt"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn programs_get_secrets_and_show_none() {
+    run(include_str!("run.txt"));
+}
+
 #[test]
 fn errors_say_what_to_do() {
     run(include_str!("errors.txt"));

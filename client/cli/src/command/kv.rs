@@ -8,7 +8,7 @@ mod get;
 mod list;
 mod metadata;
 mod patch;
-mod place;
+pub(crate) mod place;
 mod put;
 mod rollback;
 mod versions;

@@ -9,28 +9,28 @@ use crate::session::Session;
 
 /// The words that name a secret.
 #[derive(Args)]
-pub(super) struct Location {
+pub(crate) struct Location {
     /// Where the engine is mounted; the path is then inside of it.
     #[arg(long)]
-    pub(super) mount: Option<String>,
+    pub(crate) mount: Option<String>,
     /// The secret's path, such as secret/app, or app with -mount=secret.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 /// A secret's place.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Ends in a slash.
     mount: String,
     /// The path inside the mount, without slashes around it.
     inside: String,
     /// Whether the mount keeps versions.
-    pub(super) is_versioned: bool,
+    pub(crate) is_versioned: bool,
 }
 
 impl Location {
     /// Asks the server where the mount ends and which version it has.
-    pub(super) async fn find(&self, session: &Session) -> Result<Place, Failure> {
+    pub(crate) async fn find(&self, session: &Session) -> Result<Place, Failure> {
         let path = self.path.trim_matches('/');
         let whole = match &self.mount {
             Some(mount) => format!("{}/{path}", mount.trim_matches('/')),
@@ -47,7 +47,7 @@ impl Location {
     }
 
     /// As [`Location::find`], for commands that only a mount with versions knows.
-    pub(super) async fn find_versioned(&self, session: &Session, command: &str) -> Result<Place, Failure> {
+    pub(crate) async fn find_versioned(&self, session: &Session, command: &str) -> Result<Place, Failure> {
         let place = self.find(session).await?;
         if place.is_versioned {
             return Ok(place);
@@ -73,7 +73,7 @@ impl Place {
     }
 
     /// Adds to the failure to find a secret that its path names a part of the API, which these commands add.
-    pub(super) fn explain(&self, failure: Failure) -> Failure {
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
         match (failure, self.inside.strip_prefix("data/").filter(|_| self.is_versioned)) {
             (Failure::NotFound { path, mut reasons }, Some(inside)) => {
                 reasons.push(format!("`kv` adds `data/` itself: is {}{inside} meant?", self.mount));
@@ -84,7 +84,7 @@ impl Place {
     }
 
     /// The path of the API, below `kind` (`data`, `metadata`, ...) where there are versions.
-    pub(super) fn api_path(&self, kind: &str) -> String {
+    pub(crate) fn api_path(&self, kind: &str) -> String {
         let mount = &self.mount;
         let path = if self.is_versioned {
             format!("{mount}{kind}/{}", self.inside)
