@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn a_test_finds_the_server_of_its_own_profile() {
         assert_eq!(beside(Path::new("target/debug/deps/register-12ab")), Path::new("target/debug/conclave"));
-        assert_eq!(beside(Path::new("target/release/vjepsen")), Path::new("target/release/conclave"));
+        assert_eq!(beside(Path::new("target/release/conclave-jepsen")), Path::new("target/release/conclave"));
     }
 
     #[test]

@@ -22,10 +22,18 @@ const SECRET: &str = "canary-value";
 
 /// What a device was given, once it is so much: what nobody waits for may come a little later.
 async fn taken(keeper: &Keeper, entries: usize) -> Vec<Seen> {
-    while keeper.seen.lock().len() < entries {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    comes(&format!("{entries} entries"), || keeper.seen.lock().len() >= entries).await;
     keeper.take()
+}
+
+/// Waits for what comes soon, unless something is wrong: then the test says what did not come.
+async fn comes(what: &str, is_there: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_there() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok(), "{what} did not come");
 }
 
 /// What happens to an entry of a half.
@@ -371,9 +379,7 @@ async fn a_ceremony_is_recorded_without_values_and_a_handed_on_request_where_its
     first.audit.attach(at_first.clone());
     let shares = json!({ "secret_shares": 1, "secret_threshold": 1 });
     let made = until(&first, 200, "sys/init", "", &shares).await;
-    while at_first.given.load(Ordering::SeqCst) < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    comes("both halves", || at_first.given.load(Ordering::SeqCst) >= 2).await;
     *at_first.fates.lock() = [Fate::Kept; 2];
     let (share, root) = (made["keys"][0].as_str().unwrap(), made["root_token"].as_str().unwrap());
     until(&first, 200, "sys/unseal", "", &json!({ "key": share })).await;

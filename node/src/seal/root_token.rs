@@ -1,7 +1,7 @@
 //! Generate-root: a threshold of shares makes a root token.
 //!
-//! The token leaves under a one-time pad, which only whoever began has, or encrypted to an age recipient. It is made by the same step that the last share is
-//! entered with; if its answer is lost, so is the token, and nobody can use it.
+//! The token leaves under a one-time pad, which only whoever began has, or encrypted to an age recipient. It is made by the
+//! same step that the last share is entered with; if its answer is lost, so is the token, and nobody can use it.
 
 use std::time::Duration;
 

@@ -1,10 +1,11 @@
 //! What a node does before it serves after it was sealed: find out that its table is the cluster's.
 //!
 //! While it was sealed it had no key, so it could not check tags, and somebody may have edited its disk. So the table is
-//! put back to the newest checkpoint that carries a tag, which is where its rows on the disk stand; those are added up and compared
-//! with that checkpoint's digest, and the log is applied again from there, every tag checked. That happens on a copy, so that a large table holds up no
-//! entry; only if the copy does not come out as the table is, the table itself is put back and led forward. A table that
-//! came by snapshot has no such checkpoint yet: it is added up too, and waits for the next one.
+//! put back to the newest checkpoint that carries a tag, which is where its rows on the disk stand; those are added up
+//! and compared with that checkpoint's digest, and the log is applied again from there, every tag checked. That happens
+//! on a copy, so that a large table holds up no entry; only if the copy does not come out as the table is, the table
+//! itself is put back and led forward. A table that came by snapshot has no such checkpoint yet: it is added up too, and
+//! waits for the next one.
 
 use bytes::Bytes;
 use conclave_batch::{Batch, SignedBatch};

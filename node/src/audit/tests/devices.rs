@@ -37,13 +37,12 @@ impl Folder {
 
     /// The records of a file beside others, once it holds so many: a reply waits for one device only.
     async fn all_records(&self, name: &str, count: usize) -> Vec<Value> {
-        loop {
-            let whole = fs::read_to_string(self.path.join(name)).is_ok_and(|text| text.ends_with('\n'));
-            if whole && self.records(name).len() >= count {
-                return self.records(name);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let has_all = || {
+            let is_whole = fs::read_to_string(self.path.join(name)).is_ok_and(|text| text.ends_with('\n'));
+            is_whole && self.records(name).len() >= count
+        };
+        comes(&format!("{count} records in {name}"), has_all).await;
+        self.records(name)
     }
 }
 
