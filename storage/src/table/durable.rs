@@ -49,8 +49,13 @@ impl DurableTable {
     pub fn open(data: impl AsRef<Path>) -> Result<Self, TableError> {
         let mut folder = Folder::open_since(data.as_ref(), "table", OLDEST_VERSION, FORMAT_VERSION)?;
         let number = current(&folder)?;
-        remove_other_sets(folder.path(), number)?;
+        if number.is_none() {
+            // A first start that was cut short may have left half a set.
+            remove_other_sets(folder.path(), None)?;
+        }
         let rows = DurableRows::open(set_path(folder.path(), number.unwrap_or(0)), number.is_none())?;
+        // Only now: if the set in force does not open, another may be all that is left of the table.
+        remove_other_sets(folder.path(), Some(number.unwrap_or(0)))?;
         // A first start that was cut short has written the one file and not yet the other, and no row.
         if folder.is_new() && number.is_some() && !rows.is_empty()? {
             return Err(LayoutError::Damaged { path: folder.path().to_owned() }.into());
@@ -129,8 +134,9 @@ impl Home for DurableHome {
 
     fn adopt(&self, staging: DurableRows) -> Result<Arc<DurableRows>, TableError> {
         let before = current(&self.folder)?;
-        write_atomically(self.folder.path(), CURRENT, format!("{}\n", staging.name()).as_bytes())?;
+        // If this fails, either set may be the one in force: both stay, and the next start removes the other one.
         staging.tree.is_doomed.store(false, Ordering::Relaxed);
+        write_atomically(self.folder.path(), CURRENT, format!("{}\n", staging.name()).as_bytes())?;
         // Views of the old set may be open: its files go when the last of them is dropped, or at the next start.
         tracing::info!(replaced = before, by = staging.name(), "a received table is in force");
         Ok(Arc::new(staging))

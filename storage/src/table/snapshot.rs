@@ -278,7 +278,7 @@ impl<H: Home> Import for Receiver<H> {
         let staging = self.staging.take().ok_or_else(|| bad("the import is over"))?;
         let _alone = self.inner.merging.lock();
         let mut writer = self.inner.writer.lock();
-        let rows = self.inner.home.adopt(staging)?;
+        let rows = self.inner.home.adopt(staging).inspect_err(|_| writer.has_failed = true)?;
         self.inner.home.retire(&writer.rows);
         writer.rows = rows;
         let (state, window) = load(writer.rows.as_ref()).inspect_err(|_| writer.has_failed = true)?;

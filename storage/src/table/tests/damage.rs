@@ -123,6 +123,37 @@ fn a_set_of_rows_that_is_gone_is_damage_and_not_a_new_table() {
     assert!(!finds_damage(&folder));
 }
 
+#[test]
+fn a_set_of_rows_that_is_gone_takes_no_other_with_it() {
+    let folder = written();
+    let [current, rows] = ["current", "rows-0"].map(|name| folder.data.join("table").join(name));
+    std::fs::write(&current, "rows-7\n").unwrap();
+    assert!(matches!(DurableTable::open(&folder.data), Err(TableError::Damaged(_))));
+    assert!(rows.exists(), "what may be all that is left of the table is kept");
+    std::fs::write(&current, "rows-0\n").unwrap();
+    assert!(!finds_damage(&folder));
+}
+
+#[test]
+fn a_received_table_that_could_not_be_named_ends_the_table_and_the_next_start_opens_the_one_in_force() {
+    let (folder, other) = (written(), written());
+    let (table, sender) = (folder.open(), other.open());
+    let mut export = sender.export().unwrap();
+    let mut import = table.import().unwrap();
+    while let Some(chunk) = export.next_chunk().unwrap() {
+        import.push(&chunk).unwrap();
+    }
+    let obstacle = folder.data.join("table/current.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    assert!(import.install().is_err());
+    let next = table.applied().last.unwrap().index + 1;
+    let refused = table.apply(&[entry(next, &batch(next, vec![put("late", "late")]))]);
+    assert!(refused.is_err(), "which set the next start opens is unknown, so nothing is written to either");
+    drop(table);
+    std::fs::remove_dir(&obstacle).unwrap();
+    assert!(!finds_damage(&folder));
+}
+
 /// A closed table whose base was led on every few entries, all in the journal, and the digest at each index where it stood.
 fn led_on() -> (Folder, BTreeMap<u64, [u8; 32]>) {
     let folder = Folder::new();
