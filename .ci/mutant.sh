@@ -20,6 +20,16 @@ cargo test --workspace --no-run --test tidy
 jepsen=$PWD/target/debug/conclave-jepsen
 server=$folder/conclave
 
+# The word is looked for where it must be too, so that the search is known to find it.
+grep -aq CONCLAVE_MUTANT "$server" || { echo "the server to be tested has no faults built in"; exit 1; }
+release=target/release/conclave
+if [ ! -e "$release" ]; then
+  echo "== skipped: no release binary to be looked through; build it first"
+elif grep -aq CONCLAVE_MUTANT "$release"; then
+  echo "$release has faults built in"
+  exit 1
+fi
+
 echo "== with the fault: a violation must be found"
 CONCLAVE_MUTANT=skip-read-point "$jepsen" run process --secs "$secs" --seed "$seed" --dir "$folder/mutant" --server "$server" --expect violation
 echo "== the same binary without the fault: it must pass"

@@ -29,14 +29,23 @@ pub static MUTANTS: &[Mutant] = &[Mutant {
     secs: 30,
 }];
 
-/// Runs every mutant on each of its scenarios, then the control; whether all came out as they should. What came out is
+/// The mutant with a name.
+pub fn find(name: &str) -> Option<&'static Mutant> {
+    MUTANTS.iter().find(|mutant| mutant.name == name)
+}
+
+/// Runs mutants on each of their scenarios, then the control; whether all came out as they should. What came out is
 /// printed.
-pub async fn run_all(server: &Path, folder: &Path, seed: u64, secs: Option<u64>) -> bool {
+pub async fn run_all(mutants: &[&'static Mutant], server: &Path, folder: &Path, seed: u64, secs: Option<u64>) -> bool {
     let mut is_well = true;
-    for mutant in MUTANTS {
+    for mutant in mutants {
         println!("{}: {}", mutant.name, mutant.about);
         for name in mutant.scenarios {
-            let Some(scenario) = scenario::find(name) else { continue };
+            let Some(scenario) = scenario::find(name) else {
+                println!("== {name}: NOT AS IT SHOULD BE\nthere is no such scenario");
+                is_well = false;
+                continue;
+            };
             let secs = secs.unwrap_or(mutant.secs);
             let settings = Settings { secs, server: Some(server.to_owned()), ..scenario.settings(seed) };
             let own = folder.join(format!("{}-{name}", mutant.name));
@@ -60,4 +69,33 @@ fn tell(scenario: &str, which: &str, report: Result<run::Report, RunError>, must
     let verdict = if is_well { "as it should be" } else { "NOT AS IT SHOULD BE" };
     println!("== {scenario}, {which}: {verdict}\n{words}");
     is_well
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_mutant_has_scenarios_that_exist() {
+        let names: BTreeSet<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+        assert_eq!(names.len(), MUTANTS.len());
+        for mutant in MUTANTS {
+            assert!(!mutant.scenarios.is_empty(), "nothing finds {}", mutant.name);
+            for name in mutant.scenarios {
+                assert!(
+                    scenario::find(name).is_some(),
+                    "{} names the scenario {name}, which is not there",
+                    mutant.name
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scenario_that_does_not_exist_is_not_passed_over() {
+        static LOST: Mutant = Mutant { name: "lost", about: "", scenarios: &["no-such-scenario"], secs: 1 };
+        assert!(!run_all(&[&LOST], Path::new("none"), Path::new("none"), 1, None).await);
+    }
 }

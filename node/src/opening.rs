@@ -169,14 +169,22 @@ fn raft_config(config: &Config) -> Result<conclave_raft::Config, StartError> {
     raft.campaign = false;
     raft.promote_after = Some(PROMOTE_AFTER);
     #[cfg(feature = "mutants")]
-    mutate(&mut raft);
+    mutate(&mut raft)?;
     Ok(raft)
 }
 
-/// Plants the fault that `CONCLAVE_MUTANT` names, for showing that a checker finds it.
+/// Plants the fault that `CONCLAVE_MUTANT` names, for showing that a checker finds it. A name that is none is refused, so
+/// that no run passes for want of a fault.
 #[cfg(feature = "mutants")]
-fn mutate(raft: &mut conclave_raft::Config) {
-    raft.unsafe_skip_read_point = std::env::var("CONCLAVE_MUTANT").is_ok_and(|name| name == "skip-read-point");
+fn mutate(raft: &mut conclave_raft::Config) -> Result<(), StartError> {
+    match std::env::var_os("CONCLAVE_MUTANT") {
+        None => Ok(()),
+        Some(name) if name == "skip-read-point" => {
+            raft.unsafe_skip_read_point = true;
+            Ok(())
+        }
+        Some(name) => Err(StartError::Config(format!("CONCLAVE_MUTANT is {name:?}; there is skip-read-point"))),
+    }
 }
 
 /// Where to listen for other nodes: what the first listener says, its name resolved.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use conclave_jepsen::mutant::{MUTANTS, Mutant};
 use conclave_jepsen::run::{self, Report, RunError};
 use conclave_jepsen::scenario::{self, SCENARIOS, Scenario, Settings};
 use conclave_jepsen::{export, history, mutant, report, soak};
@@ -61,6 +62,9 @@ enum Command {
     },
     /// Shows that each planted fault of a server is found, and nothing without it.
     Mutants {
+        /// Which ones; all, if none is named.
+        #[arg(value_parser = parse_mutant)]
+        mutants: Vec<&'static Mutant>,
         /// A server that was built with `--features mutants`.
         #[arg(long)]
         server: PathBuf,
@@ -128,6 +132,11 @@ fn parse_scenario(name: &str) -> Result<&'static Scenario, String> {
     scenario::find(name).ok_or_else(|| format!("there are {}", names()))
 }
 
+fn parse_mutant(name: &str) -> Result<&'static Mutant, String> {
+    let names = || MUTANTS.iter().map(|mutant| mutant.name).collect::<Vec<_>>().join(", ");
+    mutant::find(name).ok_or_else(|| format!("there are {}", names()))
+}
+
 impl Change {
     fn apply(&self, settings: Settings) -> Settings {
         Settings {
@@ -164,7 +173,10 @@ async fn obey(command: Command) -> ExitCode {
         }
         Command::Check { dir, expect } => conclude(run::judge(&dir), expect, &dir),
         Command::Export { dir, form } => export(&dir, form),
-        Command::Mutants { server, dir, seed, secs } => status(mutant::run_all(&server, &dir, seed, secs).await),
+        Command::Mutants { mutants, server, dir, seed, secs } => {
+            let all = if mutants.is_empty() { MUTANTS.iter().collect() } else { mutants };
+            status(mutant::run_all(&all, &server, &dir, seed, secs).await)
+        }
         Command::Soak { scenarios, change, seed, minutes, dir } => {
             let all = if scenarios.is_empty() { SCENARIOS.iter().collect() } else { scenarios };
             let plan = all.into_iter().map(|scenario| change.apply(scenario.settings(seed))).collect();
