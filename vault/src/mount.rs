@@ -12,7 +12,7 @@ use zeroize::Zeroize;
 
 use crate::barrier::mount_keys::MountKeys;
 use crate::error::Error;
-use crate::store::{Area, MountId, ROOT_NAMESPACE};
+use crate::store::{Area, MountId, NamespaceId};
 
 /// What kind of mount an engine makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,13 +95,13 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// A mount out of its record.
-    pub fn new(mut record: MountRecord) -> Result<Self, Error> {
+    /// A mount of a namespace out of its record.
+    pub(crate) fn new(mut record: MountRecord, namespace: NamespaceId) -> Result<Self, Error> {
         let id: MountId =
             record.id.as_slice().try_into().map_err(|_| Error::internal("a mount's id is not 16 bytes"))?;
         let keys = MountKeys::from_bytes(&record.keys).map_err(|error| Error::internal(error.to_string()))?;
         record.keys.zeroize();
-        Ok(Self { area: Area::new(ROOT_NAMESPACE, id, keys.names()), keys, record })
+        Ok(Self { area: Area::new(namespace, id, keys.names()), keys, record })
     }
 
     /// The mount's options.

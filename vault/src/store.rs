@@ -110,7 +110,12 @@ impl<'a> Store<'a> {
         self
     }
 
-    /// The system's area of the root namespace.
+    /// The namespace that this window is on.
+    pub(crate) fn namespace(&self) -> NamespaceId {
+        self.system.namespace
+    }
+
+    /// The system's area of the namespace.
     pub fn system(&self) -> Area {
         self.system.clone()
     }

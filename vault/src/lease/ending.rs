@@ -199,9 +199,9 @@ fn mount_of(store: &mut Store<'_>, origin: &Origin) -> Result<Option<Arc<RouteEn
 }
 
 fn departed(store: &mut Store<'_>, name: &str) -> Result<Option<RouteEntry>, Error> {
-    let (system, registry) = (store.system(), Registry::of(store));
+    let (system, namespace, registry) = (store.system(), store.namespace(), Registry::of(store));
     let record = store.get::<MountRecord>(&system, &[DEPARTED, name])?;
-    record.map(|record| RouteEntry::new(record, registry)).transpose()
+    record.map(|record| RouteEntry::new(record, namespace, registry)).transpose()
 }
 
 fn say_farewell<'s>(store: &mut Store<'s>, context: &mut Context<'s>, name: &str) -> Result<(), Error> {

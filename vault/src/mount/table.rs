@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::mount::{Mount, MountRecord, class_of};
 use crate::registry::Registry;
-use crate::store::{Store, decode};
+use crate::store::{NamespaceId, Store, decode};
 
 /// Where the table lies in the system area.
 const TABLE: &[&str] = &["core", "mounts"];
@@ -36,9 +36,9 @@ pub(crate) struct RouteEntry {
 }
 
 impl RouteEntry {
-    /// A mount out of its record, with its engine.
-    pub(crate) fn new(record: MountRecord, registry: &Registry) -> Result<Self, Error> {
-        let mount = Mount::new(record)?;
+    /// A mount of a namespace out of its record, with its engine.
+    pub(crate) fn new(record: MountRecord, namespace: NamespaceId, registry: &Registry) -> Result<Self, Error> {
+        let mount = Mount::new(record, namespace)?;
         let record = &mount.record;
         let engine = registry
             .find(class_of(&record.path), &record.kind, &record.options())
@@ -66,14 +66,14 @@ impl MountTable {
     /// Reads the table.
     pub(crate) fn load(store: &mut Store<'_>) -> Result<Arc<Self>, Error> {
         let system = store.system();
-        let registry = Registry::of(store);
-        let table =
-            store.get_cached(&system, TABLE, |bytes| Self::new(decode::<MountTableRecord>(bytes)?, registry))?;
+        let (namespace, registry) = (store.namespace(), Registry::of(store));
+        let make = |bytes: &[u8]| Self::new(decode::<MountTableRecord>(bytes)?, namespace, registry);
+        let table = store.get_cached(&system, TABLE, make)?;
         table.ok_or_else(|| Error::internal("there is no mount table"))
     }
 
-    fn new(record: MountTableRecord, registry: &Registry) -> Result<Self, Error> {
-        let entry = |mount| RouteEntry::new(mount, registry).map(Arc::new);
+    fn new(record: MountTableRecord, namespace: NamespaceId, registry: &Registry) -> Result<Self, Error> {
+        let entry = |mount| RouteEntry::new(mount, namespace, registry).map(Arc::new);
         let mut mounts = record.mounts.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
         mounts.sort_by(|a, b| a.record.path.cmp(&b.record.path));
         let places = mounts.iter().enumerate().map(|(place, mount)| (mount.record.id.clone(), place)).collect();

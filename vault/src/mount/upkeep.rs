@@ -14,7 +14,7 @@ use crate::engine::Work;
 use crate::error::Error;
 use crate::mount::Mount;
 use crate::mount::table::MountTable;
-use crate::store::{Area, MountId, ROOT_NAMESPACE, Store};
+use crate::store::{Area, MountId, Store};
 use crate::task::calendar::{self, Reminder};
 use crate::task::chore::{self, Chore, ChoreRecord};
 use crate::task::tree;
@@ -108,5 +108,6 @@ fn delete_records<'s>(
         record.mount_id.as_ref().try_into().map_err(|_| Error::internal("a dropped mount's id is not 16 bytes"))?;
     let keys = MountKeys::from_bytes(&record.mount_keys).map_err(|error| Error::internal(error.to_string()))?;
     let path: Vec<&str> = record.path.iter().map(String::as_str).collect();
-    tree::delete_below(store, &Area::new(ROOT_NAMESPACE, id, keys.names()), &path, limit)
+    let area = Area::new(store.namespace(), id, keys.names());
+    tree::delete_below(store, &area, &path, limit)
 }

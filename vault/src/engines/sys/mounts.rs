@@ -165,7 +165,7 @@ pub(super) fn enable(call: &mut Call<'_, '_>, class: Class) -> Result<Reply, Err
     let mut records = table.records();
     records.push(record.clone());
     save(call, records)?;
-    let entry = RouteEntry::new(record, Registry::of(call.store))?;
+    let entry = RouteEntry::new(record, call.store.namespace(), Registry::of(call.store))?;
     if let Some(mounted) = entry.engine.life.mounted {
         mounted(&mut call.work_on(entry.mount))?;
     }
@@ -258,7 +258,7 @@ pub(super) fn tune(call: &mut Call<'_, '_>, prefix: &str) -> Result<Reply, Error
         options.extend(sent.clone());
         record.options_json = Value::Object(options).to_string();
     }
-    let (before, after) = (table.at(&path), Arc::new(Mount::new(record.clone())?));
+    let (before, after) = (table.at(&path), Arc::new(Mount::new(record.clone(), call.store.namespace())?));
     save(call, records)?;
     let tuned = before.and_then(|before| Some((&before.record, before.engine.life.tuned?)));
     let warnings = match tuned {
