@@ -53,9 +53,8 @@ impl DurableTable {
             // A first start that was cut short may have left half a set.
             remove_other_sets(folder.path(), None)?;
         }
-        let rows = DurableRows::open(set_path(folder.path(), number.unwrap_or(0)), number.is_none())?;
-        // Only now: if the set in force does not open, another may be all that is left of the table.
-        remove_other_sets(folder.path(), Some(number.unwrap_or(0)))?;
+        let in_force = number.unwrap_or(0);
+        let rows = DurableRows::open(set_path(folder.path(), in_force), number.is_none())?;
         // A first start that was cut short has written the one file and not yet the other, and no row.
         if folder.is_new() && number.is_some() && !rows.is_empty()? {
             return Err(LayoutError::Damaged { path: folder.path().to_owned() }.into());
@@ -74,8 +73,11 @@ impl DurableTable {
         }
         // A process that died between a write and its sync left what a power loss could still take back.
         rows.sync()?;
-        let next_set = AtomicU64::new(number.unwrap_or(0) + 1);
-        Self::start(DurableHome { folder, next_set }, Arc::new(rows))
+        let (path, next_set) = (folder.path().to_owned(), AtomicU64::new(in_force + 1));
+        let table = Self::start(DurableHome { folder, next_set }, Arc::new(rows))?;
+        // Only now: if the set in force is damaged, another may be all that is left of the table.
+        remove_other_sets(&path, Some(in_force))?;
+        Ok(table)
     }
 }
 

@@ -279,9 +279,9 @@ impl<H: Home> Import for Receiver<H> {
         let _alone = self.inner.merging.lock();
         let mut writer = self.inner.writer.lock();
         let rows = self.inner.home.adopt(staging).inspect_err(|_| writer.has_failed = true)?;
-        self.inner.home.retire(&writer.rows);
-        writer.rows = rows;
+        let replaced = std::mem::replace(&mut writer.rows, rows);
         let (state, window) = load(writer.rows.as_ref()).inspect_err(|_| writer.has_failed = true)?;
+        self.inner.home.retire(&replaced);
         self.inner.replace(state, window);
         Ok(applied)
     }

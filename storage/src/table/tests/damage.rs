@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::rewind::checkpoint;
+use super::super::format::HASH_KEY;
+use super::super::rows::Partition;
+use super::rewind::{checkpoint, write};
 use super::*;
 use crate::layout::LayoutError;
 
@@ -152,6 +154,18 @@ fn a_received_table_that_could_not_be_named_ends_the_table_and_the_next_start_op
     drop(table);
     std::fs::remove_dir(&obstacle).unwrap();
     assert!(!finds_damage(&folder));
+}
+
+#[test]
+fn a_set_of_rows_that_does_not_hold_together_takes_no_other_with_it() {
+    let folder = written();
+    let table = folder.open();
+    write(&table, Partition::Meta, HASH_KEY, Some("too short".into()));
+    drop(table);
+    let other = folder.data.join("table/rows-7");
+    std::fs::create_dir(&other).unwrap();
+    assert!(matches!(DurableTable::open(&folder.data), Err(TableError::Damaged(_))));
+    assert!(other.exists(), "what may be all that is left of the table is kept");
 }
 
 /// A closed table whose base was led on every few entries, all in the journal, and the digest at each index where it stood.

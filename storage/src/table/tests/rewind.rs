@@ -30,7 +30,8 @@ pub(super) fn rows_in(view: &impl RowView, partitions: &[Partition]) -> Vec<Foun
     rows
 }
 
-fn write<H: Home>(table: &RevisionedTable<H>, partition: Partition, key: &[u8], row: Option<Bytes>) {
+/// Writes a row behind the table's back.
+pub(super) fn write<H: Home>(table: &RevisionedTable<H>, partition: Partition, key: &[u8], row: Option<Bytes>) {
     let change = Change { partition, key: Bytes::copy_from_slice(key), row };
     table.raw_rows().write(vec![change]).unwrap();
 }
